@@ -1,0 +1,1 @@
+"""One module per verb: `python -m mt4ssl.bin.<verb>`."""

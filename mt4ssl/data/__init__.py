@@ -1,0 +1,1 @@
+"""Manifests, features, batch plans and datasets."""

@@ -1,0 +1,40 @@
+"""Files that are either whole or not there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Iterator, Union
+
+from mt4ssl.errors import UserError
+
+
+@contextmanager
+def atomic_path(path: Union[str, Path]) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; it takes its place on success and is removed on any error.
+
+    Works for a file and for a directory that the caller makes; the suffixes are kept, since writers choose by them.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".tmp{os.getpid()}.{path.name}")
+    try:
+        yield temporary
+        if path.is_dir():
+            shutil.rmtree(path)
+        os.replace(temporary, path)
+    finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary)
+        else:
+            temporary.unlink(missing_ok=True)
+
+
+def require(path: Union[str, Path], hint: str) -> Path:
+    """Return `path`, or raise UserError naming it and what makes it."""
+    path = Path(path)
+    if not path.exists():
+        raise UserError(f"{path} is missing: {hint}")
+    return path

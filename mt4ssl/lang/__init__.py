@@ -1,0 +1,1 @@
+"""Tokens, lexicon and n-gram language models."""

@@ -1,0 +1,1 @@
+"""Front-ends, Transformer encoder, masking, MT4SSL model and CTC model."""

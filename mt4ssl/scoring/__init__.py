@@ -1,0 +1,1 @@
+"""Hypotheses to WER tables."""
