@@ -1,0 +1,46 @@
+"""Stage 2: fbank or MFCC of one split, from its manifests to cuts with stored features."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from lhotse import CutSet, load_manifest_lazy
+
+from mt4ssl.data.features import compute_features
+from mt4ssl.errors import run_main
+from mt4ssl.files import atomic_path, require
+from mt4ssl.table import print_table
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--type", choices=["fbank", "mfcc"], required=True)
+    parser.add_argument("--corpus", required=True)
+    parser.add_argument("--split", required=True)
+    parser.add_argument("--manifests", type=Path, required=True, help="folder that stage 1 wrote")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--nj", type=int, default=2, help="processes")
+    args = parser.parse_args()
+
+    hint = "made by stage 1 (manifests)"
+    recordings = require(args.manifests / f"{args.corpus}_recordings_{args.split}.jsonl.gz", hint)
+    supervisions = require(args.manifests / f"{args.corpus}_supervisions_{args.split}.jsonl.gz", hint)
+    cuts = CutSet.from_manifests(
+        recordings=load_manifest_lazy(recordings).to_eager(), supervisions=load_manifest_lazy(supervisions).to_eager()
+    )
+    # One cut per utterance, named after it, so that log-probs and labels can be traced to the transcript.
+    cuts = CutSet.from_cuts(cut.with_id(cut.supervisions[0].id) for cut in cuts.trim_to_supervisions())
+    featured = compute_features(cuts, args.type, args.out / f"feats_{args.split}", args.nj)
+    with atomic_path(args.out / f"{args.corpus}_cuts_{args.split}.jsonl.gz") as temporary:
+        featured.to_file(temporary)
+    hours = sum(cut.duration for cut in featured) / 3600
+    print_table(
+        f"{args.type} of {args.split}",
+        ["split", "utterances in", "out", "rejected", "hours", "frames"],
+        [[args.split, len(cuts), len(featured), len(cuts) - len(featured), hours, sum(c.num_frames for c in featured)]],
+    )
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,93 @@
+"""Decode CTC log-probabilities with k2: one-best over HLG, or rescored with a larger n-gram, at several LM scales."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+from mt4ssl.decode.batches import load_log_probs
+from mt4ssl.decode.decoder import Decoder
+from mt4ssl.decode.graph import load_graph
+from mt4ssl.errors import UserError, run_main
+from mt4ssl.files import require
+from mt4ssl.lang.symbols import read_symbols, write_text
+from mt4ssl.lang.tokens import Tokens
+from mt4ssl.table import print_table
+
+LM_SCALES = [0.1, 0.3, 0.5, 0.7, 0.9, 1.1, 1.3, 1.5, 1.7, 2.0]
+
+
+def get_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument("--log-probs", type=Path, required=True, help="scp of matrices (T, V)")
+    parser.add_argument("--lang", type=Path, required=True, help="lang dir with HLG.pt")
+    parser.add_argument("--method", choices=["1best", "whole-lattice-rescoring"], default="1best")
+    parser.add_argument("--rescore-with", type=Path, help="G_4_gram.pt, for whole-lattice-rescoring")
+    scales = parser.add_mutually_exclusive_group()
+    scales.add_argument("--lm-scales", type=float, nargs="+", default=LM_SCALES, help="weights of the LM scores")
+    scales.add_argument("--lm-scales-from", type=Path, help="wer-SPLIT.json: only its best scale")
+    parser.add_argument("--split", required=True, help="name in the output files")
+    parser.add_argument("--out", type=Path, required=True, help="directory of hyps-SPLIT-lm_scale_X.txt")
+    parser.add_argument("--hlg-scale", type=float, default=0.6, help="LM scale of the search that makes the lattices")
+    parser.add_argument("--search-beam", type=float, default=20.0)
+    parser.add_argument("--output-beam", type=float, default=8.0)
+    parser.add_argument("--min-active-states", type=int, default=30)
+    parser.add_argument("--max-active-states", type=int, default=10000)
+    parser.add_argument("--max-frames", type=int, default=1000, help="frames in a batch; on a GPU, far more")
+    parser.add_argument("--device", default="cpu")
+    args = parser.parse_args()
+    if (args.rescore_with is None) == (args.method == "whole-lattice-rescoring"):
+        parser.error("--rescore-with G_4_gram.pt goes with --method whole-lattice-rescoring")
+    if min(args.lm_scales) <= 0 or args.hlg_scale <= 0:
+        parser.error("LM scales must be above 0")
+    return args
+
+
+def best_scale(path: Path) -> float:
+    """Return the best LM scale of a wer-SPLIT.json."""
+    require(path, "decode and score dev first")
+    key = json.loads(path.read_text())["best"]
+    if not key.startswith("lm_scale_"):
+        raise UserError(f"{path}: its best result is {key!r}, not an LM scale")
+    return float(key[len("lm_scale_"):])
+
+
+def main() -> None:
+    args = get_args()
+    lm_scales = [best_scale(args.lm_scales_from)] if args.lm_scales_from else args.lm_scales
+    matrices, lengths = load_log_probs(args.log_probs, len(Tokens(args.lang)))
+    decoder = Decoder(
+        hlg=load_graph(args.lang / "HLG.pt", args.device),
+        words=list(read_symbols(args.lang / "words.txt")),
+        lm_scales=lm_scales,
+        g=load_graph(args.rescore_with, args.device) if args.rescore_with else None,
+        hlg_scale=args.hlg_scale,
+        search_beam=args.search_beam,
+        output_beam=args.output_beam,
+        min_active_states=args.min_active_states,
+        max_active_states=args.max_active_states,
+    )
+    start = time.time()
+    hypotheses, without_path = decoder.decode(matrices, lengths, args.max_frames)
+    seconds = time.time() - start
+    for old in args.out.glob(f"*-{args.split}-lm_scale_*.txt"):  # of other scales, not to be scored with these
+        old.unlink()
+    for lm_scale, texts in hypotheses.items():
+        write_text(args.out / f"hyps-{args.split}-lm_scale_{lm_scale}.txt", texts)
+    frames = sum(lengths.values())
+    print_table(f"Decoded {args.split} with {args.method}", ["", "value"], [
+        ["utterances", len(lengths)],
+        ["  without a path (empty hypotheses)", len(without_path)],
+        ["frames", frames],
+        ["seconds", seconds],
+        ["frames per second", round(frames / seconds)],
+    ])
+    if without_path:
+        print(f"no path was found for: {' '.join(without_path)}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,65 @@
+"""Score every hyps-SPLIT*.txt of a directory: WER table, and files in icefall's layout beside the hypotheses."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from mt4ssl.errors import UserError, run_main
+from mt4ssl.lang.symbols import read_text
+from mt4ssl.scoring.files import errs_lines, recogs_lines, summary_lines, write_lines
+from mt4ssl.scoring.wer import ErrorRate, check_same_utterances, score
+from mt4ssl.table import print_table
+
+
+def get_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--ref", type=Path, required=True, help="Kaldi text: utterance id and words")
+    parser.add_argument("--split", required=True)
+    parser.add_argument("--out", type=Path, required=True, help="directory of the hypotheses, and of the scores")
+    return parser.parse_args()
+
+
+def find_hypotheses(directory: Path, split: str) -> dict[str, Path]:
+    """Return {key: file}: `lm_scale_0.5` of hyps-SPLIT-lm_scale_0.5.txt, the directory's name of hyps-SPLIT.txt."""
+    found = {path.stem[len(f"hyps-{split}-"):]: path for path in sorted(directory.glob(f"hyps-{split}-lm_scale_*.txt"))}
+    if (directory / f"hyps-{split}.txt").exists():
+        found[directory.resolve().name] = directory / f"hyps-{split}.txt"
+    if not found:
+        raise UserError(f"{directory} has no hyps-{split}*.txt; decode {split} first")
+    return found
+
+
+def as_json(rate: ErrorRate) -> dict:
+    return {"wer": rate.wer, "cer": rate.cer, "ins": rate.ins, "del": rate.dele, "sub": rate.sub,
+            "words": rate.words, "ci95": list(rate.ci95)}
+
+
+def main() -> None:
+    args = get_args()
+    ref = read_text(args.ref)
+    if not ref:
+        raise UserError(f"{args.ref} has no utterances")
+    rates = {}
+    for key, path in find_hypotheses(args.out, args.split).items():
+        hyp = read_text(path)
+        check_same_utterances(ref, hyp, str(path))
+        rates[key] = score(ref, hyp)
+        write_lines(args.out / f"recogs-{args.split}-{key}.txt", recogs_lines(ref, hyp))
+        write_lines(args.out / f"errs-{args.split}-{key}.txt", errs_lines(ref, hyp, rates[key]))
+    rates = dict(sorted(rates.items(), key=lambda item: item[1].wer))
+    best = next(iter(rates))
+    write_lines(args.out / f"wer-summary-{args.split}.txt", summary_lines(rates))
+    results = {key: as_json(rate) for key, rate in rates.items()}
+    write_lines(args.out / f"wer-{args.split}.json", [json.dumps({"best": best, "results": results}, indent=2)])
+    print_table(
+        f"WER of {args.split} in {args.out}",
+        ["settings", "WER", "95 % interval", "CER", "ins", "del", "sub", "words", ""],
+        [[key, rate.wer, "{:.2f} - {:.2f}".format(*rate.ci95), rate.cer, rate.ins, rate.dele, rate.sub, rate.words,
+          "best" if key == best else ""] for key, rate in rates.items()],
+    )
+
+
+if __name__ == "__main__":
+    run_main(main)

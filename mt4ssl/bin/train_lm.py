@@ -1,0 +1,61 @@
+"""Train a Kneser-Ney word n-gram: an ARPA file, and beside it the graph G_N_gram.fst.txt."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from mt4ssl.errors import UserError, run_main
+from mt4ssl.files import require
+from mt4ssl.lang.lexicon import count_words
+from mt4ssl.lang.ngram import arpa_to_g, map_unknown, ngram_counts, perplexity, train_ngram
+from mt4ssl.lang.symbols import BACKOFF, BEGIN, END, EPSILON, UNKNOWN, read_symbols
+from mt4ssl.table import print_table
+
+
+def get_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--text", type=Path, required=True, help="one sentence per line")
+    parser.add_argument("--words", type=Path, required=True, help="words.txt; other words of the text become <UNK>")
+    parser.add_argument("--order", type=int, choices=range(2, 6), default=3)
+    parser.add_argument("--dev-text", type=Path, help="report the perplexity of these sentences")
+    parser.add_argument("--out", type=Path, required=True, help="ARPA file to write")
+    return parser.parse_args()
+
+
+def read_sentences(path: Path, words: set[str]) -> list[str]:
+    """Return the sentences of `path` over the vocabulary `words` and `<UNK>`."""
+    sentences = map_unknown(require(path, "stage 0 makes it").read_text(encoding="utf-8").splitlines(), words)
+    if not sentences:
+        raise UserError(f"{path} has no sentences")
+    return sentences
+
+
+def main() -> None:
+    args = get_args()
+    words = read_symbols(args.words).keys() - {EPSILON, UNKNOWN, BACKOFF, BEGIN, END}
+    sentences = read_sentences(args.text, words)
+    train_ngram(sentences, args.order, args.out)
+    arpa_to_g(args.out, args.words, args.out.parent / f"G_{args.order}_gram.fst.txt")
+
+    counts = count_words(sentences)
+    rows = [
+        ["sentences", len(sentences)],
+        ["words", counts.total()],
+        [f"  of them {UNKNOWN}", counts[UNKNOWN]],
+        ["words of words.txt never seen", len(words - counts.keys())],
+        *([f"{order}-grams", count] for order, count in enumerate(ngram_counts(args.out), 1)),
+    ]
+    if args.dev_text:
+        dev = read_sentences(args.dev_text, words)
+        value, left_out = perplexity(args.out, dev)
+        rows += [
+            [f"perplexity of {args.dev_text.name}", value],
+            [f"  {UNKNOWN} among its words", count_words(dev)[UNKNOWN]],
+            ["  sentences of probability 0, left out", left_out],
+        ]
+    print_table(f"Language model {args.out}", ["", "value"], rows)
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,50 @@
+"""Checkpoints: plain tensors and plain data, written whole, loaded with weights_only, carrying their config."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Dict, List, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from mt4ssl.errors import UserError
+from mt4ssl.files import atomic_path, require
+
+
+def save_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
+    """Write tensors, numbers, strings, lists and dicts."""
+    with atomic_path(path) as temporary:
+        torch.save(dict(content), temporary)
+
+
+def load_checkpoint(path: Path) -> Dict[str, Any]:
+    """Read a checkpoint onto the CPU; UserError if it is missing or damaged."""
+    require(path, "the training that writes it has not run")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many types for a damaged file
+        raise UserError(f"{path} cannot be read as a checkpoint: {error}".splitlines()[0]) from error
+
+
+def load_weights(module: nn.Module, weights: Mapping[str, Tensor], source: Path) -> None:
+    """Load a state dict that must fit exactly; UserError naming `source` and the first misfit."""
+    try:
+        module.load_state_dict(dict(weights))
+    except RuntimeError as error:
+        raise UserError(f"{source} does not fit the model: {str(error).splitlines()[1].strip()}") from error
+
+
+def step_checkpoints(folder: Path) -> List[Path]:
+    """The `step-N.pt` files of a training, in order of N."""
+    return sorted(folder.glob("step-*.pt"), key=lambda path: int(path.stem.split("-")[1]))
+
+
+def average_checkpoints(paths: List[Path]) -> Dict[str, Tensor]:
+    """Mean of the `model` weights of several checkpoints."""
+    average: Dict[str, Tensor] = {}
+    for path in paths:
+        for name, weight in load_checkpoint(path)["model"].items():
+            average[name] = average.get(name, 0) + weight.double() / len(paths)
+    first = load_checkpoint(paths[0])["model"]
+    return {name: weight.to(first[name].dtype) for name, weight in average.items()}

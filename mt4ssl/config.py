@@ -1,0 +1,57 @@
+"""YAML and command line to dataclasses: unknown keys and wrong types are errors."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Type, TypeVar, Union
+
+import yaml
+from jsonargparse import ArgumentParser
+
+from mt4ssl.errors import UserError
+from mt4ssl.files import atomic_path, require
+
+T = TypeVar("T")
+
+
+class _Parser(ArgumentParser):
+    """jsonargparse, with its explanation folded into one line."""
+
+    def error(self, message: str, ex: Optional[Exception] = None) -> None:  # type: ignore[override]
+        lines = [line.strip() for line in message.splitlines() if line.strip()]
+        raise UserError(" ".join(lines))
+
+
+def parse_config(config_type: Type[T], description: str, args: Optional[List[str]] = None) -> T:
+    """Build a config from `--config FILE.yaml` and `--key value` overrides; `--help` lists every key.
+
+    Raises UserError on a missing file, an unknown key, a wrong type or a value that the dataclass refuses.
+    """
+    parser = _Parser(description=description)
+    parser.add_argument("--config", action="config", help="YAML file with any of the keys below")
+    parser.add_class_arguments(config_type, as_group=False)
+    try:
+        values = parser.instantiate_classes(parser.parse_args(args)).as_dict()
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    values.pop("config")
+    return config_type(**values)
+
+
+def build(config_type: Type[T], values: Dict[str, Any]) -> T:
+    """Build a config from plain data, checked as if it came from a file."""
+    parser = _Parser()
+    parser.add_class_arguments(config_type, as_group=False)
+    return config_type(**parser.instantiate_classes(parser.parse_object(values)).as_dict())
+
+
+def load_config(config_type: Type[T], path: Union[str, Path]) -> T:
+    """Read a resolved config back."""
+    return parse_config(config_type, "", ["--config", str(require(path, "the step that writes it has not run"))])
+
+
+def save_config(config: Any, path: Union[str, Path]) -> None:
+    """Write the resolved config, every key included, as YAML."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(yaml.safe_dump(asdict(config), sort_keys=False), encoding="utf-8")

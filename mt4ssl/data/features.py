@@ -1,0 +1,108 @@
+"""fbank and MFCC of whole manifests: parallel, resumable shard by shard."""
+
+from __future__ import annotations
+
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, List, Sequence
+
+import numpy as np
+import torch
+from lhotse import CutSet, Fbank, FbankConfig, LilcomChunkyWriter, Mfcc, MfccConfig
+from lhotse.features.base import FeatureExtractor, register_extractor
+from torchaudio.functional import compute_deltas
+from tqdm import tqdm
+
+from mt4ssl.data.rates import FBANK_BINS, FBANK_SHIFT, SAMPLING_RATE
+from mt4ssl.errors import UserError
+from mt4ssl.files import atomic_path
+
+SHARD_CUTS = 500
+
+
+@dataclass
+class MfccDeltasConfig:
+    """MFCC with deltas: the settings are fixed, the sampling rate is all that can differ."""
+
+    sampling_rate: int = SAMPLING_RATE
+
+    def to_dict(self) -> Dict[str, Any]:
+        return {"sampling_rate": self.sampling_rate}
+
+    @staticmethod
+    def from_dict(data: Dict[str, Any]) -> MfccDeltasConfig:
+        return MfccDeltasConfig(**data)
+
+
+@register_extractor
+class MfccDeltas(FeatureExtractor):
+    """13 MFCC with deltas and double deltas, 39 dimensions every 10 ms (HuBERT, section 4.1; fairseq dump_mfcc_feature.py)."""
+
+    name = "mt4ssl-mfcc-deltas"
+    config_type = MfccDeltasConfig
+
+    def __init__(self, config: Any = None) -> None:
+        super().__init__(config)
+        self.mfcc = Mfcc(MfccConfig(sampling_rate=self.config.sampling_rate, num_ceps=13))
+
+    @property
+    def frame_shift(self) -> float:
+        return self.mfcc.frame_shift
+
+    def feature_dim(self, sampling_rate: int) -> int:
+        return 39
+
+    def extract(self, samples: np.ndarray, sampling_rate: int) -> np.ndarray:
+        """Turn samples (1, S) into features (T, 39)."""
+        static = torch.as_tensor(self.mfcc.extract(samples, sampling_rate)).T  # (13, T)
+        deltas = compute_deltas(static)
+        return torch.cat([static, deltas, compute_deltas(deltas)]).T.numpy()
+
+
+def make_extractor(kind: str) -> FeatureExtractor:
+    """Return the extractor called `fbank` (80 bins) or `mfcc` (39 dimensions), both every 10 ms."""
+    return Fbank(FbankConfig(sampling_rate=SAMPLING_RATE, num_filters=FBANK_BINS, frame_shift=FBANK_SHIFT)) if kind == "fbank" else MfccDeltas()
+
+
+def compute_shard(cuts: CutSet, kind: str, storage: Path, manifest: Path) -> int:
+    """Extract and store the features of one shard; the manifest appears last, so that it vouches for the arrays."""
+    torch.set_num_threads(1)
+    extractor = make_extractor(kind)
+    stored = []
+    with atomic_path(storage) as temporary, LilcomChunkyWriter(temporary) as writer:
+        for cut in cuts:
+            try:
+                cut = cut.compute_and_store_features(extractor, writer)
+            except Exception as error:  # lhotse wraps decoder errors in several types, all about this one file
+                raise UserError(f"{cut.recording.sources[0].source}: cannot compute features of {cut.id}: {error}")
+            cut.features.storage_path = str(storage)
+            stored.append(cut)
+    with atomic_path(manifest) as temporary:
+        CutSet.from_cuts(stored).to_file(temporary)
+    return len(stored)
+
+
+def compute_features(cuts: CutSet, kind: str, storage_dir: Path, jobs: int) -> CutSet:
+    """Compute features of all cuts in shards of 500 under `storage_dir`; finished shards are kept, so a rerun continues.
+
+    Returns the cuts with features, in the order they came. Raises UserError naming an audio file that cannot be read.
+    """
+    storage_dir.mkdir(parents=True, exist_ok=True)
+    cuts = cuts.to_eager()
+    shards = _shards(cuts)
+    manifests = [storage_dir / f"{number:05d}.jsonl.gz" for number in range(len(shards))]
+    todo = [number for number, manifest in enumerate(manifests) if not manifest.exists()]
+    with ProcessPoolExecutor(jobs) as pool, tqdm(total=len(cuts), unit="cut", disable=None, desc=kind) as progress:
+        progress.update(sum(len(shards[n]) for n in range(len(shards)) if n not in set(todo)))
+        futures = [
+            pool.submit(compute_shard, shards[n], kind, storage_dir / f"{n:05d}.lca", manifests[n]) for n in todo
+        ]
+        for future in as_completed(futures):
+            progress.update(future.result())
+    return CutSet.from_cuts(cut for manifest in manifests for cut in CutSet.from_file(manifest))
+
+
+def _shards(cuts: CutSet) -> List[CutSet]:
+    items: Sequence[Any] = list(cuts)
+    return [CutSet.from_cuts(items[start : start + SHARD_CUTS]) for start in range(0, len(items), SHARD_CUTS)]

@@ -1,0 +1,56 @@
+"""Log-probabilities of a Kaldi ark, in batches of similar length."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Iterator, Mapping
+
+import kaldiio
+import numpy as np
+import torch
+
+from mt4ssl.errors import UserError
+from mt4ssl.files import require
+
+
+def load_log_probs(scp: str | Path, num_tokens: int) -> tuple[Mapping[str, np.ndarray], dict[str, int]]:
+    """Return the matrices (T, V) of an scp file, each read when asked for, and T of each utterance.
+
+    Every matrix is read once here, so that one that is damaged, not a number or of another V is named before decoding.
+    """
+    scp = require(scp, "python -m mt4ssl.bin.emit makes it")
+    matrices = kaldiio.load_scp(str(scp))
+    lengths = {}
+    for utterance in matrices:
+        try:
+            matrix = matrices[utterance]
+        except (OSError, ValueError, AssertionError, RuntimeError) as error:
+            raise UserError(f"{scp}: cannot read utterance {utterance} ({error}); emit the log-probs again") from error
+        if matrix.ndim != 2 or matrix.shape[1] != num_tokens:
+            raise UserError(f"{scp}: utterance {utterance} has shape {matrix.shape}, tokens.txt has {num_tokens} tokens; "
+                            "decode with the lang dir of the model")
+        if np.isnan(matrix).any():
+            raise UserError(f"{scp}: utterance {utterance} has NaN among its log-probs; the model has diverged")
+        lengths[utterance] = len(matrix)
+    if not lengths:
+        raise UserError(f"{scp} names no utterance")
+    return matrices, lengths
+
+
+def length_batches(lengths: Mapping[str, int], max_frames: int) -> Iterator[list[str]]:
+    """Yield utterance ids, longest first, in batches of at most `max_frames` padded frames; a longer one comes alone."""
+    batch: list[str] = []
+    for utterance in sorted(lengths, key=lambda name: (-lengths[name], name)):
+        if batch and lengths[batch[0]] * (len(batch) + 1) > max_frames:
+            yield batch
+            batch = []
+        batch.append(utterance)
+    if batch:
+        yield batch
+
+
+def pad(matrices: list[np.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return float32 log-probs (B, T, V), zero-padded, and their lengths (B,)."""
+    tensors = [torch.from_numpy(np.array(matrix, dtype=np.float32)) for matrix in matrices]
+    lengths = torch.tensor([len(tensor) for tensor in tensors], dtype=torch.int32)
+    return torch.nn.utils.rnn.pad_sequence(tensors, batch_first=True), lengths

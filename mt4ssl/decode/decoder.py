@@ -1,0 +1,67 @@
+"""A corpus of log-probabilities to hypotheses, batch by batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Mapping, Optional, Sequence
+
+import k2
+import numpy as np
+
+from mt4ssl.decode.batches import length_batches, pad
+from mt4ssl.decode.search import best_words, get_lattice, prune, rescaled, rescore
+from mt4ssl.errors import UserError
+
+Hypotheses = dict[float, dict[str, list[str]]]  # {LM scale: {utterance id: words}}
+
+
+@dataclass
+class Decoder:
+    """One-best over HLG, or over HLG's lattices rescored with `g`, at each of `lm_scales`; beams as in `get_lattice`."""
+
+    hlg: k2.Fsa
+    words: Sequence[str]
+    lm_scales: Sequence[float]
+    g: Optional[k2.Fsa] = None
+    hlg_scale: float = 0.6
+    search_beam: float = 20.0
+    output_beam: float = 8.0
+    min_active_states: int = 30
+    max_active_states: int = 10000
+
+    def decode_batch(self, matrices: list[np.ndarray]) -> dict[float, list[Optional[list[str]]]]:
+        """Return {LM scale: words of each matrix (T, V)}, None where the search found no path. Longest matrix first."""
+        log_probs, lengths = pad(matrices)
+        lattice = prune(get_lattice(
+            log_probs.to(self.hlg.device), lengths, self.hlg, self.hlg_scale,
+            self.search_beam, self.output_beam, self.min_active_states, self.max_active_states))
+        scale = self.hlg_scale
+        if self.g is not None:
+            lattice, scale = rescore(lattice, scale, self.g), 1.0
+        return {lm_scale: best_words(rescaled(lattice, scale, lm_scale), self.words) for lm_scale in self.lm_scales}
+
+    def decode(
+        self, matrices: Mapping[str, np.ndarray], lengths: Mapping[str, int], max_frames: int,
+    ) -> tuple[Hypotheses, list[str]]:
+        """Return hypotheses of all the matrices, and the ids of those without a path, whose hypotheses are empty.
+
+        `lengths` are the frames of each; a batch has at most `max_frames` (see `length_batches`).
+        """
+        without_path = [utterance for utterance, frames in lengths.items() if frames == 0]
+        hypotheses: Hypotheses = {lm_scale: {utterance: [] for utterance in without_path} for lm_scale in self.lm_scales}
+        pending = list(length_batches({name: frames for name, frames in lengths.items() if frames}, max_frames))
+        while pending:
+            batch = pending.pop()
+            try:
+                decoded = self.decode_batch([matrices[utterance] for utterance in batch])
+            except (RuntimeError, MemoryError) as error:
+                if len(batch) == 1:
+                    raise UserError(f"utterance {batch[0]} cannot be decoded ({str(error).splitlines()[0]}); "
+                                    "lower --output-beam or --max-active-states") from error
+                half = len(batch) // 2  # too large for the memory there is: the same, in two halves
+                pending += [batch[half:], batch[:half]]
+                continue
+            for lm_scale, texts in decoded.items():
+                hypotheses[lm_scale].update((utterance, text or []) for utterance, text in zip(batch, texts))
+            without_path += [utterance for utterance, text in zip(batch, texts) if text is None]
+        return hypotheses, sorted(without_path)

@@ -1,0 +1,81 @@
+"""From CTC log-probabilities to words through k2 lattices, in icefall's manner."""
+
+from __future__ import annotations
+
+from typing import Optional, Sequence
+
+import k2
+import torch
+
+
+def get_lattice(
+    log_probs: torch.Tensor,
+    lengths: torch.Tensor,
+    hlg: k2.Fsa,
+    lm_scale: float = 1.0,
+    search_beam: float = 20.0,
+    output_beam: float = 8.0,
+    min_active_states: int = 30,
+    max_active_states: int = 10000,
+) -> k2.Fsa:
+    """Return the lattices, an FsaVec of B, of `log_probs` (B, T, V), padded after `lengths` (B,), longest first.
+
+    `lm_scale` multiplies the scores of the graph; `lm_scores` of the lattice are the unscaled ones. Beams are in nats;
+    their defaults are icefall's.
+    """
+    graph = hlg.clone()
+    graph.lm_scores = hlg.scores.clone()
+    graph.scores = hlg.scores * lm_scale
+    rows = torch.arange(len(lengths), dtype=torch.int32)
+    segments = torch.stack([rows, torch.zeros_like(rows), lengths.to(torch.int32)], dim=1)
+    dense = k2.DenseFsaVec(log_probs, segments)
+    return k2.intersect_dense_pruned(graph, dense, search_beam, output_beam, min_active_states, max_active_states)
+
+
+def prune(lattice: k2.Fsa, posterior: float = 1e-5) -> k2.Fsa:
+    """Return the lattice without the arcs of a lower posterior: a tenth of the arcs, and the same best paths."""
+    return k2.prune_on_arc_post(lattice, posterior, use_double_scores=True)
+
+
+def rescore(lattice: k2.Fsa, lm_scale: float, g: k2.Fsa) -> k2.Fsa:
+    """Return the lattice with the scores of `g` (see `graph.rescoring_g`) in place of those of HLG, at scale 1.
+
+    `lm_scale` is the one the lattice was made with. icefall lets `g` take a back-off arc only where the lattice has an
+    epsilon to spare; here the lattice gets epsilon loops too, so every path of `g` is open to every word sequence.
+    """
+    g = k2.arc_sort(k2.add_epsilon_self_loops(g))
+    g.lm_scores = g.scores.clone()
+    acoustic = k2.invert(lattice)
+    acoustic.scores = acoustic.scores - lm_scale * acoustic.lm_scores
+    del acoustic.lm_scores
+    acoustic = k2.add_epsilon_self_loops(acoustic)
+    to_g = torch.zeros(acoustic.shape[0], dtype=torch.int32, device=acoustic.device)
+    product = k2.connect(k2.intersect_device(g, acoustic, to_g, sorted_match_a=True))
+    # Where both loop on epsilon, so does the product: a loop that goes nowhere, which top_sort would refuse.
+    return k2.invert(k2.top_sort(k2.connect(k2.remove_epsilon_self_loops(product))))
+
+
+def rescaled(lattice: k2.Fsa, old_scale: float, lm_scale: float) -> k2.Fsa:
+    """Return the lattice with its `lm_scores` weighted by `lm_scale` instead of `old_scale`."""
+    lattice = lattice.clone()
+    lattice.scores = lattice.scores + (lm_scale - old_scale) * lattice.lm_scores
+    return lattice
+
+
+def best_words(lattice: k2.Fsa, words: Sequence[str]) -> list[Optional[list[str]]]:
+    """Return the words on the best path of each lattice, None for an empty lattice."""
+    best = k2.shortest_path(lattice, use_double_scores=True)
+    arcs = best.arcs.shape().remove_axis(1)  # [utterance][arc]
+    labels = best.aux_labels
+    if isinstance(labels, k2.RaggedTensor):  # [arc][word]: HLG may say several words on an arc
+        labels = k2.RaggedTensor(arcs.compose(labels.shape), labels.values).remove_axis(1)
+    else:
+        labels = k2.RaggedTensor(arcs, labels)
+    found = best_scores(lattice).isfinite().tolist()
+    texts = labels.remove_values_leq(0).tolist()
+    return [[words[i] for i in text] if path else None for text, path in zip(texts, found)]
+
+
+def best_scores(lattice: k2.Fsa) -> torch.Tensor:
+    """Return the score of the best path of each lattice, (B,); -inf for an empty lattice."""
+    return lattice.get_tot_scores(use_double_scores=True, log_semiring=False)

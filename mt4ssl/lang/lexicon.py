@@ -1,0 +1,74 @@
+"""From words to tokens: the lexicon of a lang dir, with disambiguation symbols for graph compilation."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Callable, Iterable
+
+from mt4ssl.errors import UserError
+from mt4ssl.files import atomic_path, require
+from mt4ssl.lang.symbols import BACKOFF, BEGIN, END, EPSILON, UNKNOWN, write_symbols
+
+Lexicon = list[tuple[str, list[str]]]  # one (word, its tokens) per word
+
+
+def choose_words(counts: Counter[str], size: int | None) -> list[str]:
+    """Return the `size` most frequent words (None: all), sorted; `<UNK>` is never among them."""
+    counts = Counter({word: count for word, count in counts.items() if word != UNKNOWN})
+    reserved = sorted(counts.keys() & {EPSILON, BACKOFF, BEGIN, END})
+    if reserved:
+        raise UserError(f"the text has {' '.join(reserved)} as a word, reserved in words.txt; remove it from the text")
+    return sorted(sorted(counts, key=lambda word: (-counts[word], word))[:size])
+
+
+def add_disambiguation(lexicon: Lexicon) -> tuple[Lexicon, int]:
+    """Return the lexicon with `#1`, `#2`, … after each spelling that is shared or begins another, and the largest number.
+
+    L∘G can be determinised only so. The scheme is Kaldi's add_lex_disambig.pl.
+    """
+    spellings = Counter(tuple(tokens) for _, tokens in lexicon)
+    prefixes = {tuple(tokens[:end]) for _, tokens in lexicon for end in range(1, len(tokens))}
+    used: Counter[tuple[str, ...]] = Counter()
+    marked = []
+    for word, tokens in lexicon:
+        spelling = tuple(tokens)
+        if spellings[spelling] > 1 or spelling in prefixes:
+            used[spelling] += 1
+            tokens = [*tokens, f"#{used[spelling]}"]
+        marked.append((word, tokens))
+    return marked, max(used.values(), default=0)
+
+
+def write_lang(lang_dir: str | Path, tokens: list[str], words: list[str], spell: Callable[[str], list[str]]) -> None:
+    """Write tokens.txt, words.txt, lexicon.txt and lexicon_disambig.txt in icefall's layout."""
+    lang_dir = Path(lang_dir)
+    lexicon = [(word, spell(word)) for word in words]
+    marked, largest = add_disambiguation(lexicon)
+    write_lexicon(lang_dir / "lexicon.txt", lexicon)
+    write_lexicon(lang_dir / "lexicon_disambig.txt", marked)
+    write_symbols(lang_dir / "words.txt", [EPSILON, UNKNOWN, *words, BACKOFF, BEGIN, END])
+    write_symbols(lang_dir / "tokens.txt", [*tokens, *(f"#{number}" for number in range(largest + 1))])
+
+
+def write_lexicon(path: Path, lexicon: Lexicon) -> None:
+    """Write one `WORD token token …` per line."""
+    with atomic_path(path) as temporary:
+        temporary.write_text("".join(f"{word} {' '.join(tokens)}\n" for word, tokens in lexicon), encoding="utf-8")
+
+
+def read_lexicon(path: str | Path) -> Lexicon:
+    """Return [(word, tokens)] of a file with one `WORD token token …` per line."""
+    path = require(path, "python -m mt4ssl.bin.prepare_lang makes it")
+    lexicon = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        word, *tokens = line.split() or [""]
+        if not tokens:
+            raise UserError(f"{path} line {number}: expected a word and its tokens, found {line!r}")
+        lexicon.append((word, tokens))
+    return lexicon
+
+
+def count_words(sentences: Iterable[str]) -> Counter[str]:
+    """Return how often each word occurs."""
+    return Counter(word for sentence in sentences for word in sentence.split())

@@ -1,0 +1,56 @@
+"""Symbol tables (`tokens.txt`, `words.txt`) and Kaldi text files, in the standard library alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Iterable, Mapping
+
+from mt4ssl.errors import UserError
+from mt4ssl.files import atomic_path, require
+
+EPSILON, UNKNOWN, BACKOFF, BEGIN, END = "<eps>", "<UNK>", "#0", "<s>", "</s>"
+
+
+def is_disambiguation(token: str) -> bool:
+    """True for `#0`, `#1`, …: symbols that only graph compilation sees; a model never emits them."""
+    return token.startswith("#") and token[1:].isdigit()
+
+
+def read_symbols(path: str | Path) -> dict[str, int]:
+    """Return {symbol: id} of a file with one `symbol id` per line."""
+    path = require(path, "python -m mt4ssl.bin.prepare_lang makes it")
+    table = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        fields = line.split()
+        if len(fields) != 2 or not fields[1].isdigit() or fields[0] in table:
+            raise UserError(f"{path} line {number}: expected a new symbol and its id, found {line!r}")
+        table[fields[0]] = int(fields[1])
+    return table
+
+
+def write_symbols(path: str | Path, symbols: Iterable[str]) -> None:
+    """Write one `symbol id` per line; ids count from 0 in the order given."""
+    with atomic_path(path) as temporary:
+        lines = (f"{symbol} {number}\n" for number, symbol in enumerate(symbols))
+        temporary.write_text("".join(lines), encoding="utf-8")
+
+
+def read_text(path: str | Path) -> dict[str, list[str]]:
+    """Return {utterance id: words} of a Kaldi text file; an id alone is an utterance without words."""
+    path = require(path, "the stage before this one writes it")
+    text: dict[str, list[str]] = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        if not line.strip():
+            continue
+        utterance, *words = line.split()
+        if utterance in text:
+            raise UserError(f"{path} line {number}: utterance {utterance} is there twice")
+        text[utterance] = words
+    return text
+
+
+def write_text(path: str | Path, text: Mapping[str, list[str]]) -> None:
+    """Write a Kaldi text file: one `id word word …` per line, sorted by id."""
+    with atomic_path(path) as temporary:
+        lines = (" ".join([utterance, *text[utterance]]) + "\n" for utterance in sorted(text))
+        temporary.write_text("".join(lines), encoding="utf-8")

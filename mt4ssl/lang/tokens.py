@@ -1,0 +1,56 @@
+"""The output units of a CTC model: text to token ids and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Iterable
+
+from mt4ssl.errors import UserError
+from mt4ssl.lang.symbols import is_disambiguation, read_symbols
+
+BLANK, BOUNDARY = "<blk>", "▁"
+
+
+class Tokens:
+    """The tokens of a lang dir: characters, or sentencepiece units when it holds a `bpe.model`.
+
+    `<blk>` is 0 and `▁` begins each word, so text = "".join(tokens).replace("▁", " "). The length is the output
+    size V of a model: disambiguation symbols, last in tokens.txt, do not count.
+    """
+
+    def __init__(self, lang_dir: str | Path) -> None:
+        self.path = Path(lang_dir) / "tokens.txt"
+        table = read_symbols(self.path)
+        self.symbols = [token for token in table if not is_disambiguation(token)]
+        self.ids = {token: table[token] for token in self.symbols}
+        if self.ids.get(BLANK) != 0 or list(self.ids.values()) != list(range(len(self.symbols))):
+            raise UserError(f"{self.path}: ids must count up from 0, {BLANK} first; run prepare_lang again")
+        self.bpe = None
+        bpe_model = Path(lang_dir) / "bpe.model"
+        if bpe_model.exists():
+            from sentencepiece import SentencePieceProcessor
+
+            self.bpe = SentencePieceProcessor(model_file=str(bpe_model))
+
+    def __len__(self) -> int:
+        return len(self.symbols)
+
+    def encode(self, text: str, utterance: str) -> list[int]:
+        """Return the token ids of `text`; `utterance` names it in the UserError that a character not in the table raises."""
+        words = text.split()
+        pieces = self.bpe.encode(" ".join(words), out_type=str) if self.bpe else spell(words)
+        unknown = sorted({piece for piece in pieces if piece not in self.ids})
+        if unknown:
+            raise UserError(f"utterance {utterance}: {' '.join(unknown)} not in {self.path}; "
+                            "normalise the transcript or prepare the lang dir from text that has it")
+        return [self.ids[piece] for piece in pieces]
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Return the text of token ids (blanks and repeats already removed)."""
+        text = "".join(self.symbols[token] for token in ids).replace(BOUNDARY, " ")
+        return " ".join(text.split())
+
+
+def spell(words: Iterable[str]) -> list[str]:
+    """Return the characters of the words, each word after a boundary token."""
+    return [piece for word in words for piece in (BOUNDARY, *word)]

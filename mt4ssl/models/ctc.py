@@ -1,0 +1,81 @@
+"""CTC model: a pre-trained encoder under a linear layer (Graves et al. 2006; wav2vec 2.0, section 3.3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Optional, Tuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mt4ssl.models.frontend import padding_mask
+from mt4ssl.models.mt4ssl import ModelConfig, SpeechEncoder
+
+
+@dataclass
+class CtcConfig:
+    """The head, and the masking that regularises fine-tuning (wav2vec 2.0, appendix B)."""
+
+    slots: int = 1
+    """Tokens that one frame can emit; 2 at 25 frames a second gives CTC the 50 Hz that fast speech needs."""
+    dropout: float = 0.0
+    """On the encoder's output, before the head."""
+    time_mask_prob: float = 0.65
+    time_mask_length: int = 10
+    channel_mask_prob: float = 0.5
+    channel_mask_length: int = 64
+
+
+class CtcModel(nn.Module):
+    """Encoder, dropout, linear head, log-softmax."""
+
+    def __init__(self, model: ModelConfig, ctc: CtcConfig, vocab_size: int) -> None:
+        super().__init__()
+        self.encoder = SpeechEncoder(model)
+        self.mask_embedding = nn.Parameter(torch.empty(model.encoder.dim).uniform_())
+        self.dropout = nn.Dropout(ctc.dropout)
+        self.head = nn.Linear(model.encoder.dim, ctc.slots * vocab_size)
+        self.slots = ctc.slots
+        nn.init.normal_(self.head.weight, std=0.02)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(
+        self,
+        inputs: Tensor,
+        lengths: Tensor,
+        time_mask: Optional[Tensor] = None,
+        channel_mask: Optional[Tensor] = None,
+    ) -> Tuple[Tensor, Tensor]:
+        """Return log-probs (B, T, V) and their lengths (B,).
+
+        `time_mask` (B, T') puts the mask embedding in place of projected frames, `channel_mask` (B, C) zeroes channels.
+        """
+        x, lengths = self.encoder.project(inputs, lengths)
+        if time_mask is not None:
+            x = torch.where(time_mask[..., None], self.mask_embedding.to(x.dtype), x)
+        if channel_mask is not None:
+            x = x.masked_fill(channel_mask[:, None], 0.0)
+        outputs, _ = self.encoder.encoder(x, padding_mask(lengths, x.size(1)))
+        logits = self.head(self.dropout(outputs[-1]))  # (B, T', slots x V)
+        logits = logits.reshape(x.size(0), x.size(1) * self.slots, -1)
+        return logits.float().log_softmax(-1), lengths * self.slots
+
+
+def ctc_loss(log_probs: Tensor, lengths: Tensor, tokens: Tensor, token_lengths: Tensor) -> Tensor:
+    """Sum of -log p(tokens) over the batch; log_probs (B, T, V), tokens (B, U); impossible alignments count as zero."""
+    return F.ctc_loss(
+        log_probs.transpose(0, 1), tokens, lengths, token_lengths, blank=0, reduction="sum", zero_infinity=True
+    )
+
+
+def channel_mask(batch: int, dim: int, config: CtcConfig, rng: np.random.Generator) -> np.ndarray:
+    """Draw spans of zeroed channels (B, C), each row on its own (fairseq `mask_channel_prob`)."""
+    width = min(config.channel_mask_length, dim)
+    mask = np.zeros((batch, dim), dtype=bool)
+    for row in mask:
+        spans = int(config.channel_mask_prob * dim / width + rng.random())
+        for start in rng.integers(0, dim - width + 1, spans):
+            row[start : start + width] = True
+    return mask

@@ -1,0 +1,131 @@
+"""Transformer encoder of wav2vec 2.0 / data2vec: convolutional positions, post-norm layers, LayerDrop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import List, Optional, Tuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+@dataclass
+class EncoderConfig:
+    """Sizes of the Transformer; the defaults are the paper's base model."""
+
+    layers: int = 12
+    dim: int = 768
+    ffn_dim: int = 3072
+    heads: int = 12
+    dropout: float = 0.1
+    attention_dropout: float = 0.1
+    activation_dropout: float = 0.0
+    layerdrop: float = 0.05
+    pos_conv_width: int = 95
+    """Frames that the positional convolutions see together (fairseq `conv_pos`)."""
+    pos_conv_depth: int = 5
+    pos_conv_groups: int = 16
+
+    def __post_init__(self) -> None:
+        if self.dim % self.heads or self.dim % self.pos_conv_groups:
+            raise ValueError(
+                f"encoder.dim {self.dim} must be a multiple of heads {self.heads} "
+                f"and of pos_conv_groups {self.pos_conv_groups}"
+            )
+
+
+class PositionalConv(nn.Module):
+    """Relative positions from a stack of grouped convolutions (data2vec; fairseq wav2vec2.py `pos_conv_depth`)."""
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        kernel = max(3, config.pos_conv_width // config.pos_conv_depth)
+        self.layers = nn.ModuleList(
+            nn.Conv1d(config.dim, config.dim, kernel, padding=kernel // 2, groups=config.pos_conv_groups)
+            for _ in range(config.pos_conv_depth)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, T, C) -> (B, T, C)."""
+        for layer in self.layers:
+            y = layer(x.transpose(1, 2))[:, :, : x.size(1)]  # an even kernel yields one frame too many
+            x = F.gelu(F.layer_norm(y.transpose(1, 2), (x.size(2),)))
+        return x
+
+
+class EncoderLayer(nn.Module):
+    """One post-norm layer; gives its output and its *layer result*, the FFN output before the last residual add.
+
+    The layer result is what data2vec and MT4SSL regress (fairseq wav2vec2.py, `layer_result = x` after fc2).
+    """
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.heads = config.heads
+        self.attention_dropout = config.attention_dropout
+        self.qkv = nn.Linear(config.dim, 3 * config.dim)
+        self.out = nn.Linear(config.dim, config.dim)
+        self.attention_norm = nn.LayerNorm(config.dim)
+        self.fc1 = nn.Linear(config.dim, config.ffn_dim)
+        self.fc2 = nn.Linear(config.ffn_dim, config.dim)
+        self.final_norm = nn.LayerNorm(config.dim)
+        self.dropout = nn.Dropout(config.dropout)
+        self.activation_dropout = nn.Dropout(config.activation_dropout)
+
+    def attend(self, x: Tensor, key_mask: Optional[Tensor]) -> Tensor:
+        """Self-attention over (B, T, C); key_mask (B, 1, 1, T) is true where a key may be seen."""
+        batch, frames, dim = x.shape
+        q, k, v = self.qkv(x).view(batch, frames, 3, self.heads, -1).permute(2, 0, 3, 1, 4)  # (B, H, T, C/H) each
+        dropout = self.attention_dropout if self.training else 0.0
+        y = F.scaled_dot_product_attention(q, k, v, key_mask, dropout)
+        return self.out(y.transpose(1, 2).reshape(batch, frames, dim))
+
+    def forward(self, x: Tensor, key_mask: Optional[Tensor]) -> Tuple[Tensor, Tensor]:
+        x = self.attention_norm(x + self.dropout(self.attend(x, key_mask)))
+        result = self.fc2(self.activation_dropout(F.gelu(self.fc1(x))))
+        return self.final_norm(x + self.dropout(result)), result
+
+
+class Encoder(nn.Module):
+    """Positional convolution, LayerNorm, then the layers."""
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.position = PositionalConv(config)
+        self.norm = nn.LayerNorm(config.dim)
+        self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.layers))
+        self.dropout = nn.Dropout(config.dropout)
+        self.layerdrop = config.layerdrop
+        self.apply(_init_linear)
+
+    def forward(
+        self, x: Tensor, padding: Optional[Tensor] = None, last_layer: Optional[int] = None
+    ) -> Tuple[List[Tensor], List[Tensor]]:
+        """Encode frames (B, T, C), of which `padding` (B, T) marks those that are none.
+
+        Returns the outputs and the layer results of layers 1 to `last_layer` (default: all), each (B, T, C).
+        A layer skipped by LayerDrop passes its input on, and has no result of its own: it repeats the last one.
+        """
+        key_mask = None
+        if padding is not None and padding.any():
+            x = x.masked_fill(padding[..., None], 0.0)
+            key_mask = ~padding[:, None, None, :]
+        x = self.dropout(self.norm(x + self.position(x)))
+        outputs: List[Tensor] = []
+        results: List[Tensor] = []
+        for layer in self.layers[:last_layer]:
+            if self.training and torch.rand(()).item() < self.layerdrop:
+                result = results[-1] if results else x
+            else:
+                x, result = layer(x, key_mask)
+            outputs.append(x)
+            results.append(result)
+        return outputs, results
+
+
+def _init_linear(module: nn.Module) -> None:
+    """BERT's initialisation, as fairseq's `init_bert_params`."""
+    if isinstance(module, nn.Linear):
+        nn.init.normal_(module.weight, std=0.02)
+        nn.init.zeros_(module.bias)

@@ -1,0 +1,38 @@
+"""Which frames the student may not see."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Sequence
+
+import numpy as np
+
+
+@dataclass
+class MaskConfig:
+    """Span masking (wav2vec 2.0, section 3.1): `prob` x frames / `length` spans start at random, overlaps allowed."""
+
+    prob: float = 0.65
+    length: int = 10
+    """Frames in a span."""
+
+
+def span_mask(
+    lengths: Sequence[int], size: int, rng: np.random.Generator, config: MaskConfig, same_count: bool = True
+) -> np.ndarray:
+    """Draw a span mask (B, size) for utterances of `lengths` (B,) frames.
+
+    The number of spans is rounded at random, at least one, so that its expectation is exact. With `same_count`
+    (fairseq's `require_same_masks`) rows with more masked frames give up random ones. Nothing past a length is masked.
+    """
+    rows = []
+    for length in lengths:
+        width = min(config.length, int(length))
+        spans = max(1, int(config.prob * length / config.length + rng.random()))
+        starts = rng.choice(length - width + 1, min(spans, length - width + 1), replace=False)
+        rows.append(np.unique(starts[:, None] + np.arange(width)))
+    fewest = min(len(row) for row in rows)
+    mask = np.zeros((len(rows), size), dtype=bool)
+    for row, frames in zip(mask, rows):
+        row[rng.choice(frames, fewest, replace=False) if same_count else frames] = True
+    return mask

@@ -1,0 +1,64 @@
+"""Pre-trained models as later stages use them: architecture, weights, features of a layer."""
+
+from __future__ import annotations
+
+from operator import methodcaller
+from pathlib import Path
+from typing import Dict, Tuple
+
+import numpy as np
+import torch
+import yaml
+from lhotse.cut import Cut
+from torch import Tensor
+
+from mt4ssl.checkpoint import load_checkpoint, load_weights
+from mt4ssl.config import build
+from mt4ssl.data.datasets import load_input
+from mt4ssl.files import require
+from mt4ssl.models.mt4ssl import ModelConfig, SpeechEncoder
+from mt4ssl.targets.offline import FrameFeatures, KMeansConfig
+
+
+def load_architecture(folder: Path) -> ModelConfig:
+    """Read the network's config from the folder of a pre-training."""
+    text = require(folder / "config.yaml", "made by stage 5 (pretrain)").read_text()
+    return build(ModelConfig, yaml.safe_load(text)["model"])
+
+
+def student_weights(folder: Path) -> Tuple[Dict[str, Tensor], Tensor]:
+    """Read the weights of the student's SpeechEncoder, and its mask embedding (C,)."""
+    weights = load_checkpoint(folder / "final.pt")["model"]
+    encoder = {name.removeprefix("student."): w for name, w in weights.items() if name.startswith("student.")}
+    return encoder, weights["mask_embedding"]
+
+
+def load_student(folder: Path) -> Tuple[SpeechEncoder, ModelConfig]:
+    """Open the student of a pre-training, in eval mode."""
+    architecture = load_architecture(folder)
+    encoder = SpeechEncoder(architecture)
+    load_weights(encoder, student_weights(folder)[0], folder)
+    return encoder.eval(), architecture
+
+
+class LayerFeatures:
+    """From a cut to the output (T', C) of a layer of a pre-trained model, counted from 1."""
+
+    def __init__(self, folder: Path, layer: int) -> None:
+        self.encoder, self.architecture = load_student(folder)
+        self.layer = layer
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.encoder.to(self.device)
+
+    @torch.inference_mode()
+    def __call__(self, cut: Cut) -> np.ndarray:
+        x = torch.from_numpy(load_input(cut, self.architecture.frontend))[None].to(self.device)
+        outputs, _ = self.encoder(x, torch.tensor([x.size(1)], device=self.device), self.layer)
+        return outputs[-1][0].float().cpu().numpy()
+
+
+def frame_features(config: KMeansConfig) -> FrameFeatures:
+    """Return the function from a cut to the features that a K-means clusters."""
+    if config.features == "mfcc":
+        return methodcaller("load_features")
+    return LayerFeatures(Path(config.checkpoint), config.layer)

@@ -1,0 +1,53 @@
+"""Word errors by kaldialign, with a bootstrap interval."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Mapping, Sequence
+
+import kaldialign
+
+from mt4ssl.errors import UserError
+
+Text = Mapping[str, list[str]]  # {utterance id: words}
+
+
+@dataclass(frozen=True)
+class ErrorRate:
+    """Errors against `words` reference words; rates in percent; `ci95` is the 95 % interval of the WER."""
+
+    ins: int
+    dele: int
+    sub: int
+    words: int
+    wer: float
+    cer: float
+    ci95: tuple[float, float]
+
+
+def check_same_utterances(ref: Text, hyp: Text, name: str) -> None:
+    """Raise UserError that names the utterances of the reference or of hypotheses `name` that the other lacks."""
+    for missing, where in ((ref.keys() - hyp.keys(), name), (hyp.keys() - ref.keys(), "the reference")):
+        if missing:
+            some = " ".join(sorted(missing)[:5]) + (" …" if len(missing) > 5 else "")
+            raise UserError(f"{len(missing)} utterances are not in {where}: {some}; decode again, or give the right --ref")
+
+
+def score(ref: Text, hyp: Text) -> ErrorRate:
+    """Return the errors of `hyp`, which has the utterances of `ref`.
+
+    Words inserted where the whole reference is empty count against one word, since a rate over none is undefined.
+    """
+    refs, hyps = [ref[utterance] for utterance in ref], [hyp[utterance] for utterance in ref]
+    words = kaldialign.batch_error_rate(refs, hyps)
+    characters = kaldialign.batch_error_rate(*([list(" ".join(text)) for text in texts] for texts in (refs, hyps)))
+    wer, cer = (100 * counts["total"] / max(counts["ref_len"], 1) for counts in (words, characters))
+    return ErrorRate(words["ins"], words["del"], words["sub"], words["ref_len"], wer, cer, interval(refs, hyps))
+
+
+def interval(refs: Sequence[list[str]], hyps: Sequence[list[str]]) -> tuple[float, float]:
+    """Return the 95 % bootstrap interval of the WER in percent (Bisani and Ney, 2004)."""
+    if not any(refs):
+        return 0.0, 0.0
+    bounds = kaldialign.bootstrap_wer_ci(refs, hyps)
+    return max(0.0, 100 * bounds["ci95min"]), 100 * bounds["ci95max"]

@@ -1,0 +1,119 @@
+"""Off-TE: the offline targets extractor, K-means on frame features (HuBERT, section 2.2)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable, Literal, Tuple
+
+import faiss
+import numpy as np
+from lhotse import CutSet
+from lhotse.cut import Cut
+from tqdm import tqdm
+
+from mt4ssl.config import load_config, save_config
+from mt4ssl.errors import UserError
+from mt4ssl.files import atomic_path
+
+
+@dataclass
+class KMeansConfig:
+    """What is clustered, and how."""
+
+    name: str = "kmeans"
+    """Name of the labels: the field of the cuts that holds them, and the `name` of a pre-training target."""
+    clusters: int = 100
+    features: Literal["mfcc", "layer"] = "mfcc"
+    """MFCC for the first iteration, a layer of a pre-trained model after it."""
+    layer: int = 6
+    """Which layer's output, counted from 1."""
+    max_frames: int = 1_000_000
+    """Frames sampled uniformly from the whole corpus; faiss asks for at least 39 a cluster."""
+    iterations: int = 30
+    restarts: int = 3
+    """The run with the lowest inertia is kept."""
+    seed: int = 0
+    checkpoint: str = ""
+    """Folder of the pre-trained model, for layer features."""
+
+
+FrameFeatures = Callable[[Cut], np.ndarray]
+"""From a cut to its features (T, D)."""
+
+
+def sample_frames(cuts: CutSet, features: FrameFeatures, max_frames: int, seed: int) -> np.ndarray:
+    """Return about `max_frames` frames (N, D) drawn uniformly from all cuts; one cut is in memory at a time.
+
+    Cuts are drawn at random first, as many as hold ten times the frames asked for, so that a large corpus is not
+    read to its end.
+    """
+    total = sum(cut.num_frames for cut in cuts)
+    keep_cut = min(1.0, 10 * max_frames / total)
+    keep_frame = min(1.0, max_frames / (total * keep_cut))
+    rng = np.random.default_rng(seed)
+    sample = []
+    for cut in tqdm(cuts, unit="cut", disable=None, desc="sampling frames"):
+        if rng.random() < keep_cut:
+            x = features(cut)
+            sample.append(x[rng.random(len(x)) < keep_frame])
+    return np.concatenate(sample) if sample else np.empty((0, 1), np.float32)
+
+
+def train_kmeans(frames: np.ndarray, config: KMeansConfig) -> Tuple[np.ndarray, float]:
+    """Cluster frames (N, D); return the centroids (K, D) and the mean squared distance of a frame to its own.
+
+    k-means++ starts: random ones end at a higher distance. Raises UserError when there are fewer frames than clusters.
+    """
+    if len(frames) < config.clusters:
+        raise UserError(f"{len(frames)} frames cannot fill {config.clusters} clusters: lower `clusters` or add speech")
+    kmeans = faiss.Kmeans(
+        frames.shape[1],
+        config.clusters,
+        niter=config.iterations,
+        nredo=config.restarts,
+        seed=config.seed,
+        init_method=faiss.ClusteringInitMethod_KMEANS_PLUS_PLUS,
+        min_points_per_centroid=1,
+        max_points_per_centroid=len(frames),
+    )
+    inertia = kmeans.train(np.ascontiguousarray(frames))
+    return kmeans.centroids, float(inertia) / len(frames)
+
+
+def save_kmeans(folder: Path, centroids: np.ndarray, inertia: float, frames: int, config: KMeansConfig) -> None:
+    """Write centroids.npy, fit.json and config.yaml."""
+    with atomic_path(folder / "centroids.npy") as temporary:
+        np.save(temporary, centroids)
+    with atomic_path(folder / "fit.json") as temporary:
+        temporary.write_text(json.dumps({"mean_squared_distance": inertia, "frames": frames}) + "\n")
+    save_config(config, folder / "config.yaml")
+
+
+class Labeller:
+    """Assigns every frame of a cut to its nearest centroid."""
+
+    def __init__(self, folder: Path, features: FrameFeatures) -> None:
+        centroids = np.load(folder / "centroids.npy")
+        self.features = features
+        self.index = faiss.IndexFlatL2(centroids.shape[1])
+        self.index.add(centroids)
+
+    def __call__(self, cut: Cut) -> np.ndarray:
+        """Return labels (T,) in int16, or int32 where there are more than 32767 clusters."""
+        labels = self.index.search(np.ascontiguousarray(self.features(cut)), 1)[1][:, 0]
+        return labels.astype(np.int16 if self.index.ntotal <= 2**15 else np.int32)
+
+
+def config_of_labels(folder: Path, name: str) -> KMeansConfig:
+    """Read the K-means config that stage 4 puts beside the labels called `name`."""
+    path = folder / f"{name}.yaml"
+    if not path.exists():
+        raise UserError(f"{path} is missing: target {name!r} needs labels of that name, made by stage 4 (labels)")
+    return load_config(KMeansConfig, path)
+
+
+def write_label_config(config: KMeansConfig, folder: Path) -> None:
+    """Put the K-means config beside the labels it made."""
+    save_config(config, folder / f"{config.name}.yaml")

@@ -1,0 +1,75 @@
+"""On-TE: the online targets extractor, an exponential moving average of the student that sees unmasked input."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import List, Optional
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+@dataclass
+class EmaConfig:
+    """Decay of the teacher's moving average, linear from `decay` to `end_decay` over `anneal_steps` updates."""
+
+    decay: float = 0.999
+    end_decay: float = 0.9999
+    anneal_steps: int = 30000
+
+    def at(self, step: int) -> float:
+        """Decay in force after `step` updates (fairseq `get_annealed_rate`)."""
+        if step >= self.anneal_steps:
+            return self.end_decay
+        return self.end_decay - (self.end_decay - self.decay) * (1 - step / self.anneal_steps)
+
+
+class Teacher(nn.Module):
+    """A copy of the student's Transformer, moved by EMA and never by gradients; fp32, in eval mode.
+
+    Front-end and projection are the student's own, and so is the positional convolution, which is copied and not
+    averaged (`ema_transformer_only`, `ema_layers_only`).
+    """
+
+    def __init__(self, student: nn.Module) -> None:
+        super().__init__()
+        self.encoder = copy.deepcopy(student).requires_grad_(False)
+
+    def train(self, mode: bool = True) -> Teacher:
+        """Stay in eval mode, whatever the student does."""
+        return super().train(False)
+
+    @torch.no_grad()
+    def update(self, student: nn.Module, decay: float) -> None:
+        """Move every weight a step of 1 - decay towards the student's."""
+        mine = [p for name, p in self.encoder.named_parameters() if not name.startswith("position.")]
+        theirs = [p for name, p in student.named_parameters() if not name.startswith("position.")]
+        torch._foreach_lerp_(mine, theirs, 1 - decay)
+        self.encoder.position.load_state_dict(student.position.state_dict())
+
+    @torch.no_grad()
+    def forward(self, x: Tensor, padding: Optional[Tensor]) -> List[Tensor]:
+        """Layer results (B, T, C) of every layer for the projected, unmasked features (B, T, C)."""
+        return self.encoder(x, padding)[1]
+
+
+def teacher_target(results: List[Tensor], top_k: int, padding: Optional[Tensor]) -> Tensor:
+    """Average the last `top_k` layer results, each instance-normalised over the frames of its utterance.
+
+    Returns (B, T, C) in fp32. The statistics leave padding out (the official code counts it in).
+    """
+    normalised = [instance_norm(result.float(), padding) for result in results[-top_k:]]
+    return torch.stack(normalised).mean(0)
+
+
+def instance_norm(x: Tensor, padding: Optional[Tensor]) -> Tensor:
+    """Zero mean and unit variance over time for every utterance and channel of (B, T, C)."""
+    if padding is None or not padding.any():
+        return F.instance_norm(x.transpose(1, 2)).transpose(1, 2)
+    inside = ~padding[..., None]
+    count = inside.sum(1, keepdim=True)
+    mean = (x * inside).sum(1, keepdim=True) / count
+    variance = ((x - mean).square() * inside).sum(1, keepdim=True) / count
+    return (x - mean) * torch.rsqrt(variance + 1e-5)

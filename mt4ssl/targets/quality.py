@@ -1,0 +1,83 @@
+"""How good are the labels: usage, and agreement with phones (HuBERT, section 4.3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Dict, Iterable, List, Optional
+
+import numpy as np
+from lhotse.cut import Cut
+from lhotse.supervision import AlignmentItem
+
+SILENCE = "sil"
+
+
+@dataclass
+class LabelQuality:
+    """Measures over all frames of a set; those against phones are None without alignments."""
+
+    frames: int
+    used: int
+    dead: int
+    """Clusters that no frame fell into."""
+    entropy: float
+    """Of the cluster usage, in nats; log K when all are used alike."""
+    phone_purity: Optional[float] = None
+    """Share of frames whose phone is the most frequent one of their cluster."""
+    cluster_purity: Optional[float] = None
+    """Share of frames whose cluster is the most frequent one of their phone."""
+    pnmi: Optional[float] = None
+    """Phone-normalised mutual information: the share of the phones' entropy that the labels explain."""
+
+
+def frame_phones(alignment: List[AlignmentItem], frames: int, shift: float) -> np.ndarray:
+    """Return the phone at the centre of each of `frames` frames (T,); `sil` between phones."""
+    phones = np.full(frames, SILENCE, dtype=object)
+    centres = (np.arange(frames) + 0.5) * shift
+    for item in alignment:
+        phones[np.searchsorted(centres, item.start) : np.searchsorted(centres, item.end)] = item.symbol
+    return phones
+
+
+def cut_phones(cut: Cut, frames: int, shift: float) -> Optional[np.ndarray]:
+    """Return the phone of each frame of a cut, or None if a supervision has no phone alignment."""
+    items: List[AlignmentItem] = []
+    for supervision in cut.supervisions:
+        if not supervision.alignment or "phone" not in supervision.alignment:
+            return None
+        items += [item.with_offset(supervision.start - cut.start) for item in supervision.alignment["phone"]]
+    return frame_phones(items, frames, shift) if items else None
+
+
+def joint_counts(labels: Iterable[np.ndarray], phones: Iterable[np.ndarray], clusters: int) -> np.ndarray:
+    """Count frames by phone and cluster: (P, K)."""
+    rows: Dict[str, np.ndarray] = {}
+    for label, phone in zip(labels, phones):
+        for symbol in np.unique(phone):
+            counts = np.bincount(label[phone == symbol], minlength=clusters)
+            rows[symbol] = rows.get(symbol, 0) + counts
+    return np.stack([rows[symbol] for symbol in sorted(rows)])
+
+
+def entropy(counts: np.ndarray) -> float:
+    """Entropy of a distribution given as counts, in nats."""
+    p = counts[counts > 0] / counts.sum()
+    return float(-(p * np.log(p)).sum())
+
+
+def usage_quality(usage: np.ndarray) -> LabelQuality:
+    """Quality from the frames per cluster (K,) alone."""
+    used = int((usage > 0).sum())
+    return LabelQuality(int(usage.sum()), used, len(usage) - used, entropy(usage))
+
+
+def phone_quality(joint: np.ndarray) -> LabelQuality:
+    """Quality from the joint counts (P, K)."""
+    quality = usage_quality(joint.sum(0))
+    total = joint.sum()
+    quality.phone_purity = float(joint.max(0).sum() / total)
+    quality.cluster_purity = float(joint.max(1).sum() / total)
+    phone_entropy = entropy(joint.sum(1))
+    mutual = phone_entropy + entropy(joint.sum(0)) - entropy(joint.ravel())
+    quality.pnmi = mutual / phone_entropy if phone_entropy > 0 else 0.0
+    return quality

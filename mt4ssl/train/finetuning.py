@@ -1,0 +1,185 @@
+"""CTC fine-tuning: config and task."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Dict, List, Tuple
+
+import kaldialign
+import numpy as np
+import torch
+from lhotse.cut import Cut
+from torch import nn
+
+from mt4ssl.checkpoint import load_checkpoint, load_weights
+from mt4ssl.config import load_config
+from mt4ssl.data.datasets import Batch, CtcDataset, input_rate, load_steps, read_cuts, transcript
+from mt4ssl.decode.greedy import greedy_search
+from mt4ssl.errors import UserError
+from mt4ssl.lang.tokens import Tokens
+from mt4ssl.models.ctc import CtcConfig, CtcModel, channel_mask, ctc_loss
+from mt4ssl.models.masking import MaskConfig, span_mask
+from mt4ssl.models.mt4ssl import ModelConfig
+from mt4ssl.models.pretrained import load_architecture, student_weights
+from mt4ssl.train.loop import LoopConfig, Mean, StepSums, to_device
+from mt4ssl.train.optim import OptimConfig
+
+
+@dataclass
+class FinetuneConfig:
+    """CTC fine-tuning; the defaults are the paper's 10 h recipe (base_10h.yaml)."""
+
+    train_cuts: str
+    dev_cuts: str
+    exp_dir: str
+    lang: str
+    """Lang dir with tokens.txt."""
+    pretrained: str
+    """Folder of the pre-training whose architecture, and weights, are taken."""
+    from_scratch: bool = False
+    """Take the architecture only: the baseline without pre-training."""
+    ctc: CtcConfig = field(default_factory=CtcConfig)
+    dropout: float = 0.1
+    """Of the encoder during fine-tuning, in place of the pre-training's."""
+    activation_dropout: float = 0.1
+    layerdrop: float = 0.05
+    freeze_updates: int = 0
+    """Updates in which only the head learns."""
+    head_lr_factor: float = 1.0
+    """Learning rate of the head over that of the encoder."""
+    optim: OptimConfig = field(
+        default_factory=lambda: OptimConfig(lr=5e-5, eps=1e-8, weight_decay=0.0, warmup=0.1, hold=0.4)
+    )
+    loop: LoopConfig = field(default_factory=lambda: LoopConfig(updates=20_000, batch_seconds=1600.0))
+
+
+def ctc_architecture(config: FinetuneConfig) -> ModelConfig:
+    """The pre-trained model's architecture with fine-tuning's dropouts."""
+    model = load_architecture(Path(config.pretrained))
+    model.encoder.dropout = model.encoder.attention_dropout = config.dropout
+    model.encoder.activation_dropout = config.activation_dropout
+    model.encoder.layerdrop = config.layerdrop
+    return model
+
+
+def alignable(cut: Cut, tokens: List[int], frames: int) -> bool:
+    """Whether CTC can emit these tokens in so many frames: one each, and a blank between equal neighbours."""
+    return len(tokens) + sum(a == b for a, b in zip(tokens, tokens[1:])) <= frames
+
+
+class FinetuneTask:
+    """CTC on transcribed cuts."""
+
+    def __init__(self, config: FinetuneConfig, device: torch.device) -> None:
+        self.config, self.device = config, device
+        self.tokens = Tokens(config.lang)
+        self.architecture = ctc_architecture(config)
+        torch.manual_seed(config.loop.seed)
+        self.model = CtcModel(self.architecture, config.ctc, len(self.tokens))
+        self.model.mask_embedding.requires_grad_(config.ctc.time_mask_prob > 0)
+        if not config.from_scratch:
+            load_pretrained(self.model, Path(config.pretrained))
+        # A front-end pre-trained on far more speech is kept as it is (`feature_grad_mult: 0`).
+        self.model.encoder.frontend.requires_grad_(config.from_scratch)
+        self.model.to(device)
+        self.train_data, self.rejected = self.dataset(config.train_cuts)
+        self.dev_data, _ = self.dataset(config.dev_cuts)
+
+    def dataset(self, path: str) -> Tuple[CtcDataset, int]:
+        """Cuts whose transcript fits into their frames, and the number of those whose transcript does not."""
+        loop, frontend = self.config.loop, self.architecture.frontend
+        cuts, _ = read_cuts(path)
+        fitting = [
+            cut
+            for cut in cuts
+            if alignable(
+                cut,
+                self.tokens.encode(transcript(cut), cut.id),
+                frontend.frames(int(cut.duration * input_rate(frontend))) * self.config.ctc.slots,
+            )
+        ]
+        if not fitting:
+            raise UserError(f"{path}: every transcript has more tokens than frames; raise ctc.slots or use --bpe")
+        data = CtcDataset(fitting, frontend, self.tokens.encode, loop.batch_seconds, loop.max_batch_seconds, loop.seed)
+        return data, len(cuts) - len(fitting)
+
+    def start_update(self, step: int) -> None:
+        """Freeze the encoder for the first updates; a mask belongs to (seed, step)."""
+        frozen = step < self.config.freeze_updates
+        for module in (self.model.encoder.feature_norm, self.model.encoder.projection, self.model.encoder.encoder):
+            module.requires_grad_(not frozen)
+        self.rng = np.random.default_rng([self.config.loop.seed, step, 2])
+
+    def losses(self, batch: Batch) -> StepSums:
+        time_mask = channels = None
+        if self.model.training:
+            time_mask, channels = self.masks(batch)
+        log_probs, lengths = self.model(batch.inputs, batch.lengths, time_mask, channels)
+        loss = ctc_loss(log_probs, lengths, batch.tokens, batch.token_lengths)
+        count = int(batch.token_lengths.sum())
+        sums = {"loss": (loss.item(), count)}
+        if not self.model.training:
+            sums.update(self.errors(log_probs, lengths, batch))
+        return StepSums(loss, count, sums)
+
+    def masks(self, batch: Batch) -> Tuple[torch.Tensor, torch.Tensor]:
+        """Time mask (B, T') and channel mask (B, C) of a training batch."""
+        ctc, frontend = self.config.ctc, self.architecture.frontend
+        frames = [frontend.frames(int(length)) for length in batch.lengths]
+        mask = MaskConfig(ctc.time_mask_prob, ctc.time_mask_length)
+        time = span_mask(frames, max(frames), self.rng, mask, same_count=False)
+        channel = channel_mask(len(frames), self.architecture.encoder.dim, ctc, self.rng)
+        return torch.from_numpy(time).to(self.device), torch.from_numpy(channel).to(self.device)
+
+    def errors(
+        self, log_probs: torch.Tensor, lengths: torch.Tensor, batch: Batch
+    ) -> Dict[str, Tuple[float, float]]:
+        """Greedy word and character errors, and the words and characters they are counted over."""
+        sums = {"wer": [0, 0], "cer": [0, 0]}
+        for row, length, tokens, count in zip(log_probs, lengths, batch.tokens, batch.token_lengths):
+            reference = self.tokens.decode(tokens[:count].tolist())
+            hypothesis = self.tokens.decode(greedy_search(row[:length].cpu().numpy()))
+            for name, ref, hyp in (
+                ("wer", reference.split(), hypothesis.split()),
+                ("cer", list(reference), list(hypothesis)),
+            ):
+                sums[name][0] += 100 * kaldialign.edit_distance(ref, hyp)["total"]
+                sums[name][1] += len(ref)
+        return {name: (value, size) for name, (value, size) in sums.items()}
+
+    def finish_update(self, step: int) -> Dict[str, float]:
+        return {}
+
+    def check(self, step: int, values: Dict[str, float]) -> None:
+        """Nothing beyond finite gradients."""
+
+    def validate(self) -> Dict[str, float]:
+        """Loss, WER and CER of greedy search on the whole dev set."""
+        mean = Mean()
+        data = self.dev_data.epoch()
+        for batch in load_steps(data, range(len(data)), self.config.loop.workers):
+            mean.add(self.losses(to_device(batch, self.device)).sums)
+        return mean.values()
+
+
+def load_pretrained(model: CtcModel, folder: Path) -> None:
+    """Copy a pre-trained student's encoder and mask embedding into a CTC model."""
+    encoder, mask_embedding = student_weights(folder)
+    load_weights(model.encoder, encoder, folder)
+    with torch.no_grad():
+        model.mask_embedding.copy_(mask_embedding)
+
+
+def load_ctc(folder: Path, weights: Path) -> Tuple[CtcModel, FinetuneConfig, ModelConfig]:
+    """Open a fine-tuned model, in eval mode, with the weights of a checkpoint of its folder."""
+    config = load_config(FinetuneConfig, folder / "config.yaml")
+    architecture = ctc_architecture(config)
+    model = CtcModel(architecture, config.ctc, len(Tokens(config.lang)))
+    load_weights(model, load_checkpoint(weights)["model"], weights)
+    return model.eval(), config, architecture
+
+
+def finetune_groups(model: CtcModel, config: FinetuneConfig) -> List[Tuple[nn.Module, float]]:
+    """Modules and their learning-rate factors."""
+    return [(model.encoder, 1.0), (model.head, config.head_lr_factor)]

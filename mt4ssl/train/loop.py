@@ -1,0 +1,198 @@
+"""The one training loop, for pre-training and fine-tuning."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, Literal, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from mt4ssl.data.datasets import Batch, load_steps
+from mt4ssl.errors import UserError
+from mt4ssl.checkpoint import load_checkpoint, load_weights, save_checkpoint, step_checkpoints
+from mt4ssl.train.monitor import Monitor
+from mt4ssl.train.optim import OptimConfig, set_lr
+
+
+@dataclass
+class LoopConfig:
+    """How long, how large, how often."""
+
+    updates: int = 400_000
+    batch_seconds: float = 3800.0
+    """Audio in one update, over all devices and micro-batches together."""
+    max_batch_seconds: float = 240.0
+    """Audio that fits in memory at once; larger batches are accumulated."""
+    dtype: Literal["fp32", "bf16"] = "bf16"
+    log_every: int = 100
+    validate_every: int = 5000
+    save_every: int = 5000
+    keep: int = 5
+    """Step checkpoints kept, for averaging."""
+    workers: int = 2
+    """Processes that prepare batches."""
+    seed: int = 0
+
+
+@dataclass
+class StepSums:
+    """A batch's loss, summed; `count` is what it is divided by; `sums` maps a name to (sum, divisor)."""
+
+    loss: Tensor
+    count: float
+    sums: Dict[str, tuple[float, float]]
+
+
+class Task(Protocol):
+    """What is trained: pre-training or CTC."""
+
+    model: nn.Module
+
+    def start_update(self, step: int) -> None:
+        """Prepare the model for update `step`, counted from 0."""
+
+    def losses(self, batch: Batch) -> StepSums:
+        """Loss of a micro-batch."""
+
+    def finish_update(self, step: int) -> Dict[str, float]:
+        """Act after update `step`, counted from 1; returned values are logged."""
+
+    def check(self, step: int, values: Dict[str, float]) -> None:
+        """Raise UserError if what is about to be logged shows a failed training."""
+
+    def validate(self) -> Dict[str, float]:
+        """Measure on held-out data."""
+
+
+class Mean:
+    """Running sums and their divisors, by name."""
+
+    def __init__(self) -> None:
+        self.totals: Dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
+
+    def add(self, sums: Dict[str, tuple[float, float]]) -> None:
+        for name, (value, count) in sums.items():
+            self.totals[name][0] += value
+            self.totals[name][1] += count
+
+    def values(self) -> Dict[str, float]:
+        return {name: value / count for name, (value, count) in self.totals.items() if count}
+
+
+def autocast(dtype: str, device: torch.device) -> torch.autocast:
+    """The precision that a config names."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=dtype == "bf16")
+
+
+def to_device(batch: Batch, device: torch.device) -> Batch:
+    """Move a batch's tensors."""
+    moved = {k: v.to(device, non_blocking=True) for k, v in vars(batch).items() if isinstance(v, Tensor)}
+    labels = {name: label.to(device, non_blocking=True) for name, label in batch.labels.items()}
+    return Batch(**{**vars(batch), **moved, "labels": labels})
+
+
+def train(
+    task: Task, optimizer: torch.optim.Optimizer, data: Dataset, optim: OptimConfig, loop: LoopConfig, folder: Path,
+    device: torch.device, config: Dict[str, Any],
+) -> None:  # fmt: skip
+    """Run or continue a training; `last.pt` in `folder` is where it continues, `final.pt` what it ends with.
+
+    Raises UserError when the loss or the gradients stop being finite, or when the task's own check fails.
+    """
+    start = resume(task.model, optimizer, folder, config)
+    monitor = Monitor(folder, start, loop.updates, folder.name)
+    task.model.train()
+    mean, seconds, waited, clock = Mean(), 0.0, 0.0, time.perf_counter()
+    fetch = iter(load_steps(data, range(start, loop.updates), loop.workers))
+    for step in range(start, loop.updates):
+        asked = time.perf_counter()
+        batches = next(fetch)
+        waited += time.perf_counter() - asked
+        # Dropout and LayerDrop of an update depend on (seed, step) alone, as the data do: resuming changes nothing.
+        torch.manual_seed(loop.seed * 1_000_003 + step)
+        task.start_update(step)
+        lr = set_lr(optimizer, optim, step, loop.updates)
+        count = 0.0
+        for batch in batches:
+            batch = to_device(batch, device)
+            with autocast(loop.dtype, device):
+                sums = task.losses(batch)
+            sums.loss.backward()
+            count += sums.count
+            seconds += batch.seconds
+            mean.add(sums.sums)
+        norm = finish_gradients(task.model, count, optim.clip_norm, step, folder)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        extra = task.finish_update(step + 1)
+        mean.add({"grad_norm": (norm, 1), "lr": (lr, 1), **{name: (value, 1) for name, value in extra.items()}})
+        monitor.progress.update()
+
+        done = step + 1
+        if done % loop.log_every == 0 or done == loop.updates:
+            wall = time.perf_counter() - clock
+            values = {**mean.values(), "audio_s_per_s": seconds / wall, "data_wait": waited / wall}
+            task.check(done, values)
+            monitor.log(done, "train", values)
+            mean, seconds, waited, clock = Mean(), 0.0, 0.0, time.perf_counter()
+        if done % loop.validate_every == 0 or done == loop.updates:
+            validate(task, monitor, done, loop.dtype, device)
+            clock = time.perf_counter()
+        if done % loop.save_every == 0 or done == loop.updates:
+            save(task.model, optimizer, folder, done, loop.keep, config)
+    save_checkpoint(folder / "final.pt", {"model": task.model.state_dict(), "step": loop.updates, "config": config})
+    monitor.close()
+
+
+def finish_gradients(model: nn.Module, count: float, clip_norm: float, step: int, folder: Path) -> float:
+    """Turn summed gradients into means, clip them, and return their norm before clipping."""
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    torch._foreach_mul_(gradients, 1 / max(count, 1.0))
+    norm = torch.nn.utils.get_total_norm(gradients).item()
+    if not math.isfinite(norm):
+        raise UserError(
+            f"{folder}: gradients are {norm} in update {step + 1}; lower optim.lr, set optim.clip_norm, or use fp32"
+        )
+    if clip_norm:
+        torch.nn.utils.clip_grads_with_norm_(model.parameters(), clip_norm, torch.tensor(norm))
+    return norm
+
+
+@torch.no_grad()
+def validate(task: Task, monitor: Monitor, step: int, dtype: str, device: torch.device) -> None:
+    """Log the task's held-out measures."""
+    task.model.eval()
+    with autocast(dtype, device):
+        monitor.log(step, "dev", task.validate())
+    task.model.train()
+
+
+def save(
+    model: nn.Module, optimizer: torch.optim.Optimizer, folder: Path, step: int, keep: int, config: Dict[str, Any]
+) -> None:
+    """Write step-N.pt for averaging and last.pt for resuming; drop the oldest step checkpoints."""
+    weights = {"model": model.state_dict(), "step": step, "config": config}
+    save_checkpoint(folder / f"step-{step}.pt", weights)
+    save_checkpoint(folder / "last.pt", {**weights, "optimizer": optimizer.state_dict()})
+    for old in step_checkpoints(folder)[:-keep]:
+        old.unlink()
+
+
+def resume(model: nn.Module, optimizer: torch.optim.Optimizer, folder: Path, config: Dict[str, Any]) -> int:
+    """Load last.pt if there is one and return the updates done; UserError if another config made it."""
+    path = folder / "last.pt"
+    if not path.exists():
+        return 0
+    state = load_checkpoint(path)
+    changed = sorted(key for key in config if state["config"].get(key) != config[key])
+    if changed:
+        raise UserError(f"{path} was trained with another {', '.join(changed)}: remove {folder} or use another exp_dir")
+    load_weights(model, state["model"], path)
+    optimizer.load_state_dict(state["optimizer"])
+    return int(state["step"])

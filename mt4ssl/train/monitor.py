@@ -1,0 +1,46 @@
+"""What a training tells: JSON lines, TensorBoard, a progress bar."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Dict
+
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+
+class Monitor:
+    """Writes every logged update to `log.jsonl` and TensorBoard, and the main figures to the terminal."""
+
+    def __init__(self, folder: Path, start: int, updates: int, name: str) -> None:
+        self.name, self.path = name, folder / "log.jsonl"
+        self._forget_after(start)
+        self.writer = SummaryWriter(str(folder / "tensorboard"), purge_step=start)
+        self.progress = tqdm(total=updates, initial=start, unit="update", disable=None, desc=name)
+
+    def _forget_after(self, start: int) -> None:
+        """Drop what an interrupted run logged beyond the checkpoint it resumes from."""
+        if self.path.exists():
+            lines = [line for line in self.path.read_text().splitlines() if json.loads(line)["step"] <= start]
+            self.path.write_text("".join(line + "\n" for line in lines))
+
+    def log(self, step: int, split: str, values: Dict[str, float]) -> None:
+        """Record values of `train` or `dev` after update `step`."""
+        rounded = {key: float(f"{value:.6g}") for key, value in values.items()}
+        with self.path.open("a") as file:
+            file.write(json.dumps({"step": step, "split": split, **rounded}) + "\n")
+        for key, value in values.items():
+            self.writer.add_scalar(f"{split}/{key}", value, step)
+        shown = "  ".join(f"{key} {value:.4g}" for key, value in values.items())
+        tqdm.write(f"{self.name} update {step} {split}: {shown}")
+
+    def close(self) -> None:
+        self.writer.close()
+        self.progress.close()
+
+
+def read_log(folder: Path, split: str) -> list[Dict[str, float]]:
+    """Return the logged values of `train` or `dev`, one dict per logged update."""
+    lines = (folder / "log.jsonl").read_text().splitlines()
+    return [values for values in map(json.loads, lines) if values["split"] == split]

@@ -1,0 +1,61 @@
+"""Optimiser and learning-rate schedule."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import List, Tuple
+
+import torch
+from torch import nn
+
+
+@dataclass
+class OptimConfig:
+    """AdamW with fairseq's tri-stage schedule; the defaults are the paper's pre-training."""
+
+    lr: float = 5e-4
+    betas: Tuple[float, float] = (0.9, 0.98)
+    eps: float = 1e-6
+    weight_decay: float = 0.01
+    clip_norm: float = 0.0
+    """Largest gradient norm; 0 leaves gradients alone."""
+    warmup: float = 0.03
+    """Share of the updates in which the rate rises linearly from a hundredth of `lr`."""
+    hold: float = 0.9
+    """Share in which it stays at `lr`; in what is left it falls exponentially to `final_scale` x `lr`."""
+    final_scale: float = 0.05
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.warmup + self.hold <= 1:
+            raise ValueError(f"optim.warmup + optim.hold is {self.warmup + self.hold}, not between 0 and 1")
+
+    def scale(self, step: int, updates: int) -> float:
+        """Factor on `lr` in update `step` (counted from 0) of `updates` (fairseq tri_stage_lr_scheduler.py)."""
+        warmup, hold = self.warmup * updates, self.hold * updates
+        if step < warmup:
+            return 0.01 + 0.99 * step / warmup
+        if step < warmup + hold:
+            return 1.0
+        return self.final_scale ** min(1.0, (step - warmup - hold) / max(1.0, updates - warmup - hold))
+
+
+def make_optimizer(groups: List[Tuple[nn.Module, float]], config: OptimConfig) -> torch.optim.AdamW:
+    """Build AdamW over modules, each with a factor on the learning rate."""
+    return torch.optim.AdamW(
+        [
+            {"params": [p for p in module.parameters() if p.requires_grad], "lr": config.lr * factor, "factor": factor}
+            for module, factor in groups
+        ],
+        betas=config.betas,
+        eps=config.eps,
+        weight_decay=config.weight_decay,
+        fused=True,
+    )
+
+
+def set_lr(optimizer: torch.optim.Optimizer, config: OptimConfig, step: int, updates: int) -> float:
+    """Set every group's rate for an update and return the base rate."""
+    lr = config.lr * config.scale(step, updates)
+    for group in optimizer.param_groups:
+        group["lr"] = lr * group["factor"]
+    return lr

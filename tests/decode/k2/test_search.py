@@ -1,0 +1,179 @@
+"""Graphs and search against brute force: every word sequence, every CTC path, every way through a back-off LM."""
+
+import itertools
+import math
+
+import pytest
+import torch
+
+from mt4ssl.decode.graph import compile_hlg, lexicon_graph, load_graph, rescoring_g, save_graph
+from mt4ssl.decode.search import best_scores, best_words, get_lattice, prune, rescaled, rescore
+from mt4ssl.errors import UserError
+from mt4ssl.lang.lexicon import add_disambiguation
+
+import k2
+
+LEXICON = [("A", ["▁", "A"]), ("AB", ["▁", "A", "B"]), ("B", ["▁", "B"]), ("BEE", ["▁", "B"])]
+TOKENS = {"<blk>": 0, "▁": 1, "A": 2, "B": 3, "#0": 4, "#1": 5, "#2": 6}
+WORDS = {"<eps>": 0, "<UNK>": 1, "A": 2, "AB": 3, "B": 4, "BEE": 5, "#0": 6, "<s>": 7, "</s>": 8}
+NAMES = list(WORDS)
+EXACT = dict(search_beam=1e4, output_beam=1e4, min_active_states=0, max_active_states=10**6)
+
+# A back-off LM: {history: ({word: log p, None: log p of the end}, log back-off weight)}.
+TRIGRAM = {
+    ("<s>",): ({"A": -0.5, "BEE": -2.5, None: -4.0}, -0.2),
+    ("A",): ({"AB": -0.4, None: -1.0}, -0.9),
+    ("AB",): ({"A": -1.5}, -0.3),
+    ("A", "AB"): ({"B": -0.1}, -0.7),
+    ("<s>", "A"): ({"BEE": -0.3}, -0.6),
+    (): ({"A": -1.6, "AB": -1.9, "B": -1.4, "BEE": -1.5, None: -1.8}, -math.inf),
+}
+BIGRAM = {
+    ("<s>",): ({"B": -0.3, None: -6.0}, -1.0),
+    ("B",): ({"B": -0.7, None: -0.5}, -0.6),
+    (): ({"A": -1.2, "AB": -1.1, "B": -2.0, "BEE": -1.4, None: -1.0}, -math.inf),
+}
+
+
+def next_history(lm, history):
+    while history not in lm:
+        history = history[1:]
+    return history
+
+
+def lm_score(lm, words, history=("<s>",)):
+    """Best log-probability of `words`, back-off allowed everywhere, as in a graph."""
+    probs, backoff = lm[history]
+    first, rest = (words[0], words[1:]) if words else (None, None)
+    score = -math.inf
+    if first in probs:
+        score = probs[first] + (lm_score(lm, rest, next_history(lm, (*history, first))) if words else 0)
+    return max(score, backoff + lm_score(lm, words, history[1:])) if history else score
+
+
+def openfst(lm):
+    """The LM as kaldilm writes G: start at ("<s>",), `#0` on back-off arcs, costs."""
+    states = {history: number for number, history in enumerate(lm)}
+    lines = []
+    for history, (probs, backoff) in lm.items():
+        for word, p in probs.items():
+            if word is not None:
+                target = states[next_history(lm, (*history, word))]
+                lines.append(f"{states[history]} {target} {WORDS[word]} {WORDS[word]} {-p}")
+        if history:
+            lines.append(f"{states[history]} {states[history[1:]]} {WORDS['#0']} 0 {-backoff}")
+    lines += [f"{states[history]} {-probs[None]}" for history, (probs, _) in lm.items() if None in probs]
+    return "\n".join(lines)
+
+
+def graph_of(lm):
+    return k2.Fsa.from_openfst(openfst(lm), acceptor=False)
+
+
+def hlg_of(lm):
+    marked, _ = add_disambiguation(LEXICON)
+    return compile_hlg(lexicon_graph(marked, TOKENS, WORDS, self_loops=True), graph_of(lm), TOKENS["#0"], WORDS["#0"])
+
+
+def acoustic_scores(log_probs):
+    """{token ids: log-probability of its best CTC path} over all V^T paths."""
+    best = {}
+    for path in itertools.product(range(log_probs.shape[1]), repeat=len(log_probs)):
+        tokens = tuple(token for token, _ in itertools.groupby(path) if token)
+        score = sum(float(row[token]) for row, token in zip(log_probs, path))
+        best[tokens] = max(best.get(tokens, -math.inf), score)
+    return best
+
+
+def brute_force(log_probs, lm, lm_scale):
+    """(score, words) of the best word sequence."""
+    acoustic = acoustic_scores(log_probs)
+    spelling = {word: tuple(TOKENS[token] for token in tokens) for word, tokens in LEXICON}
+    results = []
+    for length in range(len(log_probs) // 2 + 1):
+        for words in itertools.product(spelling, repeat=length):
+            tokens = sum((spelling[word] for word in words), ())
+            if tokens in acoustic:
+                results.append((acoustic[tokens] + lm_scale * lm_score(lm, words), list(words)))
+    return max(results, key=lambda result: result[0])
+
+
+def random_log_probs(seed, frames):
+    torch.manual_seed(seed)
+    return torch.randn(frames, 4).mul(2).log_softmax(1)
+
+
+def lattice_of(log_probs, lm, lm_scale):
+    return get_lattice(log_probs[None], torch.tensor([len(log_probs)]), hlg_of(lm), lm_scale, **EXACT)
+
+
+@pytest.mark.parametrize("lm", [TRIGRAM, BIGRAM])
+@pytest.mark.parametrize("lm_scale", [0.3, 1.0, 2.5])
+def test_one_best_is_the_best_of_all(lm, lm_scale):
+    for seed in range(4):
+        log_probs = random_log_probs(seed, 6)
+        lattice = lattice_of(log_probs, lm, lm_scale)
+        score, words = brute_force(log_probs, lm, lm_scale)
+        assert best_words(lattice, NAMES) == [words]
+        assert best_scores(lattice).item() == pytest.approx(score, abs=1e-4)
+        assert best_words(prune(lattice), NAMES) == [words]
+
+
+def test_a_lattice_rescaled_is_the_lattice_of_that_scale():
+    log_probs = random_log_probs(0, 6)
+    lattice = rescaled(lattice_of(log_probs, TRIGRAM, 0.6), 0.6, 2.0)
+    score, words = brute_force(log_probs, TRIGRAM, 2.0)
+    assert best_words(lattice, NAMES) == [words] and best_scores(lattice).item() == pytest.approx(score, abs=1e-4)
+
+
+@pytest.mark.parametrize("lm_scale", [0.5, 1.0, 2.0])
+@pytest.mark.parametrize("first,second", [(BIGRAM, TRIGRAM), (TRIGRAM, BIGRAM), (TRIGRAM, TRIGRAM)])
+def test_rescoring_gives_the_best_under_the_second_lm(first, second, lm_scale):
+    # Four frames for two words leave few epsilons in the lattice: back-off arcs must not need them.
+    for seed, frames in itertools.product(range(3), (4, 6)):
+        log_probs = random_log_probs(seed, frames)
+        lattice = rescore(lattice_of(log_probs, first, 0.6), 0.6, rescoring_g(graph_of(second), WORDS["#0"]))
+        lattice = rescaled(lattice, 1.0, lm_scale)
+        score, words = brute_force(log_probs, second, lm_scale)
+        assert best_scores(lattice).item() == pytest.approx(score, abs=1e-4)
+        assert best_words(lattice, NAMES) == [words]
+
+
+def test_a_padded_batch_gives_what_each_gives_alone():
+    parts = [random_log_probs(seed, frames) for seed, frames in enumerate((6, 5, 3))]
+    padded = torch.nn.utils.rnn.pad_sequence(parts, batch_first=True)
+    lattice = get_lattice(padded, torch.tensor([6, 5, 3]), hlg_of(TRIGRAM), **EXACT)
+    alone = [best_scores(lattice_of(part, TRIGRAM, 1.0)).item() for part in parts]
+    assert best_scores(lattice).tolist() == pytest.approx(alone, abs=1e-4)
+
+
+def test_no_path_is_none_and_silence_is_no_words():
+    log_probs = random_log_probs(0, 1)
+    assert best_words(lattice_of(log_probs, TRIGRAM, 1.0), NAMES) == [[]]
+    never_silent = {history: ({w: p for w, p in probs.items() if w or history not in [("<s>",), ()]}, bow)
+                    for history, (probs, bow) in TRIGRAM.items()}
+    lattice = lattice_of(log_probs, never_silent, 1.0)
+    assert best_words(lattice, NAMES) == [None] and best_words(prune(lattice), NAMES) == [None]
+    assert best_words(rescore(lattice, 1.0, rescoring_g(graph_of(BIGRAM), WORDS["#0"])), NAMES) == [None]
+
+
+def test_an_lm_of_other_words_is_an_error():
+    g = k2.Fsa.from_openfst(f"0 0 {WORDS['<UNK>']} {WORDS['<UNK>']} 0\n0 0", acceptor=False)
+    with pytest.raises(UserError, match="no word of the language model"):
+        compile_hlg(lexicon_graph(LEXICON, TOKENS, WORDS, True), g, TOKENS["#0"], WORDS["#0"])
+
+
+def test_a_linear_determinised_lg_compiles():
+    """determinize leaves aux_labels linear when there is nothing to merge (icefall's assertion fails there)."""
+    g = k2.Fsa.from_openfst(f"0 1 {WORDS['A']} {WORDS['A']} 0\n1 0", acceptor=False)
+    hlg = compile_hlg(lexicon_graph([LEXICON[0]], TOKENS, WORDS, True), g, TOKENS["#0"], WORDS["#0"])
+    log_probs = random_log_probs(1, 4)
+    lattice = get_lattice(log_probs[None], torch.tensor([4]), hlg, **EXACT)
+    assert best_words(lattice, NAMES) == [["A"]]
+
+
+def test_graphs_survive_the_disk(tmp_path):
+    hlg = hlg_of(TRIGRAM)
+    save_graph(hlg, tmp_path / "HLG.pt")
+    again = load_graph(tmp_path / "HLG.pt")
+    assert str(again) == str(hlg) and again.aux_labels.tolist() == hlg.aux_labels.tolist()

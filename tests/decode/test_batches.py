@@ -1,0 +1,43 @@
+import kaldiio
+import numpy as np
+import pytest
+
+from mt4ssl.decode.batches import length_batches, load_log_probs, pad
+from mt4ssl.errors import UserError
+
+
+def test_batches_hold_every_utterance_once_and_respect_the_limit():
+    lengths = {f"u{i}": int(n) for i, n in enumerate(np.random.default_rng(0).integers(1, 300, size=200))}
+    batches = list(length_batches(lengths, max_frames=250))
+    assert sorted(sum(batches, [])) == sorted(lengths)
+    for batch in batches:
+        assert len(batch) == 1 or len(batch) * max(lengths[name] for name in batch) <= 250
+    firsts = [lengths[name] for batch in batches for name in batch]
+    assert firsts == sorted(firsts, reverse=True)
+
+
+def test_pad():
+    log_probs, lengths = pad([np.ones((3, 2)), np.ones((1, 2))])
+    assert log_probs.shape == (2, 3, 2) and lengths.tolist() == [3, 1] and log_probs[1, 1:].eq(0).all()
+
+
+def write(path, matrices):
+    with kaldiio.WriteHelper(f"ark,scp:{path}.ark,{path}.scp") as writer:
+        for name, matrix in matrices.items():
+            writer(name, np.asarray(matrix, np.float32))
+    return f"{path}.scp"
+
+
+def test_log_probs_are_checked(tmp_path):
+    good = {"a": np.zeros((4, 3)), "b": np.zeros((0, 3))}
+    matrices, lengths = load_log_probs(write(tmp_path / "good", good), num_tokens=3)
+    assert lengths == {"a": 4, "b": 0} and matrices["a"].shape == (4, 3)
+    with pytest.raises(UserError, match=r"utterance a has shape \(4, 3\)"):
+        load_log_probs(tmp_path / "good.scp", num_tokens=5)
+    with pytest.raises(UserError, match="utterance c has NaN"):
+        load_log_probs(write(tmp_path / "nan", {"c": np.full((2, 3), np.nan)}), num_tokens=3)
+    with pytest.raises(UserError, match="names no utterance"):
+        load_log_probs(write(tmp_path / "none", {}), num_tokens=3)
+    (tmp_path / "good.ark").write_bytes((tmp_path / "good.ark").read_bytes()[:30])
+    with pytest.raises(UserError, match="cannot read utterance a"):
+        load_log_probs(tmp_path / "good.scp", num_tokens=3)

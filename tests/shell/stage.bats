@@ -1,0 +1,243 @@
+#!/usr/bin/env bats
+# The stage driver, utils/stage.sh, through a recipe of three stages that copy files and write their names to "ran".
+# shellcheck disable=SC2164
+
+setup() {
+  mkdir "$BATS_TEST_TMPDIR/a recipe"
+  cd "$BATS_TEST_TMPDIR/a recipe"
+  export UTILS=$BATS_TEST_DIRNAME/../../utils
+  echo corpus >corpus.txt
+  echo "k: 100" >kmeans.yaml
+  cat >recipe.sh <<'END'
+set -euo pipefail
+data_dir=data exp_dir=exp stage=$1 stop_stage=$2 nj=${nj:-1}
+. "$UTILS/stage.sh"
+
+# copy INPUT OUTPUT [--nj N]
+copy() {
+  echo "$2" >>ran
+  if [ -e "$2" ]; then echo "resumed" >>ran; fi
+  mkdir -p "$(dirname "$2")"
+  cat "$1" >"$2"
+  if [ -e fail ]; then
+    echo "bad luck"
+    return 3
+  fi
+}
+
+stage 1 features
+step dev --in corpus.txt --out data/dev.txt --nj "$nj" -- copy corpus.txt data/dev.txt
+stage 2 kmeans
+step iter1 --conf kmeans.yaml --in data/dev.txt --out exp/kmeans -- copy kmeans.yaml exp/kmeans/centroids
+step table --in "exp/kmeans/cent*" --out exp/table.txt -- copy exp/kmeans/centroids exp/table.txt
+stage 3 train
+both() {
+  copy exp/kmeans/centroids exp/train/a
+  copy corpus.txt exp/train/b
+}
+step model --in exp/kmeans corpus.txt --out exp/train -- both
+end_stages
+END
+}
+
+# Runs stages $1 to $2; $output is what was printed, $ran the files made, one word each.
+recipe() {
+  : >ran
+  run bash recipe.sh "${1:-1}" "${2:-3}"
+  ran=$(xargs <ran)
+}
+
+everything="data/dev.txt exp/kmeans/centroids exp/table.txt exp/train/a exp/train/b"
+
+@test "everything runs once; then nothing does" {
+  recipe
+  [ "$status" -eq 0 ]
+  [ "$ran" = "$everything" ]
+  recipe
+  [ "$status" -eq 0 ]
+  [ -z "$ran" ]
+  [ "${lines[1]}" = "stage 2 (kmeans): up to date" ]
+}
+
+@test "a deleted output is made again, and what depends on it, nothing else" {
+  recipe
+  rm exp/table.txt
+  recipe
+  [ "$ran" = exp/table.txt ]
+  rm exp/kmeans/centroids
+  recipe
+  [ "$ran" = "exp/kmeans/centroids exp/table.txt exp/train/a exp/train/b" ]
+}
+
+@test "one file that is deleted, or changed, in an output folder is noticed" {
+  recipe
+  rm exp/train/b
+  recipe
+  [ "$ran" = "exp/train/a exp/train/b" ]
+  [[ $output == *"model (exp/train/b is gone or has changed)"* ]]
+  echo more >>exp/train/a
+  recipe
+  [ "$ran" = "exp/train/a exp/train/b" ]
+}
+
+@test "a file that something else adds to an output folder is no reason" {
+  recipe
+  touch exp/train/notes
+  recipe
+  [ -z "$ran" ]
+}
+
+@test "a changed config, command, function or input makes stale what depends on it" {
+  recipe
+  echo "k: 200" >kmeans.yaml
+  recipe
+  [ "$ran" = "exp/kmeans/centroids exp/table.txt exp/train/a exp/train/b" ]
+  [[ $output == *"iter1 (kmeans.yaml has changed)"* ]]
+
+  sed -i 's|copy exp/kmeans/centroids exp/table.txt|copy kmeans.yaml exp/table.txt|' recipe.sh
+  recipe
+  [ "$ran" = exp/table.txt ]
+  [[ $output == *"table (its command has changed)"* ]]
+
+  sed -i 's|copy corpus.txt exp/train/b|copy kmeans.yaml exp/train/b|' recipe.sh
+  recipe
+  [ "$ran" = "exp/train/a exp/train/b" ]
+
+  echo longer >>corpus.txt
+  recipe
+  [ "$ran" = "$everything" ]
+  [[ $output == *"dev (corpus.txt has changed)"* ]]
+}
+
+@test "a config that is written anew with the same content, or another --nj, is no reason" {
+  recipe
+  echo "k: 100" >kmeans.yaml
+  nj=4 recipe
+  [ -z "$ran" ]
+}
+
+@test "only the selected stages run" {
+  recipe 1 2
+  [ "$ran" = "data/dev.txt exp/kmeans/centroids exp/table.txt" ]
+  recipe 3
+  [ "$ran" = "exp/train/a exp/train/b" ]
+}
+
+@test "a missing input is one line that names the stage that makes it" {
+  recipe 3
+  [ "$status" -eq 1 ]
+  [ "$output" = "error: stage 3 (train): exp/kmeans is missing; it is made by stage 2 (kmeans): run with --stage 2" ]
+  recipe 1 1
+  mkdir exp/kmeans
+  sed -i 's/^step iter1 .*/step iter1 --out exp\/kmeans -- true/' recipe.sh
+  recipe 2
+  [[ $output == *"exp/kmeans/cent* is missing; it is made by stage 2 (kmeans): run with --stage 2" ]]
+  rm corpus.txt
+  recipe
+  [ "$output" = "error: stage 1 (features): corpus.txt is missing" ]
+}
+
+@test "a command that fails ends the run with its status, one line, and a log; it goes on from there" {
+  touch fail
+  recipe
+  [ "$status" -eq 3 ]
+  [ "${lines[-2]}" = "bad luck" ]
+  log=exp/log/stage01_features.log
+  [ "${lines[-1]}" = "error: stage 1 (features): dev ended with status 3; the log is $log" ]
+  grep -qx "bad luck" "$log"
+  [ "$ran" = data/dev.txt ]
+  rm fail
+  recipe
+  [ "$ran" = "data/dev.txt resumed ${everything#* }" ]
+}
+
+@test "a function ends at its first command that fails" {
+  recipe 1 2
+  touch fail
+  recipe 3
+  [ "$status" -eq 3 ]
+  [ "$ran" = exp/train/a ]
+}
+
+@test "a command that does not make its output fails" {
+  sed -i 's/^step dev .*/step dev --out data\/dev.txt -- true/' recipe.sh
+  recipe
+  [ "$status" -eq 1 ]
+  [ "${lines[-1]}" = "error: stage 1 (features): dev ended well but did not make data/dev.txt" ]
+}
+
+@test "an interrupted step keeps its outputs, unless its config has changed since" {
+  recipe 1 1
+  touch fail
+  recipe
+  [ "$ran" = exp/kmeans/centroids ]
+  recipe
+  [ "$ran" = "exp/kmeans/centroids resumed" ]
+  [[ $output == *"iter1 (goes on where it was interrupted)"* ]]
+  echo "k: 200" >kmeans.yaml
+  recipe
+  [ "$ran" = exp/kmeans/centroids ]
+  echo "k: 100" >kmeans.yaml
+  rm fail
+  recipe
+  [ "$ran" = "${everything#* }" ]
+}
+
+@test "stale outputs are removed first; what nothing here made is kept" {
+  recipe
+  touch exp/train/old
+  echo "k: 200" >kmeans.yaml
+  recipe
+  [ ! -e exp/train/old ]
+
+  rm -r exp
+  mkdir -p exp/train
+  touch exp/train/mine
+  recipe
+  [ -e exp/train/mine ]
+}
+
+@test "outputs outside data and exp are never removed" {
+  sed -i 's/^step dev .*/step dev --in corpus.txt --out download -- copy corpus.txt download\/a/' recipe.sh
+  recipe 1 1
+  touch download/mine
+  echo more >>corpus.txt
+  recipe 1 1
+  [ "$ran" = "download/a resumed" ]
+  [ -e download/mine ]
+}
+
+@test "a run killed in the middle of a step goes on with that step" {
+  cat >>recipe.sh <<'END'
+stage 4 sleep
+slow() { copy corpus.txt exp/slow && sleep "$(cat seconds)"; }
+step slow --out exp/slow -- slow
+END
+  echo 60 >seconds
+  recipe
+  setsid bash recipe.sh 4 4 3>&- &
+  until [ -e exp/slow ]; do sleep 0.1; done
+  kill -9 -- -$!
+  wait $! || true
+  echo 0 >seconds
+  recipe 1 4
+  [ "$status" -eq 0 ]
+  [ "$ran" = "exp/slow resumed" ]
+}
+
+@test "two runs in one folder do not collide" {
+  mkdir -p exp/done
+  exec 8>exp/done/.lock
+  flock 8
+  recipe
+  [ "$status" -eq 1 ]
+  [ "$output" = "error: another run is at work in exp: wait for it, or choose another --exp-dir" ]
+}
+
+@test "wall times are noted per stage, and stay when a stage is skipped" {
+  recipe
+  [ "$(cut -f 1,2 exp/log/durations.tsv | xargs)" = "1 features 2 kmeans 3 train" ]
+  cp exp/log/durations.tsv before
+  recipe
+  cmp before exp/log/durations.tsv
+}

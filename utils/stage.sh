@@ -1,0 +1,176 @@
+# shellcheck shell=bash
+# The stage driver: runs what is new or stale, and nothing else. It needs $stage, $stop_stage, $data_dir and $exp_dir.
+#
+#   stage 3 kmeans
+#   step iter1 --conf conf/kmeans.yaml --in data/mfcc/cuts.jsonl.gz --out exp/kmeans/iter1 -- \
+#     python -m mt4ssl.bin.train_kmeans --config conf/kmeans.yaml --out exp/kmeans/iter1
+#   end_stages
+#
+# --in, --out and --conf take files, folders or quoted patterns. --nj N is appended to the command but is no part of its
+# identity, since results do not depend on it. Steps of stages that are not selected are only noted as makers of files.
+#
+# exp/done/<stage>.<step> records the command, the content of its config, size and time of its inputs and, once it has
+# succeeded, of its outputs. As long as all of that holds, the step is skipped. When it no longer holds, the outputs are
+# removed first, so that nothing resumes from what another config made. A step that was interrupted, and is the same
+# still, keeps its outputs and may resume. Only outputs in $data_dir and $exp_dir that this step made are ever removed.
+
+: "${stage:?}" "${stop_stage:?}" "${data_dir:?}" "${exp_dir:?}"
+declare -A made_by=() opened_logs=()
+stage_number='' stage_name='' stage_file='' steps_run=0 steps_skipped=0
+mkdir -p "$exp_dir/done" "$exp_dir/log"
+exec {driver_lock}>"$exp_dir/done/.lock"
+if ! flock --nonblock "$driver_lock"; then
+  echo "error: another run is at work in $exp_dir: wait for it, or choose another --exp-dir" >&2
+  exit 1
+fi
+
+# stage NUMBER NAME: the steps that follow belong to this stage
+stage() {
+  end_stages
+  stage_number=$1 stage_name=$2 steps_run=0 steps_skipped=0
+  printf -v stage_file '%02d_%s' "$1" "$2"
+}
+
+# Closes the last stage: says what was done, and notes the wall time of all its steps for the report.
+end_stages() {
+  if [ "$steps_run" -gt 0 ]; then
+    local seconds durations=$exp_dir/log/durations.tsv
+    seconds=$(cat "$exp_dir/done/$stage_file".* | awk '$1 == "seconds" { sum += $2 } END { print sum }')
+    touch "$durations"
+    {
+      awk -v number="$stage_number" '$1 != number' "$durations"
+      printf '%s\t%s\t%s\n' "$stage_number" "$stage_name" "$seconds"
+    } | sort -n >"$durations.tmp"
+    mv "$durations.tmp" "$durations"
+    say "done: $steps_run run, $steps_skipped up to date, $seconds s in all"
+  elif [ "$steps_skipped" -gt 0 ]; then
+    say "up to date"
+  fi
+}
+
+# step NAME [--conf PATH...] [--in PATH...] [--out PATH...] [--nj N] -- COMMAND...
+# The functions it calls see its variables: confs, inputs, outputs, record, now.
+step() {
+  local name=$1 option='' path reason confs=() inputs=() outputs=() unrecorded=()
+  local record=$exp_dir/done/$stage_file.$1 now=$exp_dir/done/.now
+  shift
+  while [ "$1" != -- ]; do
+    case $option,$1 in
+      *,--*) option=$1 ;;
+      --conf,*) confs+=("$1") ;;
+      --in,*) inputs+=("$1") ;;
+      --out,*) outputs+=("$1") made_by[$1]="$stage_number ($stage_name)" ;;
+      --nj,*) unrecorded=(--nj "$1") ;;
+    esac
+    shift
+  done
+  shift
+  if [ "$stage" -gt "$stage_number" ] || [ "$stage_number" -gt "$stop_stage" ]; then return; fi
+
+  for path in "${confs[@]}" "${inputs[@]}"; do require "$path"; done
+  identity "$@" >"$now"
+  reason=$(difference)
+  if [ -z "$reason" ]; then
+    steps_skipped=$((steps_skipped + 1))
+    return
+  fi
+  say "$name ($reason)"
+  if ! cmp -s "$record.started" "$now"; then
+    if [ -f "$record" ] || [ -f "$record.started" ]; then remove_outputs; fi
+    mv "$now" "$record.started"
+  fi
+  rm -f "$record"
+  run_logged "$@" "${unrecorded[@]}"
+  for path in "${outputs[@]}"; do
+    expand "$path" >/dev/null || stage_error "$name ended well but did not make $path"
+  done
+  list_files out "${outputs[@]}" >>"$record.started"
+  mv "$record.started" "$record"
+  steps_run=$((steps_run + 1))
+}
+
+say() { echo "stage $stage_number ($stage_name): $1"; }
+
+stage_error() {
+  echo "error: $(say "$1")" >&2
+  exit "${2:-1}"
+}
+
+# expand PATTERN: the existing paths it stands for, one a line; fails when there is none
+expand() { if [ -e "$1" ]; then echo "$1"; else compgen -G "$1"; fi; }
+
+# list_files WORD PATTERN...: a line "WORD size time path" for every file there, in folders too
+list_files() {
+  local word=$1 pattern files paths=()
+  shift
+  for pattern; do
+    mapfile -t files < <(expand "$pattern")
+    paths+=("${files[@]}")
+  done
+  [ ${#paths[@]} -eq 0 ] || find -L "${paths[@]}" ! -type d -printf "$word %s %T@ %p\n" | LC_ALL=C sort
+}
+
+# require PATTERN: stops, naming the stage that makes it, unless it exists
+require() {
+  if expand "$1" >/dev/null; then return; fi
+  local maker=$1
+  until [ -n "${made_by[$maker]:-}" ] || [[ $maker != */* ]]; do maker=${maker%/*}; done
+  maker=${made_by[$maker]:-}
+  stage_error "$1 is missing${maker:+; it is made by stage $maker: run with --stage ${maker%% *}}"
+}
+
+# identity COMMAND...: all that must stay the same for the outputs to stay good
+identity() {
+  echo "command ${*@Q}"
+  if declare -F "$1" >/dev/null; then declare -f "$1" | sed 's/^/command /'; fi
+  [ ${#confs[@]} -eq 0 ] || sha256sum "${confs[@]}" | sed 's/ / sha256/; s/^/conf /'
+  list_files in "${inputs[@]}"
+}
+
+# Prints the first thing that is not as recorded; nothing when the step can be skipped.
+difference() {
+  local -x LC_ALL=C
+  local path
+  if cmp -s "$record.started" "$now"; then
+    echo "goes on where it was interrupted"
+    return
+  elif [ ! -f "$record" ]; then
+    echo "new"
+    return
+  fi
+  {
+    comm -3 <(grep -v -e '^out ' -e '^seconds ' "$record" | sort) <(sort "$now")
+    for path in "${outputs[@]}"; do expand "$path" >/dev/null || echo "out 0 0 $path"; done
+    comm -23 <(grep '^out ' "$record") <(list_files out "${outputs[@]}")
+  } | awk 'NR == 1 {
+    what = $1
+    sub(/^\t?[^ ]+ [^ ]+ [^ ]+ /, "")
+    print (what == "command" ? "its command has" : $0 (what == "out" ? " is gone or has" : " has")) " changed"
+  }'
+}
+
+remove_outputs() {
+  local path files
+  for path in "${outputs[@]}"; do
+    case $path in
+      "$data_dir"/* | "$exp_dir"/*)
+        mapfile -t files < <(expand "$path")
+        rm -rf "${files[@]}"
+        ;;
+    esac
+  done
+}
+
+# run_logged COMMAND...: on the terminal and in the log of the stage; notes the time it took
+run_logged() {
+  local log=$exp_dir/log/stage$stage_file.log begin=${EPOCHREALTIME/[.,]/} status
+  [ -n "${opened_logs[$log]:-}" ] || : >"$log"
+  opened_logs[$log]=yes
+  echo "\$ ${*@Q}" >>"$log"
+  set +e
+  (set -e && "$@") {driver_lock}>&- 2>&1 | tee -a "$log"
+  status=${PIPESTATUS[0]}
+  set -e
+  [ "$status" -eq 0 ] || stage_error "$name ended with status $status; the log is $log" "$status"
+  echo "seconds $(((${EPOCHREALTIME/[.,]/} - begin) / 1000000))" >>"$record.started"
+}
