@@ -26,7 +26,8 @@ def main(k2: str, k2_python: str) -> int:
     for package, version in wanted.items():
         found = installed_version(package)
         if package in needed or found not in (version, "-"):
-            rows.append([package, version, found, "" if found == version else "rm -r .venv && tools/setup.sh"])
+            fix = "" if found == version else "rm -r .venv && tools/setup.sh"
+            rows.append([package, version, found, fix])
     rows.append(["k2", "any that works", k2, "" if k2.startswith("k2 ") else "tools/install_k2.sh"])
     print_table("Environment", ["package", "wanted", "installed", "command that fixes it"], rows)
     print(f"k2 is run by: {k2_python or 'nothing'}")

@@ -1,4 +1,4 @@
-"""Compile the decoding graphs of a lang dir with k2: L.pt, L_disambig.pt, HLG.pt, and G_4_gram.pt for rescoring."""
+"""Compile the graphs of a lang dir with k2: L.pt, L_disambig.pt, HLG.pt, and G_4_gram.pt to rescore with."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from mt4ssl.table import print_table
 def get_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--lang", type=Path, required=True, help="lang dir: read and written")
-    parser.add_argument("--lm", type=Path, required=True, help="G_3_gram.fst.txt and G_4_gram.fst.txt in, G_4_gram.pt out")
+    parser.add_argument(
+        "--lm", type=Path, required=True, help="G_3_gram.fst.txt and G_4_gram.fst.txt in, G_4_gram.pt out"
+    )
     return parser.parse_args()
 
 
@@ -27,8 +29,10 @@ def main() -> None:
     try:
         hlg = compile_hlg(l_disambig, g3, token_backoff, word_backoff)
     except (RuntimeError, MemoryError) as error:
-        raise UserError(f"HLG of {g3.num_arcs} arcs of G does not fit ({str(error).splitlines()[:1]}); "
-                        "prune the ARPA file (kaldingram prune) or take fewer words (prepare_lang --vocab-size)") from error
+        raise UserError(
+            f"HLG of {g3.num_arcs} arcs of G does not fit ({str(error).splitlines()[:1]}); "
+            "prune the ARPA file (kaldingram prune) or take fewer words (prepare_lang --vocab-size)"
+        ) from error
     graphs = {
         args.lang / "L.pt": l_plain,
         args.lang / "L_disambig.pt": l_disambig,
@@ -37,7 +41,9 @@ def main() -> None:
     }
     for path, graph in graphs.items():
         save_graph(graph, path)
-    rows = [[str(path), graph.arcs.num_elements(), path.stat().st_size / 2**20] for path, graph in graphs.items()]
+    rows = [
+        [str(path), graph.arcs.num_elements(), path.stat().st_size / 2**20] for path, graph in graphs.items()
+    ]
     print_table("Decoding graphs", ["graph", "arcs", "MiB"], rows)
 
 

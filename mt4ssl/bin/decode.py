@@ -1,4 +1,4 @@
-"""Decode CTC log-probabilities with k2: one-best over HLG, or rescored with a larger n-gram, at several LM scales."""
+"""Decode CTC log-probabilities with k2: one-best over HLG, or rescored with a larger n-gram, by LM scale."""
 
 from __future__ import annotations
 
@@ -21,17 +21,23 @@ LM_SCALES = [0.1, 0.3, 0.5, 0.7, 0.9, 1.1, 1.3, 1.5, 1.7, 2.0]
 
 
 def get_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
     parser.add_argument("--log-probs", type=Path, required=True, help="scp of matrices (T, V)")
     parser.add_argument("--lang", type=Path, required=True, help="lang dir with HLG.pt")
     parser.add_argument("--method", choices=["1best", "whole-lattice-rescoring"], default="1best")
     parser.add_argument("--rescore-with", type=Path, help="G_4_gram.pt, for whole-lattice-rescoring")
     scales = parser.add_mutually_exclusive_group()
-    scales.add_argument("--lm-scales", type=float, nargs="+", default=LM_SCALES, help="weights of the LM scores")
+    scales.add_argument(
+        "--lm-scales", type=float, nargs="+", default=LM_SCALES, help="weights of the LM scores"
+    )
     scales.add_argument("--lm-scales-from", type=Path, help="wer-SPLIT.json: only its best scale")
     parser.add_argument("--split", required=True, help="name in the output files")
     parser.add_argument("--out", type=Path, required=True, help="directory of hyps-SPLIT-lm_scale_X.txt")
-    parser.add_argument("--hlg-scale", type=float, default=0.6, help="LM scale of the search that makes the lattices")
+    parser.add_argument(
+        "--hlg-scale", type=float, default=0.6, help="LM scale of the search that makes the lattices"
+    )
     parser.add_argument("--search-beam", type=float, default=20.0)
     parser.add_argument("--output-beam", type=float, default=8.0)
     parser.add_argument("--min-active-states", type=int, default=30)
@@ -52,7 +58,7 @@ def best_scale(path: Path) -> float:
     key = json.loads(path.read_text())["best"]
     if not key.startswith("lm_scale_"):
         raise UserError(f"{path}: its best result is {key!r}, not an LM scale")
-    return float(key[len("lm_scale_"):])
+    return float(key[len("lm_scale_") :])
 
 
 def main() -> None:
@@ -73,18 +79,24 @@ def main() -> None:
     start = time.time()
     hypotheses, without_path = decoder.decode(matrices, lengths, args.max_frames)
     seconds = time.time() - start
-    for old in args.out.glob(f"*-{args.split}-lm_scale_*.txt"):  # of other scales, not to be scored with these
+    for old in args.out.glob(
+        f"*-{args.split}-lm_scale_*.txt"
+    ):  # of other scales, not to be scored with these
         old.unlink()
     for lm_scale, texts in hypotheses.items():
         write_text(args.out / f"hyps-{args.split}-lm_scale_{lm_scale}.txt", texts)
     frames = sum(lengths.values())
-    print_table(f"Decoded {args.split} with {args.method}", ["", "value"], [
-        ["utterances", len(lengths)],
-        ["  without a path (empty hypotheses)", len(without_path)],
-        ["frames", frames],
-        ["seconds", seconds],
-        ["frames per second", round(frames / seconds)],
-    ])
+    print_table(
+        f"Decoded {args.split} with {args.method}",
+        ["", "value"],
+        [
+            ["utterances", len(lengths)],
+            ["  without a path (empty hypotheses)", len(without_path)],
+            ["frames", frames],
+            ["seconds", seconds],
+            ["frames per second", round(frames / seconds)],
+        ],
+    )
     if without_path:
         print(f"no path was found for: {' '.join(without_path)}", file=sys.stderr)
 

@@ -17,9 +17,13 @@ from mt4ssl.table import print_table
 
 def get_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--supervisions", type=Path, required=True, help="Lhotse supervisions of the labelled speech")
+    parser.add_argument(
+        "--supervisions", type=Path, required=True, help="Lhotse supervisions of the labelled speech"
+    )
     parser.add_argument("--lm-text", type=Path, required=True, help="one sentence per line")
-    parser.add_argument("--vocab-size", type=int, help="keep only this many words, the most frequent (default: all)")
+    parser.add_argument(
+        "--vocab-size", type=int, help="keep only this many words, the most frequent (default: all)"
+    )
     parser.add_argument("--bpe", type=int, metavar="N", help="N sentencepiece units (default: characters)")
     parser.add_argument("--out", type=Path, required=True, help="lang dir to write")
     return parser.parse_args()
@@ -33,7 +37,9 @@ def read_transcripts(path: Path) -> list[str]:
         for supervision in map(json.loads, lines):
             text = " ".join((supervision.get("text") or "").split())
             if not text:
-                raise UserError(f"{path}: utterance {supervision['id']} has no text; label it or leave it out")
+                raise UserError(
+                    f"{path}: utterance {supervision['id']} has no text; label it or leave it out"
+                )
             transcripts.append(text)
     return transcripts
 
@@ -63,13 +69,17 @@ def main() -> None:
         temporary.write_text("".join(f"{text}\n" for text in transcripts), encoding="utf-8")
 
     missing = sum(spoken[word] for word in spoken.keys() - set(words))
-    print_table(f"Lang dir {args.out}", ["", "count"], [
-        ["tokens (blank included)", len(tokens)],
-        ["words (without " + UNKNOWN + ")", len(words)],
-        ["transcripts", len(transcripts)],
-        ["words in transcripts", spoken.total()],
-        ["  of them out of vocabulary", f"{missing} ({100 * missing / max(spoken.total(), 1):.2f} %)"],
-    ])
+    print_table(
+        f"Lang dir {args.out}",
+        ["", "count"],
+        [
+            ["tokens (blank included)", len(tokens)],
+            ["words (without " + UNKNOWN + ")", len(words)],
+            ["transcripts", len(transcripts)],
+            ["words in transcripts", spoken.total()],
+            ["  of them out of vocabulary", f"{missing} ({100 * missing / max(spoken.total(), 1):.2f} %)"],
+        ],
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Score every hyps-SPLIT*.txt of a directory: WER table, and files in icefall's layout beside the hypotheses."""
+"""Score every hyps-SPLIT*.txt of a directory: a WER table, and files in icefall's layout beside them."""
 
 from __future__ import annotations
 
@@ -17,13 +17,18 @@ def get_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--ref", type=Path, required=True, help="Kaldi text: utterance id and words")
     parser.add_argument("--split", required=True)
-    parser.add_argument("--out", type=Path, required=True, help="directory of the hypotheses, and of the scores")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="directory of the hypotheses, and of the scores"
+    )
     return parser.parse_args()
 
 
 def find_hypotheses(directory: Path, split: str) -> dict[str, Path]:
-    """Return {key: file}: `lm_scale_0.5` of hyps-SPLIT-lm_scale_0.5.txt, the directory's name of hyps-SPLIT.txt."""
-    found = {path.stem[len(f"hyps-{split}-"):]: path for path in sorted(directory.glob(f"hyps-{split}-lm_scale_*.txt"))}
+    """Return {key: file}: `lm_scale_X` of hyps-SPLIT-lm_scale_X.txt, the directory's name of hyps-SPLIT."""
+    found = {
+        path.stem[len(f"hyps-{split}-") :]: path
+        for path in sorted(directory.glob(f"hyps-{split}-lm_scale_*.txt"))
+    }
     if (directory / f"hyps-{split}.txt").exists():
         found[directory.resolve().name] = directory / f"hyps-{split}.txt"
     if not found:
@@ -32,8 +37,15 @@ def find_hypotheses(directory: Path, split: str) -> dict[str, Path]:
 
 
 def as_json(rate: ErrorRate) -> dict:
-    return {"wer": rate.wer, "cer": rate.cer, "ins": rate.ins, "del": rate.dele, "sub": rate.sub,
-            "words": rate.words, "ci95": list(rate.ci95)}
+    return {
+        "wer": rate.wer,
+        "cer": rate.cer,
+        "ins": rate.ins,
+        "del": rate.dele,
+        "sub": rate.sub,
+        "words": rate.words,
+        "ci95": list(rate.ci95),
+    }
 
 
 def main() -> None:
@@ -52,12 +64,26 @@ def main() -> None:
     best = next(iter(rates))
     write_lines(args.out / f"wer-summary-{args.split}.txt", summary_lines(rates))
     results = {key: as_json(rate) for key, rate in rates.items()}
-    write_lines(args.out / f"wer-{args.split}.json", [json.dumps({"best": best, "results": results}, indent=2)])
+    write_lines(
+        args.out / f"wer-{args.split}.json", [json.dumps({"best": best, "results": results}, indent=2)]
+    )
     print_table(
         f"WER of {args.split} in {args.out}",
         ["settings", "WER", "95 % interval", "CER", "ins", "del", "sub", "words", ""],
-        [[key, rate.wer, "{:.2f} - {:.2f}".format(*rate.ci95), rate.cer, rate.ins, rate.dele, rate.sub, rate.words,
-          "best" if key == best else ""] for key, rate in rates.items()],
+        [
+            [
+                key,
+                rate.wer,
+                "{:.2f} - {:.2f}".format(*rate.ci95),
+                rate.cer,
+                rate.ins,
+                rate.dele,
+                rate.sub,
+                rate.words,
+                "best" if key == best else "",
+            ]
+            for key, rate in rates.items()
+        ],
     )
 
 

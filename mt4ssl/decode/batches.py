@@ -16,7 +16,7 @@ from mt4ssl.files import require
 def load_log_probs(scp: str | Path, num_tokens: int) -> tuple[Mapping[str, np.ndarray], dict[str, int]]:
     """Return the matrices (T, V) of an scp file, each read when asked for, and T of each utterance.
 
-    Every matrix is read once here, so that one that is damaged, not a number or of another V is named before decoding.
+    Every matrix is read once here, so that a damaged one, NaN or another V is named before decoding starts.
     """
     scp = require(scp, "python -m mt4ssl.bin.emit makes it")
     matrices = kaldiio.load_scp(str(scp))
@@ -25,12 +25,18 @@ def load_log_probs(scp: str | Path, num_tokens: int) -> tuple[Mapping[str, np.nd
         try:
             matrix = matrices[utterance]
         except (OSError, ValueError, AssertionError, RuntimeError) as error:
-            raise UserError(f"{scp}: cannot read utterance {utterance} ({error}); emit the log-probs again") from error
+            raise UserError(
+                f"{scp}: cannot read utterance {utterance} ({error}); emit the log-probs again"
+            ) from error
         if matrix.ndim != 2 or matrix.shape[1] != num_tokens:
-            raise UserError(f"{scp}: utterance {utterance} has shape {matrix.shape}, tokens.txt has {num_tokens} tokens; "
-                            "decode with the lang dir of the model")
+            raise UserError(
+                f"{scp}: utterance {utterance} has shape {matrix.shape}, tokens.txt has {num_tokens} tokens; "
+                "decode with the lang dir of the model"
+            )
         if np.isnan(matrix).any():
-            raise UserError(f"{scp}: utterance {utterance} has NaN among its log-probs; the model has diverged")
+            raise UserError(
+                f"{scp}: utterance {utterance} has NaN among its log-probs; the model has diverged"
+            )
         lengths[utterance] = len(matrix)
     if not lengths:
         raise UserError(f"{scp} names no utterance")
@@ -38,7 +44,7 @@ def load_log_probs(scp: str | Path, num_tokens: int) -> tuple[Mapping[str, np.nd
 
 
 def length_batches(lengths: Mapping[str, int], max_frames: int) -> Iterator[list[str]]:
-    """Yield utterance ids, longest first, in batches of at most `max_frames` padded frames; a longer one comes alone."""
+    """Yield batches of ids, longest first, of at most `max_frames` padded frames; a longer one is alone."""
     batch: list[str] = []
     for utterance in sorted(lengths, key=lambda name: (-lengths[name], name)):
         if batch and lengths[batch[0]] * (len(batch) + 1) > max_frames:

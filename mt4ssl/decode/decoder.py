@@ -17,7 +17,10 @@ Hypotheses = dict[float, dict[str, list[str]]]  # {LM scale: {utterance id: word
 
 @dataclass
 class Decoder:
-    """One-best over HLG, or over HLG's lattices rescored with `g`, at each of `lm_scales`; beams as in `get_lattice`."""
+    """One-best over HLG, or over its lattices rescored with `g`, at each of `lm_scales`.
+
+    The lattices are made at `hlg_scale`; beams as in `get_lattice`.
+    """
 
     hlg: k2.Fsa
     words: Sequence[str]
@@ -30,34 +33,56 @@ class Decoder:
     max_active_states: int = 10000
 
     def decode_batch(self, matrices: list[np.ndarray]) -> dict[float, list[Optional[list[str]]]]:
-        """Return {LM scale: words of each matrix (T, V)}, None where the search found no path. Longest matrix first."""
+        """Return {LM scale: words of each matrix (T, V), longest first}, None where there is no path."""
         log_probs, lengths = pad(matrices)
-        lattice = prune(get_lattice(
-            log_probs.to(self.hlg.device), lengths, self.hlg, self.hlg_scale,
-            self.search_beam, self.output_beam, self.min_active_states, self.max_active_states))
+        lattice = prune(
+            get_lattice(
+                log_probs.to(self.hlg.device),
+                lengths,
+                self.hlg,
+                self.hlg_scale,
+                self.search_beam,
+                self.output_beam,
+                self.min_active_states,
+                self.max_active_states,
+            )
+        )
         scale = self.hlg_scale
         if self.g is not None:
             lattice, scale = rescore(lattice, scale, self.g), 1.0
-        return {lm_scale: best_words(rescaled(lattice, scale, lm_scale), self.words) for lm_scale in self.lm_scales}
+        return {
+            lm_scale: best_words(rescaled(lattice, scale, lm_scale), self.words)
+            for lm_scale in self.lm_scales
+        }
 
     def decode(
-        self, matrices: Mapping[str, np.ndarray], lengths: Mapping[str, int], max_frames: int,
+        self,
+        matrices: Mapping[str, np.ndarray],
+        lengths: Mapping[str, int],
+        max_frames: int,
     ) -> tuple[Hypotheses, list[str]]:
-        """Return hypotheses of all the matrices, and the ids of those without a path, whose hypotheses are empty.
+        """Return hypotheses of all the matrices, and the ids of those without a path, left with no words.
 
         `lengths` are the frames of each; a batch has at most `max_frames` (see `length_batches`).
         """
         without_path = [utterance for utterance, frames in lengths.items() if frames == 0]
-        hypotheses: Hypotheses = {lm_scale: {utterance: [] for utterance in without_path} for lm_scale in self.lm_scales}
-        pending = list(length_batches({name: frames for name, frames in lengths.items() if frames}, max_frames))
+        hypotheses: Hypotheses = {
+            lm_scale: {utterance: [] for utterance in without_path} for lm_scale in self.lm_scales
+        }
+        pending = list(
+            length_batches({name: frames for name, frames in lengths.items() if frames}, max_frames)
+        )
         while pending:
             batch = pending.pop()
             try:
                 decoded = self.decode_batch([matrices[utterance] for utterance in batch])
             except (RuntimeError, MemoryError) as error:
                 if len(batch) == 1:
-                    raise UserError(f"utterance {batch[0]} cannot be decoded ({str(error).splitlines()[0]}); "
-                                    "lower --output-beam or --max-active-states") from error
+                    reason = str(error).partition("\n")[0]
+                    raise UserError(
+                        f"utterance {batch[0]} cannot be decoded ({reason}); "
+                        "lower --output-beam or --max-active-states"
+                    ) from error
                 half = len(batch) // 2  # too large for the memory there is: the same, in two halves
                 pending += [batch[half:], batch[:half]]
                 continue

@@ -7,7 +7,6 @@ from pathlib import Path
 import k2
 import torch
 
-from mt4ssl.errors import UserError
 from mt4ssl.files import atomic_path, require
 from mt4ssl.lang.lexicon import Lexicon, read_lexicon
 from mt4ssl.lang.symbols import BACKOFF, read_symbols
@@ -27,12 +26,14 @@ def load_graph(path: str | Path, device: str | torch.device = "cpu") -> k2.Fsa:
 
 
 def load_g(path: str | Path) -> k2.Fsa:
-    """Read an n-gram graph in OpenFst text, as kaldilm writes it; word ids on both sides, `#0` on back-off arcs."""
+    """Read G in OpenFst text, as kaldilm writes it: word ids on both sides, `#0` on back-off arcs."""
     path = require(path, "python -m mt4ssl.bin.train_lm makes it")
     return k2.Fsa.from_openfst(path.read_text(), acceptor=False)
 
 
-def lexicon_graph(lexicon: Lexicon, tokens: dict[str, int], words: dict[str, int], self_loops: bool) -> k2.Fsa:
+def lexicon_graph(
+    lexicon: Lexicon, tokens: dict[str, int], words: dict[str, int], self_loops: bool
+) -> k2.Fsa:
     """Return L: token ids in, word ids out, any sequence of words.
 
     With `self_loops` the state between words passes the `#0` of G's back-off arcs through.
@@ -54,19 +55,19 @@ def read_l(lang_dir: Path) -> tuple[k2.Fsa, k2.Fsa]:
     """Return L and L_disambig of a lang dir."""
     tokens, words = read_symbols(lang_dir / "tokens.txt"), read_symbols(lang_dir / "words.txt")
     l_plain = lexicon_graph(read_lexicon(lang_dir / "lexicon.txt"), tokens, words, self_loops=False)
-    l_disambig = lexicon_graph(read_lexicon(lang_dir / "lexicon_disambig.txt"), tokens, words, self_loops=True)
+    l_disambig = lexicon_graph(
+        read_lexicon(lang_dir / "lexicon_disambig.txt"), tokens, words, self_loops=True
+    )
     return l_plain, l_disambig
 
 
 def compile_hlg(l_disambig: k2.Fsa, g: k2.Fsa, token_backoff: int, word_backoff: int) -> k2.Fsa:
-    """Return HLG = ctc_topo ∘ rmeps(det(L_disambig ∘ G)): token ids in, word ids out, log-probabilities of G as scores.
+    """Return HLG = ctc_topo ∘ rmeps(det(L_disambig ∘ G)): token ids in, word ids out, G's log-probabilities.
 
     `token_backoff` and `word_backoff` are the ids of `#0`: they and all above are disambiguation symbols.
     The tokens of LG stay on the arcs as the attribute `tokens`. Source: icefall, local/compile_hlg.py.
     """
     lg = k2.compose(k2.arc_sort(l_disambig), k2.arc_sort(g))
-    if lg.num_arcs == 0:
-        raise UserError("no word of the language model is in the lexicon; train it with the words.txt of this lang dir")
     lg = k2.connect(k2.determinize(k2.connect(lg)))
     lg = k2.connect(k2.remove_epsilon(_without_disambiguation(lg, token_backoff, word_backoff)))
     lg.aux_labels = lg.aux_labels.remove_values_eq(0)
@@ -75,7 +76,7 @@ def compile_hlg(l_disambig: k2.Fsa, g: k2.Fsa, token_backoff: int, word_backoff:
 
 
 def rescoring_g(g: k2.Fsa, word_backoff: int) -> k2.Fsa:
-    """Return G as an acceptor of word ids (an FsaVec of one), back-off arcs as epsilons, for whole-lattice rescoring."""
+    """Return G to rescore with: an acceptor of word ids (FsaVec of one), back-off arcs as epsilons."""
     del g.aux_labels
     g.labels = torch.where(g.labels >= word_backoff, 0, g.labels).to(torch.int32)
     g.__dict__["_properties"] = None

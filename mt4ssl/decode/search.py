@@ -18,10 +18,10 @@ def get_lattice(
     min_active_states: int = 30,
     max_active_states: int = 10000,
 ) -> k2.Fsa:
-    """Return the lattices, an FsaVec of B, of `log_probs` (B, T, V), padded after `lengths` (B,), longest first.
+    """Return the lattices (FsaVec of B) of `log_probs` (B, T, V), padded after `lengths` (B,), longest first.
 
-    `lm_scale` multiplies the scores of the graph; `lm_scores` of the lattice are the unscaled ones. Beams are in nats;
-    their defaults are icefall's.
+    `lm_scale` multiplies the scores of the graph; `lm_scores` of the lattice are the unscaled ones. Beams are
+    in nats; their defaults are icefall's.
     """
     graph = hlg.clone()
     graph.lm_scores = hlg.scores.clone()
@@ -29,20 +29,24 @@ def get_lattice(
     rows = torch.arange(len(lengths), dtype=torch.int32)
     segments = torch.stack([rows, torch.zeros_like(rows), lengths.to(torch.int32)], dim=1)
     dense = k2.DenseFsaVec(log_probs, segments)
-    return k2.intersect_dense_pruned(graph, dense, search_beam, output_beam, min_active_states, max_active_states)
+    return k2.intersect_dense_pruned(
+        graph, dense, search_beam, output_beam, min_active_states, max_active_states
+    )
 
 
 def prune(lattice: k2.Fsa, posterior: float = 1e-5) -> k2.Fsa:
-    """Return the lattice without the arcs of a lower posterior: a tenth of the arcs, and the same best paths."""
+    """Return the lattice without the arcs of a lower posterior: a tenth of its size, the same best paths."""
     return k2.prune_on_arc_post(lattice, posterior, use_double_scores=True)
 
 
 def rescore(lattice: k2.Fsa, lm_scale: float, g: k2.Fsa) -> k2.Fsa:
-    """Return the lattice with the scores of `g` (see `graph.rescoring_g`) in place of those of HLG, at scale 1.
+    """Return the lattice with the scores of `g` (of `graph.rescoring_g`) for those of HLG, at scale 1.
 
-    `lm_scale` is the one the lattice was made with. icefall lets `g` take a back-off arc only where the lattice has an
-    epsilon to spare; here the lattice gets epsilon loops too, so every path of `g` is open to every word sequence.
+    `lm_scale` is the one the lattice was made with. icefall lets `g` take a back-off arc only where the
+    lattice has an epsilon to spare; here the lattice gets epsilon loops too, so all of `g` is open to it.
     """
+    if lattice.num_arcs == 0:  # no path to rescore; k2 cannot add loops to nothing
+        return lattice
     g = k2.arc_sort(k2.add_epsilon_self_loops(g))
     g.lm_scores = g.scores.clone()
     acoustic = k2.invert(lattice)

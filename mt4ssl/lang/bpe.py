@@ -17,10 +17,18 @@ def train_bpe(sentences: Iterable[str], size: int, path: str | Path) -> Sentence
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
         try:
             SentencePieceTrainer.train(
-                sentence_iterator=iter(sentences), model_writer=file, model_type="unigram", vocab_size=size,
-                user_defined_symbols=[BLANK], unk_id=1, bos_id=-1, eos_id=-1,
+                sentence_iterator=iter(sentences),
+                model_writer=file,
+                model_type="unigram",
+                vocab_size=size,
+                user_defined_symbols=[BLANK],
+                unk_id=1,
+                bos_id=-1,
+                eos_id=-1,
                 # The text is taken as it is: every character gets a unit, nothing is rewritten.
-                character_coverage=1.0, normalization_rule_name="identity", minloglevel=2,
+                character_coverage=1.0,
+                normalization_rule_name="identity",
+                minloglevel=2,
             )
         except RuntimeError as error:
             reason = str(error).splitlines()[-1].split("] ")[-1].strip()

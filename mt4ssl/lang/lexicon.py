@@ -18,14 +18,16 @@ def choose_words(counts: Counter[str], size: int | None) -> list[str]:
     counts = Counter({word: count for word, count in counts.items() if word != UNKNOWN})
     reserved = sorted(counts.keys() & {EPSILON, BACKOFF, BEGIN, END})
     if reserved:
-        raise UserError(f"the text has {' '.join(reserved)} as a word, reserved in words.txt; remove it from the text")
+        raise UserError(
+            f"the text has {' '.join(reserved)} as a word, reserved in words.txt; remove it from the text"
+        )
     return sorted(sorted(counts, key=lambda word: (-counts[word], word))[:size])
 
 
 def add_disambiguation(lexicon: Lexicon) -> tuple[Lexicon, int]:
-    """Return the lexicon with `#1`, `#2`, … after each spelling that is shared or begins another, and the largest number.
+    """Return the lexicon with `#1`, `#2`, … after a spelling that is shared or begins another; and their number.
 
-    L∘G can be determinised only so. The scheme is Kaldi's add_lex_disambig.pl.
+    Only so can L∘G be determinised. Source: Kaldi, add_lex_disambig.pl.
     """
     spellings = Counter(tuple(tokens) for _, tokens in lexicon)
     prefixes = {tuple(tokens[:end]) for _, tokens in lexicon for end in range(1, len(tokens))}
@@ -40,7 +42,9 @@ def add_disambiguation(lexicon: Lexicon) -> tuple[Lexicon, int]:
     return marked, max(used.values(), default=0)
 
 
-def write_lang(lang_dir: str | Path, tokens: list[str], words: list[str], spell: Callable[[str], list[str]]) -> None:
+def write_lang(
+    lang_dir: str | Path, tokens: list[str], words: list[str], spell: Callable[[str], list[str]]
+) -> None:
     """Write tokens.txt, words.txt, lexicon.txt and lexicon_disambig.txt in icefall's layout."""
     lang_dir = Path(lang_dir)
     lexicon = [(word, spell(word)) for word in words]
@@ -54,7 +58,9 @@ def write_lang(lang_dir: str | Path, tokens: list[str], words: list[str], spell:
 def write_lexicon(path: Path, lexicon: Lexicon) -> None:
     """Write one `WORD token token …` per line."""
     with atomic_path(path) as temporary:
-        temporary.write_text("".join(f"{word} {' '.join(tokens)}\n" for word, tokens in lexicon), encoding="utf-8")
+        temporary.write_text(
+            "".join(f"{word} {' '.join(tokens)}\n" for word, tokens in lexicon), encoding="utf-8"
+        )
 
 
 def read_lexicon(path: str | Path) -> Lexicon:

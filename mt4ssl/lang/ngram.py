@@ -26,7 +26,7 @@ def map_unknown(sentences: Iterable[str], words: Collection[str]) -> list[str]:
 
 
 def train_ngram(sentences: Iterable[str], order: int, arpa: str | Path) -> None:
-    """Write an interpolated-by-backoff Kneser-Ney model of order 2 to 5 to the file `arpa`."""
+    """Write a back-off Kneser-Ney model of order 2 to 5 to the file `arpa`."""
     with tempfile.TemporaryDirectory() as directory, atomic_path(arpa) as temporary:
         text = Path(directory) / "text"
         text.write_text("".join(f"{line}\n" for line in sentences), encoding="utf-8")
@@ -36,11 +36,20 @@ def train_ngram(sentences: Iterable[str], order: int, arpa: str | Path) -> None:
 
 def arpa_to_g(arpa: str | Path, words: str | Path, g: str | Path) -> None:
     """Write the ARPA model as a G acceptor in OpenFst text: word ids of words.txt, `#0` on back-off arcs."""
-    command = [sys.executable, "-m", "kaldilm", f"--read-symbol-table={words}", f"--disambig-symbol={BACKOFF}", str(arpa)]
+    command = [
+        sys.executable,
+        "-m",
+        "kaldilm",
+        f"--read-symbol-table={words}",
+        f"--disambig-symbol={BACKOFF}",
+        str(arpa),
+    ]
     # A process of its own, since kaldilm logs from C++ to stderr.
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
-        raise UserError(f"kaldilm cannot read {arpa}: {(done.stderr.strip().splitlines() or ['no reason given'])[-1]}")
+        raise UserError(
+            f"kaldilm cannot read {arpa}: {(done.stderr.strip().splitlines() or ['no reason given'])[-1]}"
+        )
     with atomic_path(g) as temporary:
         temporary.write_text(done.stdout)
 
@@ -53,7 +62,7 @@ def ngram_counts(arpa: str | Path) -> list[int]:
 
 
 def perplexity(arpa: str | Path, sentences: Iterable[str]) -> tuple[float, int]:
-    """Return the perplexity per word (ends counted) and how many sentences had probability zero and were left out."""
+    """Return the perplexity per word (ends counted), and how many sentences, of probability 0, it lacks."""
     with contextlib.redirect_stderr(io.StringIO()):
         model = ArpaParser().loadf(str(arpa), encoding="utf-8")[0]
         stats = compute_ppl(model, sentences)

@@ -14,8 +14,8 @@ BLANK, BOUNDARY = "<blk>", "▁"
 class Tokens:
     """The tokens of a lang dir: characters, or sentencepiece units when it holds a `bpe.model`.
 
-    `<blk>` is 0 and `▁` begins each word, so text = "".join(tokens).replace("▁", " "). The length is the output
-    size V of a model: disambiguation symbols, last in tokens.txt, do not count.
+    `<blk>` is 0 and `▁` begins each word, so text = "".join(tokens).replace("▁", " "). The length is V, the
+    output size of a model: disambiguation symbols, last in tokens.txt, do not count.
     """
 
     def __init__(self, lang_dir: str | Path) -> None:
@@ -36,13 +36,15 @@ class Tokens:
         return len(self.symbols)
 
     def encode(self, text: str, utterance: str) -> list[int]:
-        """Return the token ids of `text`; `utterance` names it in the UserError that a character not in the table raises."""
+        """Return the token ids of `text`; a character without one is a UserError naming the utterance."""
         words = text.split()
         pieces = self.bpe.encode(" ".join(words), out_type=str) if self.bpe else spell(words)
         unknown = sorted({piece for piece in pieces if piece not in self.ids})
         if unknown:
-            raise UserError(f"utterance {utterance}: {' '.join(unknown)} not in {self.path}; "
-                            "normalise the transcript or prepare the lang dir from text that has it")
+            raise UserError(
+                f"utterance {utterance}: {' '.join(unknown)} not in {self.path}; "
+                "normalise the transcript or prepare the lang dir from text that has it"
+            )
         return [self.ids[piece] for piece in pieces]
 
     def decode(self, ids: Iterable[int]) -> str:

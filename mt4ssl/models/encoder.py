@@ -46,9 +46,11 @@ class PositionalConv(nn.Module):
             for _ in range(config.pos_conv_depth)
         )
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, T, C) -> (B, T, C)."""
+    def forward(self, x: Tensor, padding: Optional[Tensor]) -> Tensor:
+        """(B, T, C) -> (B, T, C); padding (B, T) is kept from leaking into the utterance, layer by layer."""
         for layer in self.layers:
+            if padding is not None:
+                x = x.masked_fill(padding[..., None], 0.0)
             y = layer(x.transpose(1, 2))[:, :, : x.size(1)]  # an even kernel yields one frame too many
             x = F.gelu(F.layer_norm(y.transpose(1, 2), (x.size(2),)))
         return x
@@ -107,11 +109,10 @@ class Encoder(nn.Module):
         Returns the outputs and the layer results of layers 1 to `last_layer` (default: all), each (B, T, C).
         A layer skipped by LayerDrop passes its input on, and has no result of its own: it repeats the last one.
         """
-        key_mask = None
-        if padding is not None and padding.any():
-            x = x.masked_fill(padding[..., None], 0.0)
-            key_mask = ~padding[:, None, None, :]
-        x = self.dropout(self.norm(x + self.position(x)))
+        if padding is not None and not padding.any():
+            padding = None  # attention without a mask takes the fast kernels
+        key_mask = None if padding is None else ~padding[:, None, None, :]
+        x = self.dropout(self.norm(x + self.position(x, padding)))
         outputs: List[Tensor] = []
         results: List[Tensor] = []
         for layer in self.layers[:last_layer]:

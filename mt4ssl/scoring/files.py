@@ -24,11 +24,13 @@ def write_lines(path: Path, lines: Iterable[str]) -> None:
 
 def recogs_lines(ref: Text, hyp: Text) -> list[str]:
     """Return two lines per utterance: `id:\\tref=[…]` and `id:\\thyp=[…]`."""
-    return [f"{name}:\t{side}={text[name]}" for name in sorted(ref) for side, text in (("ref", ref), ("hyp", hyp))]
+    return [
+        f"{name}:\t{side}={text[name]}" for name in sorted(ref) for side, text in (("ref", ref), ("hyp", hyp))
+    ]
 
 
 def errs_lines(ref: Text, hyp: Text, rate: ErrorRate) -> list[str]:
-    """Return the error statistics: totals, each utterance aligned, and the confusions, most frequent first."""
+    """Return the error statistics: totals, each utterance aligned, confusions by frequency."""
     aligned = {name: align(ref[name], hyp[name]) for name in sorted(ref)}
     pairs = Counter(pair for alignment in aligned.values() for pair in alignment)
     substitutions = {pair: n for pair, n in pairs.items() if pair[0] != pair[1] and GAP not in pair}
@@ -39,7 +41,8 @@ def errs_lines(ref: Text, hyp: Text, rate: ErrorRate) -> list[str]:
         f"%WER = {rate.wer:.2f}",
         f"Errors: {rate.ins} insertions, {rate.dele} deletions, {rate.sub} substitutions, "
         f"over {rate.words} reference words ({correct} correct)",
-        "Search below for sections starting with PER-UTT DETAILS:, SUBSTITUTIONS:, DELETIONS:, INSERTIONS:, PER-WORD STATS:",
+        "Search below for sections starting with "
+        "PER-UTT DETAILS:, SUBSTITUTIONS:, DELETIONS:, INSERTIONS:, PER-WORD STATS:",
         "",
         "PER-UTT DETAILS: corr or (ref->hyp)  ",
         *(f"{name}:\t{describe(alignment)}" for name, alignment in aligned.items()),
@@ -64,7 +67,7 @@ def align(ref: list[str], hyp: list[str]) -> Alignment:
 
 
 def describe(alignment: Alignment) -> str:
-    """Return the reference with its errors in brackets, neighbouring ones merged: `THE (CAT SAT->CATS) DOWN`."""
+    """Return the reference with errors in brackets, neighbours merged: `THE (CAT SAT->CATS) DOWN`."""
     parts = []
     for is_correct, run in groupby(alignment, key=lambda pair: pair[0] == pair[1]):
         ref, hyp = (" ".join(word for word in side if word != GAP) or GAP for side in zip(*run))
@@ -84,8 +87,12 @@ def word_stats(pairs: Counter) -> list[str]:
         in_ref[ref] += count
         in_hyp[hyp] += count
         correct[ref] += count * (ref == hyp)
-    errors = {word: in_ref[word] + in_hyp[word] - 2 * correct[word] for word in in_ref | in_hyp if word != GAP}
-    return [f"{word}   {correct[word]} {n} {in_ref[word]} {in_hyp[word]}" for word, n in frequent_first(errors)]
+    errors = {
+        word: in_ref[word] + in_hyp[word] - 2 * correct[word] for word in in_ref | in_hyp if word != GAP
+    }
+    return [
+        f"{word}   {correct[word]} {n} {in_ref[word]} {in_hyp[word]}" for word, n in frequent_first(errors)
+    ]
 
 
 def summary_lines(rates: dict[str, ErrorRate]) -> list[str]:

@@ -26,23 +26,29 @@ class ErrorRate:
 
 
 def check_same_utterances(ref: Text, hyp: Text, name: str) -> None:
-    """Raise UserError that names the utterances of the reference or of hypotheses `name` that the other lacks."""
+    """Raise UserError naming the utterances that the reference or the hypotheses (called `name`) lack."""
     for missing, where in ((ref.keys() - hyp.keys(), name), (hyp.keys() - ref.keys(), "the reference")):
         if missing:
             some = " ".join(sorted(missing)[:5]) + (" …" if len(missing) > 5 else "")
-            raise UserError(f"{len(missing)} utterances are not in {where}: {some}; decode again, or give the right --ref")
+            raise UserError(
+                f"{len(missing)} utterances are not in {where}: {some}; decode again, or give the right --ref"
+            )
 
 
 def score(ref: Text, hyp: Text) -> ErrorRate:
     """Return the errors of `hyp`, which has the utterances of `ref`.
 
-    Words inserted where the whole reference is empty count against one word, since a rate over none is undefined.
+    Where the whole reference is empty, insertions count against one word: a rate over none is undefined.
     """
     refs, hyps = [ref[utterance] for utterance in ref], [hyp[utterance] for utterance in ref]
     words = kaldialign.batch_error_rate(refs, hyps)
-    characters = kaldialign.batch_error_rate(*([list(" ".join(text)) for text in texts] for texts in (refs, hyps)))
+    characters = kaldialign.batch_error_rate(
+        *([list(" ".join(text)) for text in texts] for texts in (refs, hyps))
+    )
     wer, cer = (100 * counts["total"] / max(counts["ref_len"], 1) for counts in (words, characters))
-    return ErrorRate(words["ins"], words["del"], words["sub"], words["ref_len"], wer, cer, interval(refs, hyps))
+    return ErrorRate(
+        words["ins"], words["del"], words["sub"], words["ref_len"], wer, cer, interval(refs, hyps)
+    )
 
 
 def interval(refs: Sequence[list[str]], hyps: Sequence[list[str]]) -> tuple[float, float]:

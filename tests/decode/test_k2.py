@@ -39,24 +39,56 @@ def emission(tokens: Tokens, text: str) -> np.ndarray:
 def test_graphs_and_search_in_the_interpreter_of_k2(k2_python):
     tests = Path(__file__).parent / "k2"
     # Settings of the main environment (plugins, options) are not for that interpreter.
-    command = [k2_python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", str(tests),
-               "--confcutdir", str(tests), "--import-mode=importlib", str(tests)]
+    command = [
+        k2_python,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-c",
+        os.devnull,
+        "--rootdir",
+        str(tests),
+        "--confcutdir",
+        str(tests),
+        "--import-mode=importlib",
+        str(tests),
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.fixture(scope="module")
 def road(k2_python, tmp_path_factory):
-    """A directory with spaces: lang, lm and graphs, and log-probs of the sentences with one empty utterance."""
+    """A directory with spaces: lang, lm, graphs, and log-probs of the sentences and one empty utterance."""
     root = tmp_path_factory.mktemp("a road")
     (root / "lm.txt").write_text("\n".join(SENTENCES) + "\n")
     with gzip.open(root / "sup.jsonl.gz", "wt") as file:
         file.writelines(json.dumps({"id": f"u{i}", "text": text}) + "\n" for i, text in enumerate(SENTENCES))
-    run(sys.executable, "prepare_lang", "--supervisions", root / "sup.jsonl.gz", "--lm-text", root / "lm.txt",
-        "--out", root / "lang")
+    run(
+        sys.executable,
+        "prepare_lang",
+        "--supervisions",
+        root / "sup.jsonl.gz",
+        "--lm-text",
+        root / "lm.txt",
+        "--out",
+        root / "lang",
+    )
     for order in (3, 4):
-        run(sys.executable, "train_lm", "--text", root / "lm.txt", "--words", root / "lang/words.txt",
-            "--order", order, "--out", root / f"lm/{order}gram.arpa")
+        run(
+            sys.executable,
+            "train_lm",
+            "--text",
+            root / "lm.txt",
+            "--words",
+            root / "lang/words.txt",
+            "--order",
+            order,
+            "--out",
+            root / f"lm/{order}gram.arpa",
+        )
     run(k2_python, "compile_graph", "--lang", root / "lang", "--lm", root / "lm")
     tokens = Tokens(root / "lang")
     utterances = {f"u{i}": text for i, text in enumerate(SENTENCES[:4])}
@@ -64,7 +96,9 @@ def road(k2_python, tmp_path_factory):
         for name, text in utterances.items():
             writer(name, emission(tokens, text))
         writer("nothing", np.zeros((0, len(tokens)), np.float32))
-    (root / "dev.text").write_text("".join(f"{name} {text}\n" for name, text in utterances.items()) + "nothing\n")
+    (root / "dev.text").write_text(
+        "".join(f"{name} {text}\n" for name, text in utterances.items()) + "nothing\n"
+    )
     return root
 
 
@@ -75,8 +109,21 @@ METHODS = {"1best": [], "whole-lattice-rescoring": ["--rescore-with", "lm/G_4_gr
 def test_every_word_of_clear_speech_is_found(road, k2_python, method):
     out = road / method
     rescore = [road / argument if argument.endswith(".pt") else argument for argument in METHODS[method]]
-    decode = [k2_python, "decode", "--log-probs", road / "dev.scp", "--lang", road / "lang", "--method", method, *rescore,
-              "--split", "dev", "--out", out]
+    decode = [
+        k2_python,
+        "decode",
+        "--log-probs",
+        road / "dev.scp",
+        "--lang",
+        road / "lang",
+        "--method",
+        method,
+        *rescore,
+        "--split",
+        "dev",
+        "--out",
+        out,
+    ]
     done = verb(*decode, "--lm-scales", "0.5", "1.0")
     assert done.returncode == 0 and "no path was found for: nothing" in done.stderr
     assert "best" in run(sys.executable, "score", "--ref", road / "dev.text", "--split", "dev", "--out", out)
@@ -84,7 +131,9 @@ def test_every_word_of_clear_speech_is_found(road, k2_python, method):
     assert result["best"] == "lm_scale_0.5" and result["results"]["lm_scale_0.5"]["wer"] == 0
     assert result["results"]["lm_scale_0.5"]["words"] == 20
     for kind in ("hyps", "recogs", "errs"):
-        assert {path.name for path in out.glob(f"{kind}-*")} == {f"{kind}-dev-lm_scale_{s}.txt" for s in (0.5, 1.0)}
+        assert {path.name for path in out.glob(f"{kind}-*")} == {
+            f"{kind}-dev-lm_scale_{s}.txt" for s in (0.5, 1.0)
+        }
     assert "nothing\n" in (out / "hyps-dev-lm_scale_0.5.txt").read_text()
 
     verb(*decode, "--lm-scales-from", out / "wer-dev.json")
@@ -98,7 +147,10 @@ def test_errors_are_one_line(road, k2_python, tmp_path):
     for arguments, said in [
         ([*decode, "--log-probs", tmp_path / "no.scp"], "no.scp is missing"),
         ([*decode, "--log-probs", tmp_path / "x.scp"], "utterance wide has shape (3, 99)"),
-        ([k2_python, "compile_graph", "--lang", road / "lang", "--lm", tmp_path], "G_3_gram.fst.txt is missing"),
+        (
+            [k2_python, "compile_graph", "--lang", road / "lang", "--lm", tmp_path],
+            "G_3_gram.fst.txt is missing",
+        ),
     ]:
         done = verb(*arguments)
         assert done.returncode == 1 and said in done.stderr and len(done.stderr.splitlines()) == 1

@@ -1,0 +1,55 @@
+"""Stage 11: every table of a recipe in one RESULTS.md, with the loss curves as PNG."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from mt4ssl.errors import run_main
+from mt4ssl.files import atomic_path
+from mt4ssl.scoring.report import (
+    duration_table,
+    environment_lines,
+    label_table,
+    plot_curves,
+    training_tables,
+    wer_table,
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--exp-dir", type=Path, default=Path("exp"))
+    parser.add_argument("--models", nargs="+", required=True, help="fine-tuned models, as named under exp/finetune")
+    parser.add_argument("--test-sets", nargs="+", default=["test"])
+    parser.add_argument("--command", default="", help="the command that made it all, to be recorded")
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args()
+
+    trainings = sorted((args.exp_dir / "pretrain").iterdir()) + [args.exp_dir / "finetune" / m for m in args.models]
+    plots = [plot_curves(folder, args.out.parent / "plots" / f"{folder.parent.name}-{folder.name}.png") for folder in trainings]
+    wer = wer_table(args.exp_dir / "finetune", args.models, args.test_sets)
+    text = "\n\n".join(
+        [
+            "# Results",
+            *environment_lines(args.command),
+            "## WER",
+            "LM scales are chosen on dev; the interval is a 95 % bootstrap over utterances.",
+            wer,
+            "## Label quality",
+            "K-means labels of the dev set against the phones of its alignment (HuBERT, section 4.3).",
+            label_table(args.exp_dir / "kmeans"),
+            "## Trainings",
+            training_tables(trainings),
+            *(f"![{plot.stem}]({plot.relative_to(args.out.parent)})" for plot in plots),
+            "## Wall time",
+            duration_table(args.exp_dir / "log" / "durations.tsv"),
+        ]
+    )
+    with atomic_path(args.out) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+    print(f"\n{wer}\n\nwritten: {args.out}")
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,107 @@
+"""The parts of a recipe's RESULTS.md."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+from pathlib import Path
+from typing import List, Sequence
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt  # noqa: E402  (the backend comes first)
+import torch  # noqa: E402
+
+from mt4ssl.files import atomic_path, require  # noqa: E402
+from mt4ssl.table import markdown_table  # noqa: E402
+
+METHODS = {"ctc-greedy-search": "greedy", "1best": "HLG, 3-gram", "whole-lattice-rescoring": "4-gram rescoring"}
+NOT_A_MEASURE = ("step", "split")
+
+
+def _cpu() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def _commit() -> str:
+    root = Path(__file__).parent
+    found = subprocess.run(["git", "-C", root, "describe", "--always", "--dirty"], capture_output=True, text=True)
+    return found.stdout.strip() or "unknown"
+
+
+def environment_lines(command: str) -> List[str]:
+    """What was run, on what."""
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{os.cpu_count()} x {_cpu()}"
+    made = [f"- Commit: `{_commit()}`", f"- Machine: {device}; Python {platform.python_version()}, torch {torch.__version__}"]
+    return ["\n".join(([f"- Command: `{command}`"] if command else []) + made)]
+
+
+def _result(folder: Path, split: str) -> str:
+    scores = json.loads(require(folder / f"wer-{split}.json", "made by stages 9 and 10").read_text())
+    best = scores["results"][scores["best"]]
+    return f"{best['wer']:.2f} ({best['ci95'][0]:.2f} - {best['ci95'][1]:.2f})"
+
+
+def wer_table(finetune: Path, models: Sequence[str], test_sets: Sequence[str]) -> str:
+    """WER per model and test set, by search method."""
+    rows = [
+        [model, split, *(_result(finetune / model / method, split) for method in METHODS)]
+        for split in test_sets
+        for model in models
+    ]
+    return markdown_table(["model", "set", *METHODS.values()], rows)
+
+
+def label_table(kmeans: Path) -> str:
+    """Quality of each iteration's labels."""
+    folders = sorted(path.parent for path in kmeans.glob("*/quality.json"))
+    qualities = [json.loads((folder / "quality.json").read_text()) for folder in folders]
+    names = list(qualities[0]) if qualities else []
+    cells = [[f"{q[name]:.4g}" if isinstance(q[name], float) else q[name] for name in names] for q in qualities]
+    return markdown_table(["K-means", *(n.replace("_", " ") for n in names)], [[f.name, *c] for f, c in zip(folders, cells)])
+
+
+def _log(folder: Path, split: str) -> List[dict]:
+    lines = require(folder / "log.jsonl", "made by stages 5 and 8").read_text().splitlines()
+    return [values for values in map(json.loads, lines) if values["split"] == split]
+
+
+def training_tables(folders: Sequence[Path]) -> str:
+    """Final measures of each training on its training and dev data, and where its config is."""
+    parts = []
+    for folder in folders:
+        last = {split: _log(folder, split)[-1] for split in ("train", "dev")}
+        names = [name for name in {**last["dev"], **last["train"]} if name not in NOT_A_MEASURE]
+        rows = [[name, *(f"{last[s][name]:.4g}" if name in last[s] else "" for s in ("train", "dev"))] for name in names]
+        parts.append(f"`{folder / 'config.yaml'}`, {last['dev']['step']} updates:\n\n{markdown_table(['measure', 'train', 'dev'], rows)}")
+    return "\n\n".join(parts)
+
+
+def plot_curves(folder: Path, path: Path) -> Path:
+    """Draw every logged loss, accuracy and error rate of a training over its updates."""
+    logs = {split: _log(folder, split) for split in ("train", "dev")}
+    shown = [n for n in logs["dev"][-1] if n not in NOT_A_MEASURE and not n.endswith("_std")]
+    figure, axes = plt.subplots(1, len(shown), figsize=(4 * len(shown), 3), layout="constrained", squeeze=False)
+    for axis, name in zip(axes[0], shown):
+        for split, log in logs.items():
+            points = [(values["step"], values[name]) for values in log if name in values]
+            if points:
+                axis.plot(*zip(*points), label=split, marker="o" if split == "dev" else None, markersize=3)
+        axis.set(title=name.replace("_", " "), xlabel="update")
+        axis.legend()
+    figure.suptitle(f"{folder.parent.name} {folder.name}")
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary)
+    plt.close(figure)
+    return path
+
+
+def duration_table(path: Path) -> str:
+    """Wall time of every stage, from the tab-separated rows that the stage driver writes."""
+    rows = [line.split("\t") for line in require(path, "written by utils/stage.sh").read_text().splitlines()]
+    return markdown_table(["stage", "name", "seconds"], rows)

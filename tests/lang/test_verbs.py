@@ -1,0 +1,111 @@
+"""prepare_lang and train_lm as a user runs them."""
+
+import gzip
+import json
+import subprocess
+import sys
+
+import pytest
+
+from mt4ssl.lang.symbols import read_symbols
+from mt4ssl.lang.tokens import Tokens
+
+
+def run(verb, *arguments):
+    return subprocess.run(
+        [sys.executable, "-m", f"mt4ssl.bin.{verb}", *map(str, arguments)], capture_output=True, text=True
+    )
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    with gzip.open(tmp_path / "sup.jsonl.gz", "wt") as file:
+        file.writelines(json.dumps({"id": f"u{n}", "text": "THE CAT SAT ON A MAT"}) + "\n" for n in range(20))
+    (tmp_path / "lm.txt").write_text("THE DOG SAT\n\nA DOG ATE THE MAT\nTHE DOG ATE\n" * 5)
+    return tmp_path
+
+
+def prepare(corpus, *arguments):
+    return run(
+        "prepare_lang",
+        "--supervisions",
+        corpus / "sup.jsonl.gz",
+        "--lm-text",
+        corpus / "lm.txt",
+        "--out",
+        corpus / "lang",
+        *arguments,
+    )
+
+
+def test_prepare_lang(corpus):
+    done = prepare(corpus)
+    assert done.returncode == 0 and "0 (0.00 %)" in done.stdout
+    assert set(read_symbols(corpus / "lang/words.txt")) >= {"CAT", "DOG", "ATE"}
+    assert Tokens(corpus / "lang").symbols == ["<blk>", "▁", *"ACDEGHMNOST"]
+    assert (corpus / "lang/transcript_words.txt").read_text() == "THE CAT SAT ON A MAT\n" * 20
+
+
+def test_a_smaller_vocabulary_counts_what_it_lacks(corpus):
+    done = prepare(corpus, "--vocab-size", "4")
+    assert "40 (33.33 %)" in done.stdout
+    assert list(read_symbols(corpus / "lang/words.txt"))[2:-3] == ["A", "MAT", "SAT", "THE"]
+
+
+def test_bpe(corpus):
+    assert prepare(corpus, "--bpe", "18").returncode == 0
+    tokens = Tokens(corpus / "lang")
+    assert len(tokens) == 18 and tokens.symbols[0] == "<blk>"
+    ids = tokens.encode("THE DOG SAT ON A CAT", "u")
+    assert tokens.decode(ids) == "THE DOG SAT ON A CAT" and len(ids) < 25 and 0 not in ids
+    for line in (corpus / "lang/lexicon.txt").read_text().splitlines():
+        word, *pieces = line.split()
+        assert "".join(pieces) == "▁" + word
+
+    assert prepare(corpus).returncode == 0 and Tokens(corpus / "lang").bpe is None
+
+
+@pytest.mark.parametrize("order", [2, 3, 4])
+def test_train_lm(corpus, order):
+    prepare(corpus)
+    done = run(
+        "train_lm",
+        "--text",
+        corpus / "lm.txt",
+        "--words",
+        corpus / "lang/words.txt",
+        "--order",
+        order,
+        "--dev-text",
+        corpus / "lm.txt",
+        "--out",
+        corpus / "lm/x.arpa",
+    )
+    assert done.returncode == 0 and "perplexity of lm.txt" in done.stdout and done.stderr == ""
+    backoff = read_symbols(corpus / "lang/words.txt")["#0"]
+    arcs = [line.split() for line in (corpus / f"lm/G_{order}_gram.fst.txt").read_text().splitlines()]
+    assert any(arc[2] == str(backoff) for arc in arcs if len(arc) >= 4)
+
+
+def test_errors_are_one_line(corpus):
+    prepare(corpus)
+    (corpus / "empty.txt").write_text("\n")
+    words = corpus / "lang/words.txt"
+    lm = ["train_lm", "--words", words, "--out", corpus / "x.arpa"]
+    cases = [
+        (prepare(corpus, "--bpe", "5000"), "sentencepiece cannot make 5000 units"),
+        (run(*lm, "--text", corpus / "no.txt"), "no.txt is missing"),
+        (run(*lm, "--text", corpus / "empty.txt"), "has no sentences"),
+        (
+            run("prepare_lang", "--supervisions", corpus / "no.gz", "--lm-text", words, "--out", corpus),
+            "no.gz is missing",
+        ),
+    ]
+    with gzip.open(corpus / "sup.jsonl.gz", "wt") as file:
+        file.write(json.dumps({"id": "mute", "text": " "}) + "\n")
+    cases.append((prepare(corpus), "utterance mute has no text"))
+    for done, said in cases:
+        assert done.returncode == 1 and said in done.stderr and len(done.stderr.splitlines()) == 1, (
+            done.stderr
+        )
+    assert not (corpus / "x.arpa").exists()

@@ -1,0 +1,57 @@
+"""Front-ends against transformers' feature encoder, and against themselves without padding."""
+
+import pytest
+import torch
+from transformers import Wav2Vec2Config
+from transformers.models.wav2vec2.modeling_wav2vec2 import Wav2Vec2FeatureEncoder
+
+from mt4ssl.models.frontend import FrontendConfig, make_frontend, normalise
+
+
+def test_waveform_frontend_equals_transformers():
+    config = FrontendConfig("waveform", dim=32)
+    ours = make_frontend(config)
+    theirs = Wav2Vec2FeatureEncoder(
+        Wav2Vec2Config(conv_dim=[32] * 7, feat_extract_norm="layer", conv_bias=False, feat_extract_activation="gelu")
+    )
+    for mine, other in zip(ours.layers, theirs.conv_layers):
+        other.conv.weight.data = mine.conv.weight.data
+        other.layer_norm.weight.data = mine.norm.weight.data.normal_()
+        other.layer_norm.bias.data = mine.norm.bias.data.normal_()
+    waveforms = torch.randn(2, 16000)
+    expected = theirs((waveforms - waveforms.mean(1, keepdim=True)) / waveforms.var(1, unbiased=False, keepdim=True).add(1e-5).sqrt())
+    frames, lengths = ours(waveforms, torch.tensor([16000, 16000]))
+    torch.testing.assert_close(frames, expected.transpose(1, 2), rtol=1e-4, atol=1e-5)
+    assert lengths.tolist() == [frames.size(1)] * 2 == [config.frames(16000)] * 2
+
+
+@pytest.mark.parametrize("strides, shift", [([2, 2], 0.04), ([2, 1], 0.02)])
+@pytest.mark.parametrize("size", [97, 98, 99, 100])
+def test_fbank_frames(strides, shift, size):
+    config = FrontendConfig("fbank", dim=16, kernels=[3, 3], strides=strides)
+    frames, lengths = make_frontend(config)(torch.randn(1, size, 80), torch.tensor([size]))
+    assert frames.size(1) == lengths.item() == config.frames(size)
+    assert config.frame_shift == shift
+
+
+def test_padding_changes_nothing():
+    frontend = make_frontend(FrontendConfig("fbank", dim=16, kernels=[3, 3], strides=[2, 2]))
+    short = torch.randn(1, 61, 80)
+    padded = torch.cat([short, torch.full((1, 30, 80), 7.0)], dim=1)
+    alone, length = frontend(short, torch.tensor([61]))
+    together, lengths = frontend(torch.cat([padded, torch.randn(1, 91, 80)]), torch.tensor([61, 91]))
+    torch.testing.assert_close(together[:1, : length.item()], alone)
+    assert lengths.tolist() == [length.item(), 23]
+
+
+def test_normalise_leaves_padding_out():
+    x = torch.randn(2, 50, 3) * 5 + 2
+    y = normalise(x, torch.tensor([50, 20]))
+    torch.testing.assert_close(y[1, :20].mean(0), torch.zeros(3), atol=1e-5, rtol=0)
+    torch.testing.assert_close(y[1, :20].var(0, unbiased=False), torch.ones(3), atol=1e-3, rtol=0)
+    assert y[1, 20:].abs().max() == 0
+
+
+def test_kernels_and_strides_must_match():
+    with pytest.raises(ValueError, match="7 kernels but 2 strides"):
+        FrontendConfig("fbank", strides=[2, 2])

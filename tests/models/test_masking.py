@@ -1,0 +1,38 @@
+"""Span masks: their share, their shape, their limits."""
+
+import numpy as np
+import pytest
+from transformers.models.wav2vec2.modeling_wav2vec2 import _compute_mask_indices
+
+from mt4ssl.models.masking import MaskConfig, span_mask
+
+
+@pytest.mark.parametrize("prob, length", [(0.65, 10), (0.8, 10), (0.65, 3)])
+def test_share_is_that_of_transformers(prob, length):
+    rng = np.random.default_rng(0)
+    np.random.seed(0)
+    ours = np.mean([span_mask([500] * 4, 500, rng, MaskConfig(prob, length), False).mean() for _ in range(40)])
+    theirs = np.mean([_compute_mask_indices((4, 500), prob, length).mean() for _ in range(40)])
+    assert abs(ours - theirs) < 0.01
+
+
+def test_rows_have_equal_counts_of_spans():
+    mask = span_mask([200] * 8, 200, np.random.default_rng(1), MaskConfig(0.65, 10))
+    assert len(set(mask.sum(1))) == 1 and 0 < mask.sum(1)[0] < 200
+
+
+def test_padding_is_never_masked():
+    mask = span_mask([50, 20, 5], 50, np.random.default_rng(2), MaskConfig(0.65, 10), same_count=False)
+    assert not mask[1, 20:].any() and not mask[2, 5:].any()
+    assert mask.any(1).all()
+
+
+def test_spans_have_their_length():
+    mask = span_mask([1000], 1000, np.random.default_rng(3), MaskConfig(0.1, 10))
+    runs = np.diff(np.flatnonzero(np.diff(np.concatenate([[False], mask[0], [False]]))))[::2]
+    assert runs.min() >= 10
+
+
+def test_the_generator_alone_decides():
+    draws = [span_mask([100] * 2, 100, np.random.default_rng(s), MaskConfig()) for s in (4, 4, 5)]
+    assert (draws[0] == draws[1]).all() and (draws[0] != draws[2]).any()

@@ -1,0 +1,84 @@
+"""A whole recipe, stages 0 to 12 with real k2, from a folder with a space in its name."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+OUTPUTS = """
+download/espeak/train_labelled.txt
+data/manifests/espeak_supervisions_train_labelled.jsonl.gz
+data/fbank/espeak_cuts_train_labelled.jsonl.gz
+data/mfcc/espeak_cuts_train.jsonl.gz
+exp/kmeans/iter1/quality.json
+exp/kmeans/iter2/quality.json
+data/kmeans/iter2/espeak_cuts_train.jsonl.gz
+exp/pretrain/mt4ssl_iter2/final.pt
+data/lang_char/tokens.txt
+data/lang_char/HLG.pt
+data/lm/G_4_gram.pt
+exp/finetune/scratch/final.pt
+exp/finetune/mt4ssl/log_probs/test.scp
+exp/finetune/mt4ssl/ctc-greedy-search/wer-summary-test.txt
+exp/finetune/mt4ssl/1best/wer-summary-test.txt
+exp/finetune/scratch/whole-lattice-rescoring/wer-test.json
+exp/RESULTS.md
+exp/export/pretrained
+exp/export/ctc
+"""
+
+
+def run(recipe: Path, *options: str) -> str:
+    """Run the recipe from another folder; return what it printed."""
+    result = subprocess.run(
+        [recipe / "run.sh", *options],
+        cwd=recipe.parent,
+        env={**os.environ, "MT4SSL_ROOT": str(ROOT), "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert result.returncode == 0, result.stdout
+    assert "Traceback" not in result.stdout
+    return result.stdout
+
+
+def steps_run(output: str) -> list[str]:
+    """The steps that ran, as "stage step"."""
+    return re.findall(r"^stage \d+ \((.*\): \S+) \(", output, flags=re.MULTILINE)
+
+
+def files(recipe: Path) -> dict[Path, int]:
+    """Every file of the recipe with its time of change."""
+    visible = [path for path in recipe.rglob("*") if path.is_file() and not path.name.startswith(".")]
+    return {path: path.stat().st_mtime_ns for path in visible}
+
+
+@pytest.mark.skipif(not (ROOT / ".k2python").exists(), reason="no k2: run tools/install_k2.sh")
+def test_whole_recipe_then_nothing_then_only_what_is_stale(tmp_path: Path) -> None:
+    recipe = tmp_path / "a tiny recipe"
+    shutil.copytree(Path(__file__).parent / "tiny", recipe)
+    output = run(recipe)
+    missing = [name for name in OUTPUTS.split() if not (recipe / name).exists()]
+    assert not missing, output
+    assert "mt4ssl" in (recipe / "exp/RESULTS.md").read_text()
+
+    before = files(recipe)
+    assert steps_run(run(recipe)) == []
+    assert files(recipe) == before
+
+    (recipe / "exp/finetune/mt4ssl/log_probs/test.ark").unlink()
+    redone = steps_run(run(recipe, "--stop-stage", "10"))
+    assert redone[0] == "emit): mt4ssl.test"
+    assert "decode): mt4ssl.1best.test" in redone
+    assert not [step for step in redone if ".test" not in step or "scratch" in step]
+
+    (recipe / "conf/kmeans.yaml").write_text("clusters: 10\nmax_frames: 10000\n")
+    redone = steps_run(run(recipe, "--stop-stage", "3", "--km-iter", "1"))
+    assert redone == ["kmeans): iter1"]
