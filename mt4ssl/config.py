@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Type, TypeVar, Union
 
 import yaml
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, Namespace
 
 from mt4ssl.errors import UserError
 from mt4ssl.files import atomic_path, require
@@ -31,19 +31,23 @@ def parse_config(config_type: Type[T], description: str, args: Optional[List[str
     parser = _Parser(description=description)
     parser.add_argument("--config", action="config", help="YAML file with any of the keys below")
     parser.add_class_arguments(config_type, as_group=False)
+    namespace = parser.parse_args(args)
+    namespace.pop("config")
+    return _instantiate(parser, config_type, namespace)
+
+
+def _instantiate(parser: ArgumentParser, config_type: Type[T], namespace: Namespace) -> T:
     try:
-        values = parser.instantiate_classes(parser.parse_args(args)).as_dict()
-    except ValueError as error:
+        return config_type(**parser.instantiate(namespace).as_dict())
+    except ValueError as error:  # raised by a dataclass that refuses its values
         raise UserError(str(error)) from error
-    values.pop("config")
-    return config_type(**values)
 
 
 def build(config_type: Type[T], values: Dict[str, Any]) -> T:
     """Build a config from plain data, checked as if it came from a file."""
     parser = _Parser()
     parser.add_class_arguments(config_type, as_group=False)
-    return config_type(**parser.instantiate_classes(parser.parse_object(values)).as_dict())
+    return _instantiate(parser, config_type, parser.parse_object(values))
 
 
 def load_config(config_type: Type[T], path: Union[str, Path]) -> T:

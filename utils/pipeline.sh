@@ -27,7 +27,7 @@ if [ -n "$bpe" ]; then unit=bpe_$bpe; else unit=char; fi
 lang=$data_dir/lang_$unit
 symbols=("$lang/tokens.txt" "$lang/words.txt" "$lang/lexicon.txt")
 models=("mt4ssl${bpe:+_$unit}" "scratch${bpe:+_$unit}")
-wer_tables=()
+wer_tables=() quality_tables=()
 
 recordings() { echo "$manifests/${corpus}_recordings_$1.jsonl.gz"; }
 supervisions() { echo "$manifests/${corpus}_supervisions_$1.jsonl.gz"; }
@@ -85,6 +85,7 @@ for iteration in $(seq "$km_iter"); do
   for split in "${splits[@]}"; do sources+=("$(cuts "$features" "$split")" "$(cuts fbank "$split")"); done
   step "$name" --in "$kmeans/centroids.npy" "$kmeans/config.yaml" "${sources[@]}" --out "$data_dir/kmeans/$name" -- \
     make_labels "$kmeans" "$features" "kmeans/$name" "${splits[@]}"
+  quality_tables+=("$kmeans/quality.json")
   step "quality.$name" --in "$kmeans/config.yaml" "$(cuts "kmeans/$name" "$dev_set")" --out "$kmeans/quality.json" -- \
     python -m mt4ssl.bin.label_quality --kmeans "$kmeans" --cuts "$(cuts "kmeans/$name" "$dev_set")" \
     --out "$kmeans/quality.json"
@@ -133,11 +134,13 @@ score() {
 stage 9 emit
 for model in "${models[@]}"; do
   folder=$exp_dir/finetune/$model
+  averaged=("$folder/averaged-$avg.pt") # written with the log-probs of dev, kept for those of the test sets
   for split in "$dev_set" "${test_sets[@]}"; do
     step "$model.$split" --in "$folder/config.yaml" "$folder/step-*.pt" "$(cuts fbank "$split")" "${symbols[@]}" \
       --out "$folder/log_probs/$split.ark" "$folder/log_probs/$split.scp" "$folder/log_probs/$split.text" \
-      "$folder/ctc-greedy-search/hyps-$split*.txt" -- \
+      "$folder/ctc-greedy-search/hyps-$split.txt" "${averaged[@]}" -- \
       python -m mt4ssl.bin.emit --exp "$folder" --avg "$avg" --cuts "$(cuts fbank "$split")" --split "$split"
+    averaged=()
     score "$model" ctc-greedy-search "$split"
   done
 done
@@ -164,14 +167,15 @@ for model in "${models[@]}"; do
 done
 
 stage 11 report
-step results --in "${wer_tables[@]}" "$kmeans/quality.json" "$pretrained" --out "$exp_dir/RESULTS.md" -- \
-  python -m mt4ssl.bin.report --exp-dir "$exp_dir" --data-dir "$data_dir" --models "${models[@]}" \
+step results --in "${wer_tables[@]}" "${quality_tables[@]}" "$pretrained" "${models[@]/#/$exp_dir/finetune/}" \
+  --out "$exp_dir/RESULTS.md" "$exp_dir/plots" -- \
+  python -m mt4ssl.bin.report --exp-dir "$exp_dir" --models "${models[@]}" --test-sets "${test_sets[@]}" \
   --out "$exp_dir/RESULTS.md"
 
 stage 12 export
 step pretrained --in "$pretrained" --out "$exp_dir/export/pretrained" -- \
   python -m mt4ssl.bin.export --exp "$pretrained" --out "$exp_dir/export/pretrained"
 finetuned=$exp_dir/finetune/${models[0]}
-step ctc --in "$finetuned/config.yaml" "$finetuned/step-*.pt" "${symbols[@]}" --out "$exp_dir/export/ctc" -- \
+step ctc --in "$finetuned/config.yaml" "$finetuned/averaged-$avg.pt" "${symbols[@]}" --out "$exp_dir/export/ctc" -- \
   python -m mt4ssl.bin.export --exp "$finetuned" --lang "$lang" --out "$exp_dir/export/ctc"
 end_stages

@@ -185,11 +185,7 @@ class EpochOf(Dataset):
 
     def __init__(self, dataset: CtcDataset) -> None:
         self.dataset = dataset
-        self.batches = [
-            bucket[start : start + size]
-            for bucket, size in zip(dataset.plan.buckets, dataset.plan.sizes)
-            for start in range(0, len(bucket), size)
-        ]
+        self.batches = dataset.plan.in_order()
 
     def __len__(self) -> int:
         return len(self.batches)

@@ -75,7 +75,8 @@ def compute_shard(cuts: CutSet, kind: str, storage: Path, manifest: Path) -> int
             try:
                 cut = cut.compute_and_store_features(extractor, writer)
             except Exception as error:  # lhotse wraps decoder errors in several types, all about this one file
-                raise UserError(f"{cut.recording.sources[0].source}: cannot compute features of {cut.id}: {error}")
+                reason = str(error).splitlines()[0]
+                raise UserError(f"{cut.recording.sources[0].source}: no features of {cut.id}: {reason}") from error
             cut.features.storage_path = str(storage)
             stored.append(cut)
     with atomic_path(manifest) as temporary:

@@ -1,0 +1,127 @@
+"""Batches of tensors: crops and labels stay together, padding is known, errors name the cut."""
+
+import numpy as np
+import pytest
+import torch
+from lhotse import CutSet, NumpyFilesWriter, Recording
+from lhotse.testing.dummies import dummy_supervision
+
+from mt4ssl.data.datasets import CtcDataset, PretrainDataset, frame_labels, read_cuts, transcript
+from mt4ssl.data.features import make_extractor
+from mt4ssl.errors import UserError
+from mt4ssl.models.frontend import FrontendConfig
+
+FBANK = FrontendConfig("fbank", 8, [3, 3], [2, 2])
+WAVEFORM = FrontendConfig("waveform", 8)
+
+
+@pytest.fixture(scope="module")
+def cuts(tmp_path_factory):
+    """Cuts of 1 to 3.6 s whose samples rise with time, and whose label at 10 ms frame t is t."""
+    import soundfile
+    from lhotse import LilcomChunkyWriter
+
+    folder = tmp_path_factory.mktemp("data set")
+    made = []
+    with LilcomChunkyWriter(folder / "feats.lca") as features:
+        writer = NumpyFilesWriter(folder / "labels")
+        for number in range(14):
+            size = 16000 + 3200 * number
+            samples = np.arange(size) / 65536 + np.random.default_rng(number).normal(size=size) * 1e-4
+            soundfile.write(folder / f"{number}.wav", samples, 16000, subtype="FLOAT")
+            cut = Recording.from_file(folder / f"{number}.wav").to_cut()
+            supervision = dummy_supervision(number, 0, cut.duration, text="AB C")
+            supervision.recording_id = cut.recording_id
+            cut.supervisions = [supervision]
+            cut = cut.compute_and_store_features(make_extractor("fbank"), features)
+            labels = np.arange(cut.num_frames, dtype=np.int16)
+            cut.kmeans = writer.store_array(cut.id, labels, frame_shift=0.01, temporal_dim=0, start=0)
+            made.append(cut)
+    return made
+
+
+def no_mask(lengths, size, rng):
+    return np.zeros((len(lengths), size), dtype=bool)
+
+
+def pretrain(cuts, frontend, **changes):
+    options = dict(batch_seconds=8, max_batch_seconds=8, max_seconds=2.5, seed=0)
+    return PretrainDataset(cuts, frontend, ["kmeans"], no_mask, **{**options, **changes})
+
+
+def test_waveform_crops_and_labels_agree(cuts):
+    data = pretrain(cuts, WAVEFORM)
+    for number in range(data.plan.batches_per_epoch):
+        batch = data.batch(number)
+        assert batch.inputs.size(1) <= 2.5 * 16000
+        assert batch.labels["kmeans"].shape == batch.mask.shape == (len(batch.inputs), WAVEFORM.frames(batch.inputs.size(1)))
+        starts = torch.round(batch.inputs[:, :100].mean(1) * 65536 - 49.5)  # the ramp tells where the crop begins
+        np.testing.assert_allclose(batch.labels["kmeans"][:, 0], starts / 160, atol=0.5)
+        assert (batch.labels["kmeans"].diff(dim=1) == 2).all()  # 20 ms frames, 10 ms labels
+
+
+def test_fbank_crops_and_labels_agree(cuts):
+    data = pretrain(cuts, FBANK)
+    for number in range(data.plan.batches_per_epoch):
+        batch = data.batch(number)
+        assert batch.labels["kmeans"].size(1) == FBANK.frames(batch.inputs.size(1))
+        assert (batch.labels["kmeans"].diff(dim=1) == 4).all() and (batch.labels["kmeans"][:, 0] % 4 == 0).all()
+        assert (batch.lengths == batch.inputs.size(1)).all()
+
+
+def test_batches_are_a_function_of_their_number(cuts):
+    first, second = pretrain(cuts, FBANK), pretrain(cuts, FBANK)
+    second[7]
+    assert torch.equal(first[3][0].inputs, second[3][0].inputs)
+    assert not torch.equal(pretrain(cuts, FBANK, seed=1)[3][0].inputs, first[3][0].inputs)
+
+
+def test_micro_batches_of_an_update(cuts):
+    assert len(pretrain(cuts, FBANK, batch_seconds=16)[0]) == 2
+
+
+def test_truncated_cut_truncates_its_labels(cuts):
+    crop = cuts[9].truncate(offset=0.4, duration=0.8)
+    np.testing.assert_array_equal(frame_labels(crop, "kmeans", 0.04, 20), range(40, 120, 4))
+
+
+def test_labels_that_do_not_fit(cuts):
+    with pytest.raises(UserError, match="no 'other' labels"):
+        frame_labels(cuts[0], "other", 0.04, 25)
+    with pytest.raises(UserError, match="25 'kmeans' labels for 40 frames"):
+        frame_labels(cuts[0], "kmeans", 0.04, 40)
+    with pytest.raises(UserError, match="do not fit frames"):
+        frame_labels(cuts[0], "kmeans", 0.015, 60)
+    assert len(frame_labels(cuts[0], "kmeans", 0.04, 26)) == 26
+
+
+def encode(text, utterance):
+    return [ord(character) for character in text]
+
+
+def test_ctc_batches_pad_and_tell(cuts):
+    data = CtcDataset(cuts, FBANK, encode, 8, 8, seed=0)
+    batch = data[0][0]
+    assert batch.tokens[0, : batch.token_lengths[0]].tolist() == encode("AB C", "")
+    for row, length in zip(batch.inputs, batch.lengths):
+        assert row[length:].abs().sum() == 0
+
+
+def test_an_epoch_holds_every_cut_once(cuts):
+    data = CtcDataset(cuts, FBANK, encode, 8, 8, seed=0).epoch()
+    ids = [name for number in range(len(data)) for name in data[number].ids]
+    assert sorted(ids) == sorted(cut.id for cut in cuts)
+
+
+def test_short_cuts_are_counted(cuts, tmp_path):
+    CutSet.from_cuts(cuts).to_file(tmp_path / "cuts.jsonl.gz")
+    kept, rejected = read_cuts(str(tmp_path / "cuts.jsonl.gz"), 2.0)
+    assert (len(kept), rejected) == (9, 5)
+    with pytest.raises(UserError, match="none of 14 cuts"):
+        read_cuts(str(tmp_path / "cuts.jsonl.gz"), 60.0)
+
+
+def test_empty_transcript(cuts):
+    cut = cuts[0].drop_supervisions()
+    with pytest.raises(UserError, match="has no transcript"):
+        transcript(cut)

@@ -1,0 +1,53 @@
+"""K-means against sklearn and brute force."""
+
+import numpy as np
+import pytest
+from lhotse.testing.dummies import dummy_cut
+from sklearn.cluster import KMeans
+
+from mt4ssl.errors import UserError
+from mt4ssl.targets.offline import KMeansConfig, Labeller, sample_frames, save_kmeans, train_kmeans
+
+
+@pytest.fixture(scope="module")
+def frames():
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(20, 13))
+    return (centres[rng.integers(20, size=8000)] + rng.normal(size=(8000, 13))).astype(np.float32)
+
+
+def test_as_tight_as_sklearn(frames):
+    centroids, distance = train_kmeans(frames, KMeansConfig(clusters=20))
+    theirs = KMeans(20, n_init=3, random_state=0).fit(frames).inertia_ / len(frames)
+    assert centroids.shape == (20, 13)
+    assert distance < 1.02 * theirs
+
+
+def test_labels_are_nearest_centroids(frames, tmp_path):
+    config = KMeansConfig(clusters=20)
+    centroids, distance = train_kmeans(frames, config)
+    save_kmeans(tmp_path, centroids, distance, len(frames), config)
+    labels = Labeller(tmp_path, lambda cut: frames)(None)
+    distances = ((frames[:, None] - centroids[None]) ** 2).sum(-1)
+    assert labels.dtype == np.int16
+    np.testing.assert_array_equal(labels, distances.argmin(1))
+    np.testing.assert_allclose(distances.min(1).mean(), distance, rtol=0.01)
+
+
+def test_same_seed_same_centroids(frames):
+    first, second = (train_kmeans(frames, KMeansConfig(clusters=5, seed=3))[0] for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+
+
+def test_too_few_frames():
+    with pytest.raises(UserError, match="3 frames cannot fill 5 clusters"):
+        train_kmeans(np.zeros((3, 2), np.float32), KMeansConfig(clusters=5))
+
+
+def test_sample_is_uniform_over_the_corpus():
+    cuts = [dummy_cut(number) for number in range(50)]  # of 100 frames each
+    values = {cut.id: np.full((100, 1), number, np.float32) for number, cut in enumerate(cuts)}
+    sample = sample_frames(cuts, lambda cut: values[cut.id], 2500, seed=0)
+    assert abs(len(sample) - 2500) < 200
+    assert np.bincount(sample[:, 0].astype(int), minlength=50).min() > 25
+    assert len(sample_frames(cuts, lambda cut: values[cut.id], 10**6, seed=0)) == 5000
