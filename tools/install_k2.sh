@@ -84,5 +84,6 @@ for version in 3.11 3.10 3.9; do
     fi
   done < <(pythons "$version")
 done
+rm -rf "$venv"
 echo "no k2: $main_python has none, k2's index none for its torch, and no Python 3.11, 3.10 or 3.9 runs PyPI's" >&2
 exit 1

@@ -55,15 +55,6 @@ step "fbank.$labelled_set" --in "$(cuts fbank "$train_set")" "$(supervisions "$l
   python -m mt4ssl.bin.subset_cuts --cuts "$(cuts fbank "$train_set")" \
   --supervisions "$(supervisions "$labelled_set")" --out "$(cuts fbank "$labelled_set")"
 
-# make_labels KMEANS FEATURES OUT SPLIT...
-make_labels() {
-  local split
-  for split in "${@:4}"; do
-    python -m mt4ssl.bin.make_labels --kmeans "$1" --features "$(cuts "$2" "$split")" \
-      --cuts "$(cuts fbank "$split")" --out "$(cuts "$3" "$split")"
-  done
-}
-
 # The first iteration clusters MFCC, the next ones a layer of the model just trained (HuBERT, section 2.2).
 for iteration in $(seq "$km_iter"); do
   name=iter$iteration
@@ -84,7 +75,8 @@ for iteration in $(seq "$km_iter"); do
   sources=()
   for split in "${splits[@]}"; do sources+=("$(cuts "$features" "$split")" "$(cuts fbank "$split")"); done
   step "$name" --in "$kmeans/centroids.npy" "$kmeans/config.yaml" "${sources[@]}" --out "$data_dir/kmeans/$name" -- \
-    make_labels "$kmeans" "$features" "kmeans/$name" "${splits[@]}"
+    make_labels.sh "$kmeans" "$data_dir/$features/${corpus}_cuts" "$data_dir/fbank/${corpus}_cuts" \
+    "$data_dir/kmeans/$name/${corpus}_cuts" "${splits[@]}"
   quality_tables+=("$kmeans/quality.json")
   step "quality.$name" --in "$kmeans/config.yaml" "$(cuts "kmeans/$name" "$dev_set")" --out "$kmeans/quality.json" -- \
     python -m mt4ssl.bin.label_quality --kmeans "$kmeans" --cuts "$(cuts "kmeans/$name" "$dev_set")" \

@@ -122,7 +122,6 @@ require() {
 # identity COMMAND...: all that must stay the same for the outputs to stay good
 identity() {
   echo "command ${*@Q}"
-  if declare -F "$1" >/dev/null; then declare -f "$1" | sed 's/^/command /'; fi
   [ ${#confs[@]} -eq 0 ] || sha256sum "${confs[@]}" | sed 's/ / sha256/; s/^/conf /'
   list_files in "${inputs[@]}"
 }
@@ -168,8 +167,15 @@ run_logged() {
   opened_logs[$log]=yes
   echo "\$ ${*@Q}" >>"$log"
   set +e
-  (set -e && "$@") {driver_lock}>&- 2>&1 | tee -a "$log"
-  status=${PIPESTATUS[0]}
+  if [ -t 1 ] && [[ $(script --version 2>/dev/null) == *util-linux* ]]; then # a terminal, where progress bars show
+    SHELL=$BASH script --quiet --return --append --command "${*@Q}" "$log" {driver_lock}>&-
+    status=$?
+    # In the log, of a bar its last state, and nothing of the frame that script(1) adds.
+    sed -i -e 's/\r*$//; s/.*\r//; /^Script started on /d' -e '/^$/ { N; /\nScript done on /d }' "$log"
+  else
+    "$@" {driver_lock}>&- 2>&1 | tee -a "$log"
+    status=${PIPESTATUS[0]}
+  fi
   set -e
   [ "$status" -eq 0 ] || stage_error "$name ended with status $status; the log is $log" "$status"
   echo "seconds $(((${EPOCHREALTIME/[.,]/} - begin) / 1000000))" >>"$record.started"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Mapping, Optional, Sequence
 
 import k2
 import numpy as np
 
 from mt4ssl.decode.batches import length_batches, pad
-from mt4ssl.decode.search import best_words, get_lattice, prune, rescaled, rescore
+from mt4ssl.decode.search import best_words, get_lattice, prune, rescaled, rescore, scaled
 from mt4ssl.errors import UserError
 
 Hypotheses = dict[float, dict[str, list[str]]]  # {LM scale: {utterance id: words}}
@@ -31,25 +32,30 @@ class Decoder:
     output_beam: float = 8.0
     min_active_states: int = 30
     max_active_states: int = 10000
+    arcs_per_frame: int = 50  # of lattices to rescore, on average over a batch; bounds memory and time
+
+    @cached_property
+    def graph(self) -> k2.Fsa:
+        """HLG as the search wants it."""
+        return scaled(self.hlg, self.hlg_scale)
 
     def decode_batch(self, matrices: list[np.ndarray]) -> dict[float, list[Optional[list[str]]]]:
         """Return {LM scale: words of each matrix (T, V), longest first}, None where there is no path."""
         log_probs, lengths = pad(matrices)
-        lattice = prune(
-            get_lattice(
-                log_probs.to(self.hlg.device),
-                lengths,
-                self.hlg,
-                self.hlg_scale,
-                self.search_beam,
-                self.output_beam,
-                self.min_active_states,
-                self.max_active_states,
-            )
+        lattice = get_lattice(
+            log_probs.to(self.hlg.device),
+            lengths,
+            self.graph,
+            self.search_beam,
+            self.output_beam,
+            self.min_active_states,
+            self.max_active_states,
         )
-        scale = self.hlg_scale
-        if self.g is not None:
-            lattice, scale = rescore(lattice, scale, self.g), 1.0
+        if self.g is None:
+            lattice, scale = prune(lattice), self.hlg_scale
+        else:
+            lattice = prune(lattice, self.arcs_per_frame * int(lengths.sum()))
+            lattice, scale = rescore(lattice, self.hlg_scale, self.g), 1.0
         return {
             lm_scale: best_words(rescaled(lattice, scale, lm_scale), self.words)
             for lm_scale in self.lm_scales

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from typing import Optional, Sequence
 
 import k2
 import torch
 
 
+def scaled(hlg: k2.Fsa, lm_scale: float) -> k2.Fsa:
+    """Return HLG with its scores multiplied by `lm_scale`, and the unscaled ones as `lm_scores`."""
+    graph = hlg.clone()
+    graph.lm_scores = hlg.scores
+    graph.scores = hlg.scores * lm_scale
+    return graph
+
+
 def get_lattice(
     log_probs: torch.Tensor,
     lengths: torch.Tensor,
-    hlg: k2.Fsa,
-    lm_scale: float = 1.0,
+    graph: k2.Fsa,
     search_beam: float = 20.0,
     output_beam: float = 8.0,
     min_active_states: int = 30,
@@ -20,12 +28,8 @@ def get_lattice(
 ) -> k2.Fsa:
     """Return the lattices (FsaVec of B) of `log_probs` (B, T, V), padded after `lengths` (B,), longest first.
 
-    `lm_scale` multiplies the scores of the graph; `lm_scores` of the lattice are the unscaled ones. Beams are
-    in nats; their defaults are icefall's.
+    `graph` is one of `scaled`. Beams are in nats; their defaults are icefall's.
     """
-    graph = hlg.clone()
-    graph.lm_scores = hlg.scores.clone()
-    graph.scores = hlg.scores * lm_scale
     rows = torch.arange(len(lengths), dtype=torch.int32)
     segments = torch.stack([rows, torch.zeros_like(rows), lengths.to(torch.int32)], dim=1)
     dense = k2.DenseFsaVec(log_probs, segments)
@@ -34,9 +38,16 @@ def get_lattice(
     )
 
 
-def prune(lattice: k2.Fsa, posterior: float = 1e-5) -> k2.Fsa:
-    """Return the lattice without the arcs of a lower posterior: a tenth of its size, the same best paths."""
-    return k2.prune_on_arc_post(lattice, posterior, use_double_scores=True)
+def prune(lattice: k2.Fsa, max_arcs: float = math.inf) -> k2.Fsa:
+    """Return the lattice without the arcs of posterior < 1e-5, a tenth of its size with the same best paths.
+
+    Where more than `max_arcs` are left, those of a higher posterior go too, up to 0.01.
+    """
+    for posterior in (1e-5, 1e-4, 1e-3, 1e-2):
+        lattice = k2.prune_on_arc_post(lattice, posterior, use_double_scores=True)
+        if lattice.num_arcs <= max_arcs:
+            break
+    return lattice
 
 
 def rescore(lattice: k2.Fsa, lm_scale: float, g: k2.Fsa) -> k2.Fsa:

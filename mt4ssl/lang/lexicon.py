@@ -25,7 +25,7 @@ def choose_words(counts: Counter[str], size: int | None) -> list[str]:
 
 
 def add_disambiguation(lexicon: Lexicon) -> tuple[Lexicon, int]:
-    """Return the lexicon with `#1`, `#2`, … after a spelling that is shared or begins another; and their number.
+    """Return the lexicon, `#1`, `#2`, … after spellings that are shared or begin others; and the last number.
 
     Only so can L∘G be determinised. Source: Kaldi, add_lex_disambig.pl.
     """

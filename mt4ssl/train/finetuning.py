@@ -9,7 +9,6 @@ from typing import Dict, List, Tuple
 import kaldialign
 import numpy as np
 import torch
-from lhotse.cut import Cut
 from torch import nn
 
 from mt4ssl.checkpoint import load_checkpoint, load_weights
@@ -63,7 +62,7 @@ def ctc_architecture(config: FinetuneConfig) -> ModelConfig:
     return model
 
 
-def alignable(cut: Cut, tokens: List[int], frames: int) -> bool:
+def alignable(tokens: List[int], frames: int) -> bool:
     """Whether CTC can emit these tokens in so many frames: one each, and a blank between equal neighbours."""
     return len(tokens) + sum(a == b for a, b in zip(tokens, tokens[1:])) <= frames
 
@@ -94,7 +93,6 @@ class FinetuneTask:
             cut
             for cut in cuts
             if alignable(
-                cut,
                 self.tokens.encode(transcript(cut), cut.id),
                 frontend.frames(int(cut.duration * input_rate(frontend))) * self.config.ctc.slots,
             )

@@ -31,6 +31,7 @@ setup() {
 }
 
 @test "check_env.sh finds nothing missing" {
+  [ -e "$root/.k2python" ] || skip "no k2 here"
   run "$root/tools/check_env.sh"
   [ "$status" -eq 0 ]
   [[ $output == *torch*2.11.0* ]]

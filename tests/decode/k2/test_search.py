@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mt4ssl.decode.graph import compile_hlg, lexicon_graph, load_graph, rescoring_g, save_graph
-from mt4ssl.decode.search import best_scores, best_words, get_lattice, prune, rescaled, rescore
+from mt4ssl.decode.search import best_scores, best_words, get_lattice, prune, rescaled, rescore, scaled
 from mt4ssl.lang.lexicon import add_disambiguation
 
 LEXICON = [("A", ["▁", "A"]), ("AB", ["▁", "A", "B"]), ("B", ["▁", "B"]), ("BEE", ["▁", "B"])]
@@ -104,7 +104,7 @@ def random_log_probs(seed, frames):
 
 
 def lattice_of(log_probs, lm, lm_scale):
-    return get_lattice(log_probs[None], torch.tensor([len(log_probs)]), hlg_of(lm), lm_scale, **EXACT)
+    return get_lattice(log_probs[None], torch.tensor([len(log_probs)]), scaled(hlg_of(lm), lm_scale), **EXACT)
 
 
 @pytest.mark.parametrize("lm", [TRIGRAM, BIGRAM])
@@ -144,7 +144,7 @@ def test_rescoring_gives_the_best_under_the_second_lm(first, second, lm_scale):
 def test_a_padded_batch_gives_what_each_gives_alone():
     parts = [random_log_probs(seed, frames) for seed, frames in enumerate((6, 5, 3))]
     padded = torch.nn.utils.rnn.pad_sequence(parts, batch_first=True)
-    lattice = get_lattice(padded, torch.tensor([6, 5, 3]), hlg_of(TRIGRAM), **EXACT)
+    lattice = get_lattice(padded, torch.tensor([6, 5, 3]), scaled(hlg_of(TRIGRAM), 1.0), **EXACT)
     alone = [best_scores(lattice_of(part, TRIGRAM, 1.0)).item() for part in parts]
     assert best_scores(lattice).tolist() == pytest.approx(alone, abs=1e-4)
 
@@ -162,7 +162,7 @@ def test_no_path_is_none_and_silence_is_no_words():
     assert best_words(rescore(lattice, 1.0, g), NAMES) == [None]
 
     long_and_short = torch.stack([random_log_probs(0, 6), random_log_probs(1, 6)])
-    lattice = get_lattice(long_and_short, torch.tensor([6, 1]), hlg_of(never_silent), **EXACT)
+    lattice = get_lattice(long_and_short, torch.tensor([6, 1]), scaled(hlg_of(never_silent), 1.0), **EXACT)
     assert best_words(lattice, NAMES)[0] and best_words(lattice, NAMES)[1] is None
     assert (
         best_words(rescore(lattice, 1.0, g), NAMES)[0]
@@ -175,8 +175,15 @@ def test_a_linear_determinised_lg_compiles():
     g = k2.Fsa.from_openfst(f"0 1 {WORDS['A']} {WORDS['A']} 0\n1 0", acceptor=False)
     hlg = compile_hlg(lexicon_graph([LEXICON[0]], TOKENS, WORDS, True), g, TOKENS["#0"], WORDS["#0"])
     log_probs = random_log_probs(1, 4)
-    lattice = get_lattice(log_probs[None], torch.tensor([4]), hlg, **EXACT)
+    lattice = get_lattice(log_probs[None], torch.tensor([4]), scaled(hlg, 1.0), **EXACT)
     assert best_words(lattice, NAMES) == [["A"]]
+
+
+def test_a_lattice_is_pruned_to_the_size_asked_for():
+    log_probs = random_log_probs(3, 6)
+    lattice = lattice_of(log_probs, TRIGRAM, 1.0)
+    assert prune(lattice).num_arcs > 100 >= prune(lattice, 100).num_arcs
+    assert best_words(prune(lattice, 100), NAMES) == best_words(lattice, NAMES)
 
 
 def test_graphs_survive_the_disk(tmp_path):

@@ -27,7 +27,7 @@ labelled_set=train_labelled
 dev_set=dev
 test_sets="test"
 data_args=(
-  --train-minutes 2 --labelled-minutes 1 --dev-minutes 0.3 --test-minutes 0.3
-  --train-speakers 4 --dev-speakers 2 --test-speakers 2 --vocab-size 60
+  --train-minutes 2 --labelled-minutes 1 --dev-minutes 0.2 --test-minutes 0.2
+  --train-speakers 4 --dev-speakers 2 --test-speakers 2 --vocab-size 40
 )
 . "$MT4SSL_ROOT/utils/pipeline.sh"

@@ -1,0 +1,89 @@
+"""Fine-tuning learns, starts from the student, freezes what it should, and averages checkpoints."""
+
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mt4ssl.checkpoint import average_checkpoints, load_checkpoint, save_checkpoint, step_checkpoints
+from mt4ssl.config import save_config
+from mt4ssl.models.pretrained import load_student
+from mt4ssl.train.finetuning import FinetuneTask, alignable, finetune_groups
+from mt4ssl.train.loop import train
+from mt4ssl.train.monitor import read_log
+from mt4ssl.train.optim import OptimConfig, make_optimizer
+from mt4ssl.train.pretraining import PretrainTask
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def pretrained(pretrain_config):
+    """The folder of a pre-training of no updates, with another seed than fine-tuning's."""
+    pretrain_config = replace(pretrain_config, loop=replace(pretrain_config.loop, seed=9))
+    folder = Path(pretrain_config.exp_dir)
+    folder.mkdir()
+    save_config(pretrain_config, folder / "config.yaml")
+    save_checkpoint(folder / "final.pt", {"model": PretrainTask(pretrain_config, CPU).model.state_dict()})
+    return folder
+
+
+def run(config):
+    folder = Path(config.exp_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    task = FinetuneTask(config, CPU)
+    optimizer = make_optimizer(finetune_groups(task.model, config), config.optim)
+    train(task, optimizer, task.train_data, config.optim, config.loop, folder, CPU, asdict(config))
+    return task
+
+
+def test_learns_to_transcribe_tones(finetune_config, pretrained):
+    config = replace(finetune_config, loop=replace(finetune_config.loop, updates=150, validate_every=50, log_every=50))
+    run(config)
+    log = read_log(Path(config.exp_dir), "dev")
+    assert log[-1]["wer"] < 10 < log[0]["loss"] * 100
+
+
+def test_starts_from_the_student_with_its_front_end_frozen(finetune_config, pretrained):
+    task = FinetuneTask(replace(finetune_config, from_scratch=False), CPU)
+    student = load_student(pretrained)[0].state_dict()
+    for name, weight in task.model.encoder.state_dict().items():
+        assert torch.equal(weight, student[name])
+    assert not any(p.requires_grad for p in task.model.encoder.frontend.parameters())
+    scratch = FinetuneTask(finetune_config, CPU)
+    assert not torch.equal(scratch.model.encoder.projection.weight, task.model.encoder.projection.weight)
+    assert all(p.requires_grad for p in scratch.model.encoder.frontend.parameters())
+
+
+def test_frozen_updates_move_the_head_only(finetune_config, pretrained):
+    config = replace(finetune_config, from_scratch=False, freeze_updates=6, optim=OptimConfig(lr=1e-2, weight_decay=0.0))
+    task = run(config)
+    student = load_student(pretrained)[0].state_dict()
+    assert all(torch.equal(weight, student[name]) for name, weight in task.model.encoder.state_dict().items())
+    task.start_update(6)
+    assert task.model.encoder.encoder.layers[0].fc1.weight.requires_grad
+
+
+def test_head_has_its_own_rate(finetune_config, pretrained):
+    task = FinetuneTask(finetune_config, CPU)
+    optimizer = make_optimizer(finetune_groups(task.model, replace(finetune_config, head_lr_factor=5.0)), OptimConfig(lr=1e-3))
+    assert [group["lr"] for group in optimizer.param_groups] == [1e-3, 5e-3]
+
+
+def test_averaging(finetune_config, pretrained):
+    run(finetune_config)
+    paths = step_checkpoints(Path(finetune_config.exp_dir))
+    first, second = (load_checkpoint(path)["model"]["head.weight"].numpy() for path in paths)
+    np.testing.assert_allclose(average_checkpoints(paths)["head.weight"], (first + second) / 2, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("tokens, frames, fits", [([1, 2], 2, True), ([1, 1], 2, False), ([1, 1], 3, True), ([], 0, True)])
+def test_what_ctc_can_align(tokens, frames, fits):
+    assert alignable(tokens, frames) == fits
+
+
+def test_unalignable_utterances_are_counted(finetune_config, pretrained):
+    config = replace(finetune_config, ctc=replace(finetune_config.ctc, slots=1))
+    assert FinetuneTask(config, CPU).rejected == 0
