@@ -22,7 +22,6 @@ def main() -> None:
     parser.add_argument("--exp-dir", type=Path, default=Path("exp"))
     parser.add_argument("--models", nargs="+", required=True, help="fine-tuned models, as named under exp/finetune")
     parser.add_argument("--test-sets", nargs="+", default=["test"])
-    parser.add_argument("--command", default="", help="the command that made it all, to be recorded")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
 
@@ -32,7 +31,7 @@ def main() -> None:
     text = "\n\n".join(
         [
             "# Results",
-            *environment_lines(args.command),
+            environment_lines(Path.cwd()),
             "## WER",
             "LM scales are chosen on dev; the interval is a 95 % bootstrap over utterances.",
             wer,

@@ -34,11 +34,16 @@ def _commit() -> str:
     return found.stdout.strip() or "unknown"
 
 
-def environment_lines(command: str) -> List[str]:
+def environment_lines(recipe: Path) -> str:
     """What was run, on what."""
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{os.cpu_count()} x {_cpu()}"
-    made = [f"- Commit: `{_commit()}`", f"- Machine: {device}; Python {platform.python_version()}, torch {torch.__version__}"]
-    return ["\n".join(([f"- Command: `{command}`"] if command else []) + made)]
+    return "\n".join(
+        [
+            f"- Recipe: `{recipe.parent.name}/{recipe.name}/run.sh`; the command of every step is in `exp/log`",
+            f"- Commit: `{_commit()}`",
+            f"- Machine: {device}; Python {platform.python_version()}, torch {torch.__version__}",
+        ]
+    )
 
 
 def _result(folder: Path, split: str) -> str:
