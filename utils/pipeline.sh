@@ -2,13 +2,19 @@
 # Stages -1 to 12, the same for every corpus. Sourced by a recipe's run.sh, in its folder, with its options set: see
 # egs/espeak/run.sh for what they mean. local/data.sh makes $dl_dir/$corpus, in the layout of LibriSpeech.
 
-: "${stage:?}" "${nj:?}" "${dl_dir:?}" "${data_dir:?}" "${exp_dir:?}" "${corpus:?}" "${train_set:?}" "${labelled_set:?}"
-: "${dev_set:?}" "${test_sets:?}" "${data_args?}" "${km_iter:?}" "${pretrain_config:?}" "${pretrain_args?}" "${bpe?}"
+: "${stage:?}" "${stop_stage:?}" "${nj:?}" "${dl_dir:?}" "${data_dir:?}" "${exp_dir:?}" "${corpus:?}"
+: "${train_set:?}" "${labelled_set:?}" "${dev_set:?}" "${test_sets:?}" "${km_iter:?}" "${pretrain_config:?}" "${pretrain_args?}" "${bpe?}"
 : "${finetune_config:?}" "${finetune_args?}" "${avg:?}"
 if [ $# -gt 0 ]; then
   echo "error: run.sh takes options only, not '$1' (--help lists them)" >&2
   exit 1
 fi
+for number in "$stage" "$stop_stage" "$nj" "$km_iter" "$avg"; do
+  if [[ ! $number =~ ^-?[0-9]+$ ]]; then
+    echo "error: --stage, --stop-stage, --nj, --km-iter and --avg take whole numbers, not '$number'" >&2
+    exit 1
+  fi
+done
 if [ "$stage" -lt 0 ]; then
   "$MT4SSL_ROOT/tools/setup.sh"
 elif [ ! -x "$MT4SSL_ROOT/.venv/bin/python" ]; then
@@ -34,6 +40,7 @@ supervisions() { echo "$manifests/${corpus}_supervisions_$1.jsonl.gz"; }
 cuts() { echo "$data_dir/$1/${corpus}_cuts_$2.jsonl.gz"; } # cuts fbank dev
 
 stage 0 data
+# shellcheck disable=SC2154 # run.sh sets data_args, perhaps to nothing
 step "$corpus" --out "$dl_dir/$corpus" --nj "$nj" -- local/data.sh --dl-dir "$dl_dir" "${data_args[@]}"
 
 stage 1 manifests

@@ -41,9 +41,7 @@ def main() -> None:
     }
     for path, graph in graphs.items():
         save_graph(graph, path)
-    rows = [
-        [str(path), graph.arcs.num_elements(), path.stat().st_size / 2**20] for path, graph in graphs.items()
-    ]
+    rows = [[str(path), graph.arcs.num_elements(), path.stat().st_size / 2**20] for path, graph in graphs.items()]
     print_table("Decoding graphs", ["graph", "arcs", "MiB"], rows)
 
 

@@ -21,23 +21,17 @@ LM_SCALES = [0.1, 0.3, 0.5, 0.7, 0.9, 1.1, 1.3, 1.5, 1.7, 2.0]
 
 
 def get_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--log-probs", type=Path, required=True, help="scp of matrices (T, V)")
     parser.add_argument("--lang", type=Path, required=True, help="lang dir with HLG.pt")
     parser.add_argument("--method", choices=["1best", "whole-lattice-rescoring"], default="1best")
     parser.add_argument("--rescore-with", type=Path, help="G_4_gram.pt, for whole-lattice-rescoring")
     scales = parser.add_mutually_exclusive_group()
-    scales.add_argument(
-        "--lm-scales", type=float, nargs="+", default=LM_SCALES, help="weights of the LM scores"
-    )
+    scales.add_argument("--lm-scales", type=float, nargs="+", default=LM_SCALES, help="weights of the LM scores")
     scales.add_argument("--lm-scales-from", type=Path, help="wer-SPLIT.json: only its best scale")
     parser.add_argument("--split", required=True, help="name in the output files")
     parser.add_argument("--out", type=Path, required=True, help="directory of hyps-SPLIT-lm_scale_X.txt")
-    parser.add_argument(
-        "--hlg-scale", type=float, default=0.6, help="LM scale of the search that makes the lattices"
-    )
+    parser.add_argument("--hlg-scale", type=float, default=0.6, help="LM scale of the search that makes the lattices")
     parser.add_argument("--search-beam", type=float, default=20.0)
     parser.add_argument("--output-beam", type=float, default=8.0)
     parser.add_argument("--min-active-states", type=int, default=30)
@@ -79,9 +73,7 @@ def main() -> None:
     start = time.time()
     hypotheses, without_path = decoder.decode(matrices, lengths, args.max_frames)
     seconds = time.time() - start
-    for old in args.out.glob(
-        f"*-{args.split}-lm_scale_*.txt"
-    ):  # of other scales, not to be scored with these
+    for old in args.out.glob(f"*-{args.split}-lm_scale_*.txt"):  # of other scales, not to be scored with these
         old.unlink()
     for lm_scale, texts in hypotheses.items():
         write_text(args.out / f"hyps-{args.split}-lm_scale_{lm_scale}.txt", texts)

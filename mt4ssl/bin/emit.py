@@ -24,12 +24,16 @@ BATCH_SECONDS = 60.0
 
 
 def average_last(folder: Path, count: int) -> Path:
-    """Write the mean of the last `count` step checkpoints and return its path; UserError if there are fewer."""
+    """Return the file that holds the mean of the last `count` step checkpoints; UserError if there are fewer."""
     steps = step_checkpoints(folder)
     if len(steps) < count:
         raise UserError(f"{folder} has {len(steps)} step checkpoints, not {count}: lower --avg or raise loop.keep")
     path = folder / f"averaged-{count}.pt"
-    save_checkpoint(path, {"model": average_checkpoints(steps[-count:]), "from": [step.name for step in steps[-count:]]})
+    if path.exists() and path.stat().st_mtime_ns > max(step.stat().st_mtime_ns for step in steps):
+        return path
+    save_checkpoint(
+        path, {"model": average_checkpoints(steps[-count:]), "from": [step.name for step in steps[-count:]]}
+    )
     return path
 
 
@@ -75,7 +79,9 @@ def main() -> None:
 def write_text(path: Path, texts: dict[str, str]) -> None:
     """Write Kaldi text: id and words, one utterance a line."""
     with atomic_path(path) as temporary:
-        temporary.write_text("".join(f"{name} {text}".rstrip() + "\n" for name, text in texts.items()), encoding="utf-8")
+        temporary.write_text(
+            "".join(f"{name} {text}".rstrip() + "\n" for name, text in texts.items()), encoding="utf-8"
+        )
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ def main() -> None:
             if source.id not in cuts:
                 raise UserError(f"{args.cuts} lacks utterance {source.id} of {args.features}: run stage 2 again")
             labels = labeller(source)
-            shift = round(source.duration / len(labels), 3)
+            shift = round(source.frame_shift * round(source.num_frames / len(labels)), 6)
             array = writer.store_array(source.id, labels, frame_shift=shift, temporal_dim=0, start=source.start)
             array.array.storage_path = str(storage)
             cut = cuts[source.id]

@@ -17,13 +17,9 @@ from mt4ssl.table import print_table
 
 def get_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--supervisions", type=Path, required=True, help="Lhotse supervisions of the labelled speech"
-    )
+    parser.add_argument("--supervisions", type=Path, required=True, help="Lhotse supervisions of the labelled speech")
     parser.add_argument("--lm-text", type=Path, required=True, help="one sentence per line")
-    parser.add_argument(
-        "--vocab-size", type=int, help="keep only this many words, the most frequent (default: all)"
-    )
+    parser.add_argument("--vocab-size", type=int, help="keep only this many words, the most frequent (default: all)")
     parser.add_argument("--bpe", type=int, metavar="N", help="N sentencepiece units (default: characters)")
     parser.add_argument("--out", type=Path, required=True, help="lang dir to write")
     return parser.parse_args()
@@ -37,9 +33,7 @@ def read_transcripts(path: Path) -> list[str]:
         for supervision in map(json.loads, lines):
             text = " ".join((supervision.get("text") or "").split())
             if not text:
-                raise UserError(
-                    f"{path}: utterance {supervision['id']} has no text; label it or leave it out"
-                )
+                raise UserError(f"{path}: utterance {supervision['id']} has no text; label it or leave it out")
             transcripts.append(text)
     return transcripts
 

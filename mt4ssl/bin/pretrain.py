@@ -36,7 +36,11 @@ def main() -> None:
     optimizer = make_optimizer([(task.model, 1.0)], config.optim)
     train(task, optimizer, data, config.optim, config.loop, folder, device, asdict(config))
     last = {split: read_log(folder, split)[-1] for split in ("train", "dev")}
-    rows = [[name, value, last["train"].get(name, "")] for name, value in last["dev"].items() if name not in ("step", "split")]
+    rows = [
+        [name, value, last["train"].get(name, "")]
+        for name, value in last["dev"].items()
+        if name not in ("step", "split")
+    ]
     print_table(f"pre-training {folder.name} after {last['dev']['step']} updates", ["measure", "dev", "train"], rows)
 
 

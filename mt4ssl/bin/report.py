@@ -25,8 +25,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
 
-    trainings = sorted((args.exp_dir / "pretrain").iterdir()) + [args.exp_dir / "finetune" / m for m in args.models]
-    plots = [plot_curves(folder, args.out.parent / "plots" / f"{folder.parent.name}-{folder.name}.png") for folder in trainings]
+    finished = sorted(path.parent for path in (args.exp_dir / "pretrain").glob("*/final.pt"))
+    trainings = finished + [args.exp_dir / "finetune" / model for model in args.models]
+    plots = [
+        plot_curves(folder, args.out.parent / "plots" / f"{folder.parent.name}-{folder.name}.png")
+        for folder in trainings
+    ]
     wer = wer_table(args.exp_dir / "finetune", args.models, args.test_sets)
     text = "\n\n".join(
         [

@@ -17,17 +17,14 @@ def get_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--ref", type=Path, required=True, help="Kaldi text: utterance id and words")
     parser.add_argument("--split", required=True)
-    parser.add_argument(
-        "--out", type=Path, required=True, help="directory of the hypotheses, and of the scores"
-    )
+    parser.add_argument("--out", type=Path, required=True, help="directory of the hypotheses, and of the scores")
     return parser.parse_args()
 
 
 def find_hypotheses(directory: Path, split: str) -> dict[str, Path]:
     """Return {key: file}: `lm_scale_X` of hyps-SPLIT-lm_scale_X.txt, the directory's name of hyps-SPLIT."""
     found = {
-        path.stem[len(f"hyps-{split}-") :]: path
-        for path in sorted(directory.glob(f"hyps-{split}-lm_scale_*.txt"))
+        path.stem[len(f"hyps-{split}-") :]: path for path in sorted(directory.glob(f"hyps-{split}-lm_scale_*.txt"))
     }
     if (directory / f"hyps-{split}.txt").exists():
         found[directory.resolve().name] = directory / f"hyps-{split}.txt"
@@ -64,9 +61,7 @@ def main() -> None:
     best = next(iter(rates))
     write_lines(args.out / f"wer-summary-{args.split}.txt", summary_lines(rates))
     results = {key: as_json(rate) for key, rate in rates.items()}
-    write_lines(
-        args.out / f"wer-{args.split}.json", [json.dumps({"best": best, "results": results}, indent=2)]
-    )
+    write_lines(args.out / f"wer-{args.split}.json", [json.dumps({"best": best, "results": results}, indent=2)])
     print_table(
         f"WER of {args.split} in {args.out}",
         ["settings", "WER", "95 % interval", "CER", "ins", "del", "sub", "words", ""],

@@ -24,7 +24,9 @@ def main() -> None:
     subset = [cut for cut in cuts if cut.id in wanted]
     if len(subset) != len(wanted):
         missing = sorted(wanted - {cut.id for cut in subset})
-        raise UserError(f"{args.cuts} lacks {len(missing)} utterances of {args.supervisions}, the first is {missing[0]}")
+        raise UserError(
+            f"{args.cuts} lacks {len(missing)} utterances of {args.supervisions}, the first is {missing[0]}"
+        )
     with atomic_path(args.out) as temporary:
         CutSet.from_cuts(subset).to_file(temporary)
     minutes = sum(cut.duration for cut in subset) / 60

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Callable, Dict, List, Optional, Protocol, Sequence, Tuple
 
 import numpy as np
@@ -107,7 +106,13 @@ class PretrainDataset(Dataset):
         max_seconds: float,
         seed: int,
     ) -> None:
-        self.cuts, self.frontend, self.label_names, self.draw_mask, self.seed = cuts, frontend, label_names, draw_mask, seed
+        self.cuts, self.frontend, self.label_names, self.draw_mask, self.seed = (
+            cuts,
+            frontend,
+            label_names,
+            draw_mask,
+            seed,
+        )
         self.parts, seconds = micro_batches(batch_seconds, max_batch_seconds)
         self.plan = BatchPlan([min(cut.duration, max_seconds) for cut in cuts], seconds, seed)
 

@@ -37,7 +37,7 @@ class MfccDeltasConfig:
 
 @register_extractor
 class MfccDeltas(FeatureExtractor):
-    """13 MFCC with deltas and double deltas, 39 dimensions every 10 ms (HuBERT, section 4.1; fairseq dump_mfcc_feature.py)."""
+    """13 MFCC with deltas and double deltas, 39 dimensions every 10 ms (HuBERT, section 4.1)."""
 
     name = "mt4ssl-mfcc-deltas"
     config_type = MfccDeltasConfig
@@ -62,7 +62,11 @@ class MfccDeltas(FeatureExtractor):
 
 def make_extractor(kind: str) -> FeatureExtractor:
     """Return the extractor called `fbank` (80 bins) or `mfcc` (39 dimensions), both every 10 ms."""
-    return Fbank(FbankConfig(sampling_rate=SAMPLING_RATE, num_filters=FBANK_BINS, frame_shift=FBANK_SHIFT)) if kind == "fbank" else MfccDeltas()
+    return (
+        Fbank(FbankConfig(sampling_rate=SAMPLING_RATE, num_filters=FBANK_BINS, frame_shift=FBANK_SHIFT))
+        if kind == "fbank"
+        else MfccDeltas()
+    )
 
 
 def compute_shard(cuts: CutSet, kind: str, storage: Path, manifest: Path) -> int:
@@ -85,7 +89,7 @@ def compute_shard(cuts: CutSet, kind: str, storage: Path, manifest: Path) -> int
 
 
 def compute_features(cuts: CutSet, kind: str, storage_dir: Path, jobs: int) -> CutSet:
-    """Compute features of all cuts in shards of 500 under `storage_dir`; finished shards are kept, so a rerun continues.
+    """Compute features of all cuts in shards of 500 under `storage_dir`; a rerun keeps the finished shards.
 
     Returns the cuts with features, in the order they came. Raises UserError naming an audio file that cannot be read.
     """

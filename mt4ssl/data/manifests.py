@@ -33,9 +33,7 @@ def read_transcripts(split_dir: Path) -> dict[str, str]:
                 raise UserError(f"{path}: line {number} is empty: remove it")
             utterance, *words = line.split()
             if not words:
-                raise UserError(
-                    f"{path}: utterance {utterance} has no text: transcribe it, or remove it and its audio"
-                )
+                raise UserError(f"{path}: utterance {utterance} has no text: transcribe it, or remove it and its audio")
             if utterance in lines:
                 raise UserError(f"{path}: utterance {utterance} is transcribed twice: keep one")
             lines[utterance] = line
@@ -61,15 +59,11 @@ def check_audio(path: Path) -> None:
             rate, channels, promised = file.samplerate, file.channels, file.frames
             decoded = len(file.read(dtype="int16"))
     except soundfile.LibsndfileError as error:
-        raise UserError(
-            f"{path} cannot be read ({error.error_string}): restore it from the corpus"
-        ) from error
+        raise UserError(f"{path} cannot be read ({error.error_string}): restore it from the corpus") from error
     if decoded == 0:
         raise UserError(f"{path} holds no audio: restore it, or remove it and its transcript")
     if decoded != promised:
-        raise UserError(
-            f"{path} breaks off after {decoded} of {promised} samples: restore it from the corpus"
-        )
+        raise UserError(f"{path} breaks off after {decoded} of {promised} samples: restore it from the corpus")
     if rate != SAMPLING_RATE or channels != 1:
         raise UserError(
             f"{path} has {rate} Hz and {channels} channel(s), but the recipes need 16000 Hz and one:"
@@ -118,22 +112,16 @@ def take_subset(
     id_list: Path, recordings: RecordingSet, supervisions: SupervisionSet
 ) -> tuple[RecordingSet, SupervisionSet]:
     """Return the part of the manifests that a file with one utterance id a line names."""
-    names = Counter(
-        require(id_list, "it lists the utterances of the subset, one id a line").read_text().split()
-    )
+    names = Counter(require(id_list, "it lists the utterances of the subset, one id a line").read_text().split())
     known = {segment.id for segment in supervisions}
     for name, count in names.items():
         if name not in known:
-            raise UserError(
-                f"{id_list}: utterance {name} is in none of the splits: correct the list or add its split"
-            )
+            raise UserError(f"{id_list}: utterance {name} is in none of the splits: correct the list or add its split")
         if count > 1:
             raise UserError(f"{id_list}: utterance {name} is listed {count} times: keep one")
     if not names:
         raise UserError(f"{id_list} lists no utterance")
-    return recordings.filter(lambda item: item.id in names), supervisions.filter(
-        lambda item: item.id in names
-    )
+    return recordings.filter(lambda item: item.id in names), supervisions.filter(lambda item: item.id in names)
 
 
 def prepare_corpus(
@@ -151,9 +139,7 @@ def prepare_corpus(
     return manifests
 
 
-def write_manifests(
-    recordings: RecordingSet, supervisions: SupervisionSet, out: Path, corpus: str, name: str
-) -> None:
+def write_manifests(recordings: RecordingSet, supervisions: SupervisionSet, out: Path, corpus: str, name: str) -> None:
     """Write <out>/<corpus>_{recordings,supervisions}_<name>.jsonl.gz."""
     for kind, items in (("recordings", recordings), ("supervisions", supervisions)):
         with atomic_path(out / f"{corpus}_{kind}_{name}.jsonl.gz") as path:

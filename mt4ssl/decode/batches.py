@@ -25,18 +25,14 @@ def load_log_probs(scp: str | Path, num_tokens: int) -> tuple[Mapping[str, np.nd
         try:
             matrix = matrices[utterance]
         except (OSError, ValueError, AssertionError, RuntimeError) as error:
-            raise UserError(
-                f"{scp}: cannot read utterance {utterance} ({error}); emit the log-probs again"
-            ) from error
+            raise UserError(f"{scp}: cannot read utterance {utterance} ({error}); emit the log-probs again") from error
         if matrix.ndim != 2 or matrix.shape[1] != num_tokens:
             raise UserError(
                 f"{scp}: utterance {utterance} has shape {matrix.shape}, tokens.txt has {num_tokens} tokens; "
                 "decode with the lang dir of the model"
             )
         if np.isnan(matrix).any():
-            raise UserError(
-                f"{scp}: utterance {utterance} has NaN among its log-probs; the model has diverged"
-            )
+            raise UserError(f"{scp}: utterance {utterance} has NaN among its log-probs; the model has diverged")
         lengths[utterance] = len(matrix)
     if not lengths:
         raise UserError(f"{scp} names no utterance")

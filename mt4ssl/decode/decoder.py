@@ -56,10 +56,7 @@ class Decoder:
         else:
             lattice = prune(lattice, self.arcs_per_frame * int(lengths.sum()))
             lattice, scale = rescore(lattice, self.hlg_scale, self.g), 1.0
-        return {
-            lm_scale: best_words(rescaled(lattice, scale, lm_scale), self.words)
-            for lm_scale in self.lm_scales
-        }
+        return {lm_scale: best_words(rescaled(lattice, scale, lm_scale), self.words) for lm_scale in self.lm_scales}
 
     def decode(
         self,
@@ -75,9 +72,7 @@ class Decoder:
         hypotheses: Hypotheses = {
             lm_scale: {utterance: [] for utterance in without_path} for lm_scale in self.lm_scales
         }
-        pending = list(
-            length_batches({name: frames for name, frames in lengths.items() if frames}, max_frames)
-        )
+        pending = list(length_batches({name: frames for name, frames in lengths.items() if frames}, max_frames))
         while pending:
             batch = pending.pop()
             try:
@@ -86,8 +81,7 @@ class Decoder:
                 if len(batch) == 1:
                     reason = str(error).partition("\n")[0]
                     raise UserError(
-                        f"utterance {batch[0]} cannot be decoded ({reason}); "
-                        "lower --output-beam or --max-active-states"
+                        f"utterance {batch[0]} cannot be decoded ({reason}); lower --output-beam or --max-active-states"
                     ) from error
                 half = len(batch) // 2  # too large for the memory there is: the same, in two halves
                 pending += [batch[half:], batch[:half]]

@@ -31,9 +31,7 @@ def load_g(path: str | Path) -> k2.Fsa:
     return k2.Fsa.from_openfst(path.read_text(), acceptor=False)
 
 
-def lexicon_graph(
-    lexicon: Lexicon, tokens: dict[str, int], words: dict[str, int], self_loops: bool
-) -> k2.Fsa:
+def lexicon_graph(lexicon: Lexicon, tokens: dict[str, int], words: dict[str, int], self_loops: bool) -> k2.Fsa:
     """Return L: token ids in, word ids out, any sequence of words.
 
     With `self_loops` the state between words passes the `#0` of G's back-off arcs through.
@@ -55,9 +53,7 @@ def read_l(lang_dir: Path) -> tuple[k2.Fsa, k2.Fsa]:
     """Return L and L_disambig of a lang dir."""
     tokens, words = read_symbols(lang_dir / "tokens.txt"), read_symbols(lang_dir / "words.txt")
     l_plain = lexicon_graph(read_lexicon(lang_dir / "lexicon.txt"), tokens, words, self_loops=False)
-    l_disambig = lexicon_graph(
-        read_lexicon(lang_dir / "lexicon_disambig.txt"), tokens, words, self_loops=True
-    )
+    l_disambig = lexicon_graph(read_lexicon(lang_dir / "lexicon_disambig.txt"), tokens, words, self_loops=True)
     return l_plain, l_disambig
 
 

@@ -33,9 +33,7 @@ def get_lattice(
     rows = torch.arange(len(lengths), dtype=torch.int32)
     segments = torch.stack([rows, torch.zeros_like(rows), lengths.to(torch.int32)], dim=1)
     dense = k2.DenseFsaVec(log_probs, segments)
-    return k2.intersect_dense_pruned(
-        graph, dense, search_beam, output_beam, min_active_states, max_active_states
-    )
+    return k2.intersect_dense_pruned(graph, dense, search_beam, output_beam, min_active_states, max_active_states)
 
 
 def prune(lattice: k2.Fsa, max_arcs: float = math.inf) -> k2.Fsa:

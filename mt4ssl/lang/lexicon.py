@@ -18,9 +18,7 @@ def choose_words(counts: Counter[str], size: int | None) -> list[str]:
     counts = Counter({word: count for word, count in counts.items() if word != UNKNOWN})
     reserved = sorted(counts.keys() & {EPSILON, BACKOFF, BEGIN, END})
     if reserved:
-        raise UserError(
-            f"the text has {' '.join(reserved)} as a word, reserved in words.txt; remove it from the text"
-        )
+        raise UserError(f"the text has {' '.join(reserved)} as a word, reserved in words.txt; remove it from the text")
     return sorted(sorted(counts, key=lambda word: (-counts[word], word))[:size])
 
 
@@ -42,9 +40,7 @@ def add_disambiguation(lexicon: Lexicon) -> tuple[Lexicon, int]:
     return marked, max(used.values(), default=0)
 
 
-def write_lang(
-    lang_dir: str | Path, tokens: list[str], words: list[str], spell: Callable[[str], list[str]]
-) -> None:
+def write_lang(lang_dir: str | Path, tokens: list[str], words: list[str], spell: Callable[[str], list[str]]) -> None:
     """Write tokens.txt, words.txt, lexicon.txt and lexicon_disambig.txt in icefall's layout."""
     lang_dir = Path(lang_dir)
     lexicon = [(word, spell(word)) for word in words]
@@ -58,9 +54,7 @@ def write_lang(
 def write_lexicon(path: Path, lexicon: Lexicon) -> None:
     """Write one `WORD token token …` per line."""
     with atomic_path(path) as temporary:
-        temporary.write_text(
-            "".join(f"{word} {' '.join(tokens)}\n" for word, tokens in lexicon), encoding="utf-8"
-        )
+        temporary.write_text("".join(f"{word} {' '.join(tokens)}\n" for word, tokens in lexicon), encoding="utf-8")
 
 
 def read_lexicon(path: str | Path) -> Lexicon:

@@ -47,9 +47,7 @@ def arpa_to_g(arpa: str | Path, words: str | Path, g: str | Path) -> None:
     # A process of its own, since kaldilm logs from C++ to stderr.
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
-        raise UserError(
-            f"kaldilm cannot read {arpa}: {(done.stderr.strip().splitlines() or ['no reason given'])[-1]}"
-        )
+        raise UserError(f"kaldilm cannot read {arpa}: {(done.stderr.strip().splitlines() or ['no reason given'])[-1]}")
     with atomic_path(g) as temporary:
         temporary.write_text(done.stdout)
 

@@ -56,6 +56,17 @@ class PositionalConv(nn.Module):
         return x
 
 
+def attention(q: Tensor, k: Tensor, v: Tensor, key_mask: Optional[Tensor], dropout: float) -> Tensor:
+    """Scaled dot-product attention over (B, H, T, C/H); key_mask (B, 1, 1, T) is true where a key may be seen."""
+    if q.is_cuda:
+        return F.scaled_dot_product_attention(q, k, v, key_mask, dropout)
+    # On CPU torch's fused kernel is slower than its parts, in its backward pass above all.
+    scores = (q * q.size(-1) ** -0.5) @ k.transpose(2, 3)
+    if key_mask is not None:
+        scores = scores.masked_fill(~key_mask, float("-inf"))
+    return F.dropout(scores.softmax(-1), dropout, training=dropout > 0).to(v.dtype) @ v
+
+
 class EncoderLayer(nn.Module):
     """One post-norm layer; gives its output and its *layer result*, the FFN output before the last residual add.
 
@@ -80,7 +91,7 @@ class EncoderLayer(nn.Module):
         batch, frames, dim = x.shape
         q, k, v = self.qkv(x).view(batch, frames, 3, self.heads, -1).permute(2, 0, 3, 1, 4)  # (B, H, T, C/H) each
         dropout = self.attention_dropout if self.training else 0.0
-        y = F.scaled_dot_product_attention(q, k, v, key_mask, dropout)
+        y = attention(q, k, v, key_mask, dropout)
         return self.out(y.transpose(1, 2).reshape(batch, frames, dim))
 
     def forward(self, x: Tensor, key_mask: Optional[Tensor]) -> Tuple[Tensor, Tensor]:

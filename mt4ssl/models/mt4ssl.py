@@ -74,9 +74,7 @@ class SpeechEncoder(nn.Module):
         x, lengths = self.frontend(inputs, lengths)
         return self.projection(self.feature_norm(x)), lengths
 
-    def forward(
-        self, inputs: Tensor, lengths: Tensor, last_layer: Optional[int] = None
-    ) -> Tuple[List[Tensor], Tensor]:
+    def forward(self, inputs: Tensor, lengths: Tensor, last_layer: Optional[int] = None) -> Tuple[List[Tensor], Tensor]:
         """Return the outputs (B, T', C) of layers 1 to `last_layer` (default: all), and the lengths (B,)."""
         x, lengths = self.project(inputs, lengths)
         return self.encoder(x, padding_mask(lengths, x.size(1)), last_layer)[0], lengths

@@ -24,9 +24,7 @@ def write_lines(path: Path, lines: Iterable[str]) -> None:
 
 def recogs_lines(ref: Text, hyp: Text) -> list[str]:
     """Return two lines per utterance: `id:\\tref=[…]` and `id:\\thyp=[…]`."""
-    return [
-        f"{name}:\t{side}={text[name]}" for name in sorted(ref) for side, text in (("ref", ref), ("hyp", hyp))
-    ]
+    return [f"{name}:\t{side}={text[name]}" for name in sorted(ref) for side, text in (("ref", ref), ("hyp", hyp))]
 
 
 def errs_lines(ref: Text, hyp: Text, rate: ErrorRate) -> list[str]:
@@ -87,12 +85,8 @@ def word_stats(pairs: Counter) -> list[str]:
         in_ref[ref] += count
         in_hyp[hyp] += count
         correct[ref] += count * (ref == hyp)
-    errors = {
-        word: in_ref[word] + in_hyp[word] - 2 * correct[word] for word in in_ref | in_hyp if word != GAP
-    }
-    return [
-        f"{word}   {correct[word]} {n} {in_ref[word]} {in_hyp[word]}" for word, n in frequent_first(errors)
-    ]
+    errors = {word: in_ref[word] + in_hyp[word] - 2 * correct[word] for word in in_ref | in_hyp if word != GAP}
+    return [f"{word}   {correct[word]} {n} {in_ref[word]} {in_hyp[word]}" for word, n in frequent_first(errors)]
 
 
 def summary_lines(rates: dict[str, ErrorRate]) -> list[str]:

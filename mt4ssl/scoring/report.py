@@ -68,7 +68,9 @@ def label_table(kmeans: Path) -> str:
     qualities = [json.loads((folder / "quality.json").read_text()) for folder in folders]
     names = list(qualities[0]) if qualities else []
     cells = [[f"{q[name]:.4g}" if isinstance(q[name], float) else q[name] for name in names] for q in qualities]
-    return markdown_table(["K-means", *(n.replace("_", " ") for n in names)], [[f.name, *c] for f, c in zip(folders, cells)])
+    return markdown_table(
+        ["K-means", *(n.replace("_", " ") for n in names)], [[f.name, *c] for f, c in zip(folders, cells)]
+    )
 
 
 def _log(folder: Path, split: str) -> List[dict]:
@@ -82,8 +84,13 @@ def training_tables(folders: Sequence[Path]) -> str:
     for folder in folders:
         last = {split: _log(folder, split)[-1] for split in ("train", "dev")}
         names = [name for name in {**last["dev"], **last["train"]} if name not in NOT_A_MEASURE]
-        rows = [[name, *(f"{last[s][name]:.4g}" if name in last[s] else "" for s in ("train", "dev"))] for name in names]
-        parts.append(f"`{folder / 'config.yaml'}`, {last['dev']['step']} updates:\n\n{markdown_table(['measure', 'train', 'dev'], rows)}")
+        rows = [
+            [name, *(f"{last[s][name]:.4g}" if name in last[s] else "" for s in ("train", "dev"))] for name in names
+        ]
+        parts.append(
+            f"`{folder / 'config.yaml'}`, {last['dev']['step']} updates:\n\n"
+            + markdown_table(["measure", "train", "dev"], rows)
+        )
     return "\n\n".join(parts)
 
 

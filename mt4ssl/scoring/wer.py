@@ -42,13 +42,9 @@ def score(ref: Text, hyp: Text) -> ErrorRate:
     """
     refs, hyps = [ref[utterance] for utterance in ref], [hyp[utterance] for utterance in ref]
     words = kaldialign.batch_error_rate(refs, hyps)
-    characters = kaldialign.batch_error_rate(
-        *([list(" ".join(text)) for text in texts] for texts in (refs, hyps))
-    )
+    characters = kaldialign.batch_error_rate(*([list(" ".join(text)) for text in texts] for texts in (refs, hyps)))
     wer, cer = (100 * counts["total"] / max(counts["ref_len"], 1) for counts in (words, characters))
-    return ErrorRate(
-        words["ins"], words["del"], words["sub"], words["ref_len"], wer, cer, interval(refs, hyps)
-    )
+    return ErrorRate(words["ins"], words["del"], words["sub"], words["ref_len"], wer, cer, interval(refs, hyps))
 
 
 def interval(refs: Sequence[list[str]], hyps: Sequence[list[str]]) -> tuple[float, float]:

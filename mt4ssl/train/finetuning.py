@@ -130,9 +130,7 @@ class FinetuneTask:
         channel = channel_mask(len(frames), self.architecture.encoder.dim, ctc, self.rng)
         return torch.from_numpy(time).to(self.device), torch.from_numpy(channel).to(self.device)
 
-    def errors(
-        self, log_probs: torch.Tensor, lengths: torch.Tensor, batch: Batch
-    ) -> Dict[str, Tuple[float, float]]:
+    def errors(self, log_probs: torch.Tensor, lengths: torch.Tensor, batch: Batch) -> Dict[str, Tuple[float, float]]:
         """Greedy word and character errors, and the words and characters they are counted over."""
         sums = {"wer": [0, 0], "cer": [0, 0]}
         for row, length, tokens, count in zip(log_probs, lengths, batch.tokens, batch.token_lengths):

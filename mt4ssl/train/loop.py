@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from mt4ssl.checkpoint import load_checkpoint, load_weights, save_checkpoint, step_checkpoints
 from mt4ssl.data.datasets import Batch, load_steps
 from mt4ssl.errors import UserError
-from mt4ssl.checkpoint import load_checkpoint, load_weights, save_checkpoint, step_checkpoints
 from mt4ssl.train.monitor import Monitor
 from mt4ssl.train.optim import OptimConfig, set_lr
 

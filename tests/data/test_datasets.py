@@ -54,7 +54,11 @@ def test_waveform_crops_and_labels_agree(cuts):
     for number in range(data.plan.batches_per_epoch):
         batch = data.batch(number)
         assert batch.inputs.size(1) <= 2.5 * 16000
-        assert batch.labels["kmeans"].shape == batch.mask.shape == (len(batch.inputs), WAVEFORM.frames(batch.inputs.size(1)))
+        assert (
+            batch.labels["kmeans"].shape
+            == batch.mask.shape
+            == (len(batch.inputs), WAVEFORM.frames(batch.inputs.size(1)))
+        )
         starts = torch.round(batch.inputs[:, :100].mean(1) * 65536 - 49.5)  # the ramp tells where the crop begins
         np.testing.assert_allclose(batch.labels["kmeans"][:, 0], starts / 160, atol=0.5)
         assert (batch.labels["kmeans"].diff(dim=1) == 2).all()  # 20 ms frames, 10 ms labels

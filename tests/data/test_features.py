@@ -23,7 +23,9 @@ def test_fbank_is_kaldi_s():
 
 def test_mfcc_with_deltas_is_kaldi_s():
     ours = make_extractor("mfcc").extract(SAMPLES, 16000)
-    static = torchaudio.compliance.kaldi.mfcc(torch.from_numpy(SAMPLES), num_ceps=13, high_freq=-400, use_energy=False, **KALDI)
+    static = torchaudio.compliance.kaldi.mfcc(
+        torch.from_numpy(SAMPLES), num_ceps=13, high_freq=-400, use_energy=False, **KALDI
+    )
     deltas = torchaudio.functional.compute_deltas(static.T)
     theirs = torch.cat([static.T, deltas, torchaudio.functional.compute_deltas(deltas)]).T
     assert ours.shape == (150, 39)

@@ -77,9 +77,7 @@ def test_phones_become_alignments(corpus):
 
 
 def test_subset_is_a_part_of_both_manifests(corpus):
-    recordings, supervisions = prepare_corpus(corpus, ["train", "dev"], ["train_labelled"], jobs=2)[
-        "train_labelled"
-    ]
+    recordings, supervisions = prepare_corpus(corpus, ["train", "dev"], ["train_labelled"], jobs=2)["train_labelled"]
     assert [item.id for item in recordings] == [item.id for item in supervisions] == ["1-7-0000", "2-7-0001"]
 
 

@@ -96,9 +96,7 @@ def road(k2_python, tmp_path_factory):
         for name, text in utterances.items():
             writer(name, emission(tokens, text))
         writer("nothing", np.zeros((0, len(tokens)), np.float32))
-    (root / "dev.text").write_text(
-        "".join(f"{name} {text}\n" for name, text in utterances.items()) + "nothing\n"
-    )
+    (root / "dev.text").write_text("".join(f"{name} {text}\n" for name, text in utterances.items()) + "nothing\n")
     return root
 
 
@@ -131,9 +129,7 @@ def test_every_word_of_clear_speech_is_found(road, k2_python, method):
     assert result["best"] == "lm_scale_0.5" and result["results"]["lm_scale_0.5"]["wer"] == 0
     assert result["results"]["lm_scale_0.5"]["words"] == 20
     for kind in ("hyps", "recogs", "errs"):
-        assert {path.name for path in out.glob(f"{kind}-*")} == {
-            f"{kind}-dev-lm_scale_{s}.txt" for s in (0.5, 1.0)
-        }
+        assert {path.name for path in out.glob(f"{kind}-*")} == {f"{kind}-dev-lm_scale_{s}.txt" for s in (0.5, 1.0)}
     assert "nothing\n" in (out / "hyps-dev-lm_scale_0.5.txt").read_text()
 
     verb(*decode, "--lm-scales-from", out / "wer-dev.json")

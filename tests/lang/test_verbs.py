@@ -105,7 +105,5 @@ def test_errors_are_one_line(corpus):
         file.write(json.dumps({"id": "mute", "text": " "}) + "\n")
     cases.append((prepare(corpus), "utterance mute has no text"))
     for done, said in cases:
-        assert done.returncode == 1 and said in done.stderr and len(done.stderr.splitlines()) == 1, (
-            done.stderr
-        )
+        assert done.returncode == 1 and said in done.stderr and len(done.stderr.splitlines()) == 1, done.stderr
     assert not (corpus / "x.arpa").exists()

@@ -19,7 +19,9 @@ def test_waveform_frontend_equals_transformers():
         other.layer_norm.weight.data = mine.norm.weight.data.normal_()
         other.layer_norm.bias.data = mine.norm.bias.data.normal_()
     waveforms = torch.randn(2, 16000)
-    expected = theirs((waveforms - waveforms.mean(1, keepdim=True)) / waveforms.var(1, unbiased=False, keepdim=True).add(1e-5).sqrt())
+    expected = theirs(
+        (waveforms - waveforms.mean(1, keepdim=True)) / waveforms.var(1, unbiased=False, keepdim=True).add(1e-5).sqrt()
+    )
     frames, lengths = ours(waveforms, torch.tensor([16000, 16000]))
     torch.testing.assert_close(frames, expected.transpose(1, 2), rtol=1e-4, atol=1e-5)
     assert lengths.tolist() == [frames.size(1)] * 2 == [config.frames(16000)] * 2

@@ -74,9 +74,7 @@ def test_every_split_has_its_size_and_16_khz_mono_audio(corpus):
         texts, recordings = transcripts(corpus, split), audio(corpus, split)
         assert texts.keys() == recordings.keys() == phones(corpus, split).keys()
         assert all(rate == 16000 and samples.ndim == 1 for samples, rate in recordings.values())
-        assert sum(len(samples) for samples, _ in recordings.values()) / 16000 / 60 == pytest.approx(
-            minutes, rel=0.2
-        )
+        assert sum(len(samples) for samples, _ in recordings.values()) / 16000 / 60 == pytest.approx(minutes, rel=0.2)
 
 
 def test_pace_is_that_of_people(corpus):
@@ -179,9 +177,7 @@ def test_unknown_option_is_refused(tmp_path):
 def test_without_pypi_one_line_says_so(tmp_path):
     result = data_sh(tmp_path, PIP_NO_INDEX="1", PIP_FIND_LINKS="")
     assert result.returncode == 1
-    assert (
-        result.stderr.startswith("error: cannot install espeakng-loader") and result.stderr.count("\n") == 1
-    )
+    assert result.stderr.startswith("error: cannot install espeakng-loader") and result.stderr.count("\n") == 1
     assert not (tmp_path / "tools").exists()
 
 

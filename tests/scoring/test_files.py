@@ -90,9 +90,7 @@ def test_each_result_has_its_own_files_and_the_best_is_marked(tmp_path):
     done = run_score(out, tmp_path / "ref")
     assert done.returncode == 0, done.stderr
     assert re.search(r"lm_scale_0.5 +0.00 .*best\n", done.stdout)
-    assert (
-        out / "wer-summary-dev.txt"
-    ).read_text() == "settings\tWER\nlm_scale_0.5\t0.00\nlm_scale_0.1\t33.33\n"
+    assert (out / "wer-summary-dev.txt").read_text() == "settings\tWER\nlm_scale_0.5\t0.00\nlm_scale_0.1\t33.33\n"
     for key, wer in (("0.1", "33.33"), ("0.5", "0.00")):
         assert (out / f"errs-dev-lm_scale_{key}.txt").read_text().startswith(f"%WER = {wer}\n")
         assert (out / f"recogs-dev-lm_scale_{key}.txt").exists()
@@ -122,6 +120,4 @@ def test_errors_are_one_line(tmp_path):
         ("no", "dev", "is missing"),
     ]:
         done = run_score(tmp_path, tmp_path / ref, split)
-        assert done.returncode == 1 and said in done.stderr and len(done.stderr.splitlines()) == 1, (
-            done.stderr
-        )
+        assert done.returncode == 1 and said in done.stderr and len(done.stderr.splitlines()) == 1, done.stderr

@@ -13,10 +13,13 @@ setup() {
   [[ $output == *"3 kmeans"*"--stop-stage "*"last stage to run (default: 12)"*"--km-iter "* ]]
 }
 
-@test "an unknown option, and an argument that is none, are one line each" {
+@test "an unknown option, a wrong value, and an argument that is none are one line each" {
   run "$root/egs/espeak/run.sh" --stop-satge 3
   [ "$status" -eq 1 ]
   [ "$output" = "error: run.sh: unknown option --stop-satge; did you mean --stop-stage? (--help lists all)" ]
+  run "$root/egs/espeak/run.sh" --stage three
+  [ "$status" -eq 1 ]
+  [ "$output" = "error: --stage, --stop-stage, --nj, --km-iter and --avg take whole numbers, not 'three'" ]
   run "$root/egs/espeak/run.sh" 3
   [ "$status" -eq 1 ]
   [ "$output" = "error: run.sh takes options only, not '3' (--help lists them)" ]

@@ -58,7 +58,9 @@ def test_starts_from_the_student_with_its_front_end_frozen(finetune_config, pret
 
 
 def test_frozen_updates_move_the_head_only(finetune_config, pretrained):
-    config = replace(finetune_config, from_scratch=False, freeze_updates=6, optim=OptimConfig(lr=1e-2, weight_decay=0.0))
+    config = replace(
+        finetune_config, from_scratch=False, freeze_updates=6, optim=OptimConfig(lr=1e-2, weight_decay=0.0)
+    )
     task = run(config)
     student = load_student(pretrained)[0].state_dict()
     assert all(torch.equal(weight, student[name]) for name, weight in task.model.encoder.state_dict().items())
@@ -68,7 +70,9 @@ def test_frozen_updates_move_the_head_only(finetune_config, pretrained):
 
 def test_head_has_its_own_rate(finetune_config, pretrained):
     task = FinetuneTask(finetune_config, CPU)
-    optimizer = make_optimizer(finetune_groups(task.model, replace(finetune_config, head_lr_factor=5.0)), OptimConfig(lr=1e-3))
+    optimizer = make_optimizer(
+        finetune_groups(task.model, replace(finetune_config, head_lr_factor=5.0)), OptimConfig(lr=1e-3)
+    )
     assert [group["lr"] for group in optimizer.param_groups] == [1e-3, 5e-3]
 
 
@@ -79,7 +83,9 @@ def test_averaging(finetune_config, pretrained):
     np.testing.assert_allclose(average_checkpoints(paths)["head.weight"], (first + second) / 2, rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize("tokens, frames, fits", [([1, 2], 2, True), ([1, 1], 2, False), ([1, 1], 3, True), ([], 0, True)])
+@pytest.mark.parametrize(
+    "tokens, frames, fits", [([1, 2], 2, True), ([1, 1], 2, False), ([1, 1], 3, True), ([], 0, True)]
+)
 def test_what_ctc_can_align(tokens, frames, fits):
     assert alignable(tokens, frames) == fits
 

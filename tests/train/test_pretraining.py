@@ -22,7 +22,16 @@ def run(config):
     folder = Path(config.exp_dir)
     folder.mkdir(parents=True, exist_ok=True)
     task = PretrainTask(config, CPU)
-    train(task, make_optimizer([(task.model, 1.0)], config.optim), task.train_data, config.optim, config.loop, folder, CPU, asdict(config))
+    train(
+        task,
+        make_optimizer([(task.model, 1.0)], config.optim),
+        task.train_data,
+        config.optim,
+        config.loop,
+        folder,
+        CPU,
+        asdict(config),
+    )
     return load_checkpoint(folder / "final.pt")
 
 

@@ -53,9 +53,7 @@ def record(
     samples = np.round(signal.clip(-1, 1) * 32767).astype(np.int16)
 
     starts = [("sil", 0)]
-    starts += [
-        (name, int(1000 * (before / SAMPLING_RATE + start / SYNTHESIS_RATE))) for name, start in events
-    ]
+    starts += [(name, int(1000 * (before / SAMPLING_RATE + start / SYNTHESIS_RATE))) for name, start in events]
     starts = [next(group) for _, group in itertools.groupby(starts, key=lambda event: event[0])]
     ends = [start for _, start in starts[1:]] + [1000 * len(samples) // SAMPLING_RATE]
     return samples, [(name, start, end) for (name, start), end in zip(starts, ends) if end > start]
@@ -78,9 +76,7 @@ def read_aloud(speaker: Speaker, sentences: list[str], seconds: float, corpus: P
         soundfile.write(chapter / f"{name}.flac", samples, SAMPLING_RATE)
         utterances.append(Utterance(name, speaker.split, speaker.id, text, duration, phones))
     else:
-        raise UserError(
-            f"{len(sentences)} sentences are too few for the split {speaker.split}: ask for fewer minutes"
-        )
+        raise UserError(f"{len(sentences)} sentences are too few for the split {speaker.split}: ask for fewer minutes")
     transcript = "".join(f"{utterance.id} {utterance.text}\n" for utterance in utterances)
     (chapter / f"{speaker.id}-1.trans.txt").write_text(transcript)
     return utterances
@@ -89,9 +85,7 @@ def read_aloud(speaker: Speaker, sentences: list[str], seconds: float, corpus: P
 def choose_labelled(utterances: list[Utterance], seconds: float) -> list[Utterance]:
     """Return the first utterances of every training speaker, in equal shares that sum up to `seconds`."""
     train = [utterance for utterance in utterances if utterance.split == "train"]
-    by_speaker = [
-        list(group) for _, group in itertools.groupby(train, key=lambda utterance: utterance.speaker)
-    ]
+    by_speaker = [list(group) for _, group in itertools.groupby(train, key=lambda utterance: utterance.speaker)]
     chosen, spoken = [], 0.0
     for number, of_speaker in enumerate(by_speaker, start=1):
         for utterance in of_speaker:
@@ -111,9 +105,7 @@ def reading_list(sentences: list[str], speakers: list[Speaker]) -> list[tuple[Sp
     ]
 
 
-def write_lists(
-    corpus: Path, utterances: list[Utterance], labelled: list[Utterance], lm_text: list[str]
-) -> None:
+def write_lists(corpus: Path, utterances: list[Utterance], labelled: list[Utterance], lm_text: list[str]) -> None:
     """Write the phone times (CTM), the ids of the labelled utterances and the text for language models."""
     for split, group in itertools.groupby(utterances, key=lambda utterance: utterance.split):
         with open(corpus / f"phones_{split}.ctm", "w", encoding="utf-8") as ctm:
@@ -133,9 +125,7 @@ def write_speakers(path: Path, speakers: list[Speaker], minutes: dict[int, float
                 f"{speaker.voice} rate {speaker.rate} pitch {speaker.pitch}"
                 f" level {speaker.level:.1f} dB snr {speaker.snr:.1f} dB"
             )
-            file.write(
-                f"{speaker.id:<5}| {speaker.sex} | {speaker.split:<6} | {minutes[speaker.id]:5.2f} | {name}\n"
-            )
+            file.write(f"{speaker.id:<5}| {speaker.sex} | {speaker.split:<6} | {minutes[speaker.id]:5.2f} | {name}\n")
 
 
 def summarise(name: str, utterances: list[Utterance]) -> list:

@@ -49,9 +49,7 @@ def take(sentences: list[str], characters: float) -> tuple[list[str], list[str]]
     return sentences, []
 
 
-def split_text(
-    vocabulary_size: int, held_out: dict[str, float], seed: int
-) -> tuple[dict[str, list[str]], list[str]]:
+def split_text(vocabulary_size: int, held_out: dict[str, float], seed: int) -> tuple[dict[str, list[str]], list[str]]:
     """Return shuffled sentences per split, "train" and `held_out` (split -> characters), and LM text.
 
     No line of the training split or of the LM text contains a sentence of another split. The LM text has

@@ -10,9 +10,7 @@ from mt4ssl.errors import UserError
 
 ACCENTS = "en en-029 en-GB-scotland en-GB-x-gbclan en-GB-x-gbcwmd en-GB-x-rp en-US en-US-nyc".split()
 FEMALE = "f1 f2 f3 f4 f5 Alicia Annie aunty belinda grandma linda shelby".split()
-MALE = (
-    "m1 m2 m3 m4 m5 m6 m7 m8 Andy Denis Gene Lee Michael Mike adam benjamin boris edward max victor".split()
-)
+MALE = "m1 m2 m3 m4 m5 m6 m7 m8 Andy Denis Gene Lee Michael Mike adam benjamin boris edward max victor".split()
 
 
 @dataclass(frozen=True)

@@ -70,9 +70,7 @@ def graph_of(lm):
 
 def hlg_of(lm):
     marked, _ = add_disambiguation(LEXICON)
-    return compile_hlg(
-        lexicon_graph(marked, TOKENS, WORDS, self_loops=True), graph_of(lm), TOKENS["#0"], WORDS["#0"]
-    )
+    return compile_hlg(lexicon_graph(marked, TOKENS, WORDS, self_loops=True), graph_of(lm), TOKENS["#0"], WORDS["#0"])
 
 
 def acoustic_scores(log_probs):
@@ -123,9 +121,7 @@ def test_a_lattice_rescaled_is_the_lattice_of_that_scale():
     log_probs = random_log_probs(0, 6)
     lattice = rescaled(lattice_of(log_probs, TRIGRAM, 0.6), 0.6, 2.0)
     score, words = brute_force(log_probs, TRIGRAM, 2.0)
-    assert best_words(lattice, NAMES) == [words] and best_scores(lattice).item() == pytest.approx(
-        score, abs=1e-4
-    )
+    assert best_words(lattice, NAMES) == [words] and best_scores(lattice).item() == pytest.approx(score, abs=1e-4)
 
 
 @pytest.mark.parametrize("lm_scale", [0.5, 1.0, 2.0])
@@ -164,10 +160,7 @@ def test_no_path_is_none_and_silence_is_no_words():
     long_and_short = torch.stack([random_log_probs(0, 6), random_log_probs(1, 6)])
     lattice = get_lattice(long_and_short, torch.tensor([6, 1]), scaled(hlg_of(never_silent), 1.0), **EXACT)
     assert best_words(lattice, NAMES)[0] and best_words(lattice, NAMES)[1] is None
-    assert (
-        best_words(rescore(lattice, 1.0, g), NAMES)[0]
-        and best_words(rescore(lattice, 1.0, g), NAMES)[1] is None
-    )
+    assert best_words(rescore(lattice, 1.0, g), NAMES)[0] and best_words(rescore(lattice, 1.0, g), NAMES)[1] is None
 
 
 def test_a_linear_determinised_lg_compiles():
