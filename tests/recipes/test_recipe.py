@@ -60,6 +60,20 @@ def files(recipe: Path) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in visible}
 
 
+def check_readme_snippets(recipe: Path) -> None:
+    """The Python of README.md works on the exported models, and reads what stage 9 read."""
+    flac = next(recipe.glob("download/espeak/test/*/*/*.flac"))
+    for snippet in re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL):
+        names: dict = {}
+        exec(snippet.replace("egs/espeak", str(recipe)).replace("speech.flac", str(flac)), names)
+        if "recogniser" in names:
+            text = names["recogniser"].transcribe(flac)
+            hypotheses = (recipe / "exp/finetune/mt4ssl/ctc-greedy-search/hyps-test.txt").read_text()
+            assert f"{flac.stem} {text}".strip() in hypotheses.splitlines()
+        else:
+            assert [layer.shape[1] for layer in names["layers"]] == [32, 32]
+
+
 @pytest.mark.skipif(not (ROOT / ".k2python").exists(), reason="no k2: run tools/install_k2.sh")
 def test_whole_recipe_then_nothing_then_only_what_is_stale(tmp_path: Path) -> None:
     recipe = tmp_path / "a tiny recipe"
@@ -68,6 +82,7 @@ def test_whole_recipe_then_nothing_then_only_what_is_stale(tmp_path: Path) -> No
     missing = [name for name in OUTPUTS.split() if not (recipe / name).exists()]
     assert not missing, output
     assert "mt4ssl" in (recipe / "exp/RESULTS.md").read_text()
+    check_readme_snippets(recipe)
 
     before = files(recipe)
     assert steps_run(run(recipe)) == []

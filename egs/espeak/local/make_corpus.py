@@ -83,17 +83,13 @@ def read_aloud(speaker: Speaker, sentences: list[str], seconds: float, corpus: P
 
 
 def choose_labelled(utterances: list[Utterance], seconds: float) -> list[Utterance]:
-    """Return the first utterances of every training speaker, in equal shares that sum up to `seconds`."""
+    """Return the first training utterances that sum up to `seconds`: all that the first few speakers said.
+
+    Text for a few speakers, speech of many: as in Libri-light, this is what pre-training is for.
+    """
     train = [utterance for utterance in utterances if utterance.split == "train"]
-    by_speaker = [list(group) for _, group in itertools.groupby(train, key=lambda utterance: utterance.speaker)]
-    chosen, spoken = [], 0.0
-    for number, of_speaker in enumerate(by_speaker, start=1):
-        for utterance in of_speaker:
-            if spoken + utterance.duration / 2 > seconds * number / len(by_speaker):
-                break
-            chosen.append(utterance)
-            spoken += utterance.duration
-    return chosen
+    ends = list(itertools.accumulate(utterance.duration for utterance in train))
+    return [utterance for utterance, end in zip(train, ends) if end - utterance.duration / 2 <= seconds]
 
 
 def reading_list(sentences: list[str], speakers: list[Speaker]) -> list[tuple[Speaker, list[str]]]:

@@ -1,0 +1,62 @@
+"""Exported folders open without a recipe and give what the model gave; errors are clear."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from mt4ssl.decode.greedy import greedy_search
+from mt4ssl.errors import UserError
+from mt4ssl.interop.folder import Encoder, Recogniser, audio_input, save_encoder, save_recogniser
+from mt4ssl.lang.tokens import Tokens
+from mt4ssl.models.ctc import CtcConfig, CtcModel
+from mt4ssl.models.encoder import EncoderConfig
+from mt4ssl.models.frontend import FrontendConfig
+from mt4ssl.models.mt4ssl import ModelConfig, SpeechEncoder
+
+ENCODER = EncoderConfig(layers=2, dim=32, ffn_dim=64, heads=4, pos_conv_width=5, pos_conv_depth=1, pos_conv_groups=4)
+FRONTENDS = [FrontendConfig("fbank", 24, [3, 3], [2, 2]), FrontendConfig("waveform", 24)]
+
+
+@pytest.fixture
+def wav(tmp_path) -> Path:
+    path = tmp_path / "some speech.wav"
+    soundfile.write(path, np.random.default_rng(0).normal(size=16000) * 0.1, 16000)
+    return path
+
+
+@pytest.mark.parametrize("frontend", FRONTENDS, ids=lambda config: config.type)
+def test_encoder(frontend, wav, tmp_path):
+    architecture = ModelConfig(frontend, ENCODER)
+    model = SpeechEncoder(architecture).eval()
+    save_encoder(tmp_path / "folder", model, architecture)
+    layers = Encoder(tmp_path / "folder").layers(wav)
+    expected, _ = model(*audio_input(wav, frontend))
+    for ours, theirs in zip(layers, expected):
+        torch.testing.assert_close(ours, theirs[0], rtol=0, atol=0)
+
+
+def test_recogniser(wav, tmp_path):
+    (tmp_path / "tokens.txt").write_text("<blk> 0\n▁ 1\nA 2\nB 3\n#0 4\n", encoding="utf-8")
+    tokens = Tokens(tmp_path)
+    architecture = ModelConfig(FRONTENDS[0], ENCODER)
+    model = CtcModel(architecture, CtcConfig(slots=2), len(tokens)).eval()
+    save_recogniser(tmp_path / "folder", model, architecture, CtcConfig(slots=2), tmp_path)
+    log_probs, _ = model(*audio_input(wav, FRONTENDS[0]))
+    expected = tokens.decode(greedy_search(log_probs[0].detach().numpy()))
+    assert Recogniser(tmp_path / "folder").transcribe(wav) == expected
+    with pytest.raises(UserError, match="kind 'ctc', not 'encoder'"):
+        Encoder(tmp_path / "folder")
+
+
+def test_audio_that_does_not_fit(wav, tmp_path):
+    soundfile.write(tmp_path / "slow.wav", np.zeros(8000), 8000)
+    with pytest.raises(UserError, match="8000 samples a second"):
+        audio_input(tmp_path / "slow.wav", FRONTENDS[0])
+    (tmp_path / "not.wav").write_bytes(b"no audio")
+    with pytest.raises(UserError, match="cannot be read as audio"):
+        audio_input(tmp_path / "not.wav", FRONTENDS[0])
+    with pytest.raises(UserError, match="missing"):
+        audio_input(tmp_path / "none.wav", FRONTENDS[0])
