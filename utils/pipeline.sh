@@ -4,7 +4,7 @@
 
 : "${stage:?}" "${stop_stage:?}" "${nj:?}" "${dl_dir:?}" "${data_dir:?}" "${exp_dir:?}" "${corpus:?}"
 : "${train_set:?}" "${labelled_set:?}" "${dev_set:?}" "${test_sets:?}" "${km_iter:?}" "${pretrain_config:?}" "${pretrain_args?}" "${bpe?}"
-: "${finetune_config:?}" "${finetune_args?}" "${avg:?}"
+: "${finetune_config:?}" "${finetune_args?}" "${avg:?}" "${decode_args?}"
 if [ $# -gt 0 ]; then
   echo "error: run.sh takes options only, not '$1' (--help lists them)" >&2
   exit 1
@@ -26,6 +26,7 @@ fi
 read -ra test_sets <<<"$test_sets"
 read -ra pretrain_args <<<"$pretrain_args"
 read -ra finetune_args <<<"$finetune_args"
+read -ra decode_args <<<"$decode_args"
 splits=("$train_set" "$dev_set" "${test_sets[@]}")
 manifests=$data_dir/manifests
 lm=$data_dir/lm
@@ -159,7 +160,7 @@ for model in "${models[@]}"; do
       step "$model.$method.$split" --in "$log_probs.ark" "$log_probs.scp" "$lang/HLG.pt" "$lang/words.txt" \
         "${rescore[@]:1}" "${best[@]:1}" --out "$folder/hyps-$split*.txt" -- \
         k2_python.sh -m mt4ssl.bin.decode --log-probs "$log_probs.scp" --lang "$lang" "${rescore[@]}" \
-        --method "$method" "${best[@]}" --split "$split" --out "$folder"
+        --method "$method" "${best[@]}" --split "$split" --out "$folder" "${decode_args[@]}"
       score "$model" "$method" "$split"
     done
   done

@@ -19,7 +19,7 @@ data_dir=data  # manifests, features, labels, language
 exp_dir=exp  # models and results
 
 train_minutes=60  # speech to pre-train on
-labelled_minutes=10  # how much of it has text
+labelled_minutes=20  # how much of it has text
 dev_minutes=10  # speech to choose with
 test_minutes=10  # speech to report on
 train_speakers=120  # voices
@@ -34,6 +34,7 @@ bpe=  # number of sentencepiece units, instead of characters
 finetune_config=conf/finetune.yaml  # settings of stage 8
 finetune_args=  # overrides of them
 avg=5  # last checkpoints to average
+decode_args="--max-active-states 3000"  # beams of stage 10, if not the defaults
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/path.sh"

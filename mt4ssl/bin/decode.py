@@ -31,7 +31,7 @@ def get_args() -> argparse.Namespace:
     scales.add_argument("--lm-scales-from", type=Path, help="wer-SPLIT.json: only its best scale")
     parser.add_argument("--split", required=True, help="name in the output files")
     parser.add_argument("--out", type=Path, required=True, help="directory of hyps-SPLIT-lm_scale_X.txt")
-    parser.add_argument("--hlg-scale", type=float, default=0.6, help="LM scale of the search that makes the lattices")
+    parser.add_argument("--hlg-scale", type=float, default=1.0, help="LM scale of the search that makes the lattices")
     parser.add_argument("--search-beam", type=float, default=20.0)
     parser.add_argument("--output-beam", type=float, default=8.0)
     parser.add_argument("--min-active-states", type=int, default=30)

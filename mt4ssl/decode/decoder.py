@@ -27,7 +27,7 @@ class Decoder:
     words: Sequence[str]
     lm_scales: Sequence[float]
     g: Optional[k2.Fsa] = None
-    hlg_scale: float = 0.6
+    hlg_scale: float = 1.0
     search_beam: float = 20.0
     output_beam: float = 8.0
     min_active_states: int = 30

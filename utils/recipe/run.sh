@@ -20,6 +20,7 @@ bpe=  # number of sentencepiece units, instead of characters
 finetune_config=conf/finetune.yaml  # settings of stage 8
 finetune_args=  # overrides of them
 avg=5  # last checkpoints to average
+decode_args=  # beams of stage 10, if not the defaults
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck disable=SC1091 # utils/new_recipe.sh writes it

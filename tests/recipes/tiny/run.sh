@@ -15,6 +15,7 @@ bpe=  # number of sentencepiece units, instead of characters
 finetune_config=conf/finetune.yaml  # settings of stage 8
 finetune_args=  # overrides of them
 avg=2  # last checkpoints to average
+decode_args=  # beams of stage 10, if not the defaults
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/path.sh"
