@@ -24,9 +24,7 @@ def test_trainings(tmp_path):
     folder = tmp_path / "pretrain" / "x"
     folder.mkdir(parents=True)
     entries = [
-        {"step": step, "split": split, "loss": 4.0 / step, "lr": 0.1}
-        for step in (1, 2)
-        for split in ("train", "dev")
+        {"step": step, "split": split, "loss": 4.0 / step, "lr": 0.1} for step in (1, 2) for split in ("train", "dev")
     ]
     (folder / "log.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in entries))
     assert "| loss | 2 | 2 |" in training_tables([folder])
