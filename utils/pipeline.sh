@@ -4,7 +4,7 @@
 
 : "${stage:?}" "${stop_stage:?}" "${nj:?}" "${dl_dir:?}" "${data_dir:?}" "${exp_dir:?}" "${corpus:?}"
 : "${train_set:?}" "${labelled_set:?}" "${dev_set:?}" "${test_sets:?}" "${km_iter:?}" "${pretrain_config:?}" "${pretrain_args?}" "${bpe?}"
-: "${finetune_config:?}" "${finetune_args?}" "${avg:?}" "${decode_args?}"
+: "${finetune_config:?}" "${finetune_args?}" "${scratch_args?}" "${avg:?}" "${decode_args?}"
 if [ $# -gt 0 ]; then
   echo "error: run.sh takes options only, not '$1' (--help lists them)" >&2
   exit 1
@@ -26,6 +26,7 @@ fi
 read -ra test_sets <<<"$test_sets"
 read -ra pretrain_args <<<"$pretrain_args"
 read -ra finetune_args <<<"$finetune_args"
+read -ra scratch_args <<<"$scratch_args"
 read -ra decode_args <<<"$decode_args"
 splits=("$train_set" "$dev_set" "${test_sets[@]}")
 manifests=$data_dir/manifests
@@ -114,7 +115,7 @@ step "hlg.$unit" --in "${symbols[@]}" "$lm/G_3_gram.fst.txt" "$lm/G_4_gram.fst.t
 
 stage 8 finetune
 for model in "${models[@]}"; do
-  if [[ $model == scratch* ]]; then start=(--from_scratch true); else start=(); fi
+  if [[ $model == scratch* ]]; then start=(--from_scratch true "${scratch_args[@]}"); else start=(); fi
   step "$model" --conf "$finetune_config" --out "$exp_dir/finetune/$model" \
     --in "$(cuts fbank "$labelled_set")" "$(cuts fbank "$dev_set")" "$pretrained" "${symbols[@]}" -- \
     python -m mt4ssl.bin.finetune --config "$finetune_config" --train_cuts "$(cuts fbank "$labelled_set")" \
