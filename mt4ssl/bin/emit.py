@@ -15,6 +15,7 @@ from mt4ssl.data.datasets import CtcDataset, load_steps, read_cuts, transcript
 from mt4ssl.decode.greedy import greedy_search
 from mt4ssl.errors import UserError, run_main
 from mt4ssl.files import atomic_path, require
+from mt4ssl.lang.symbols import write_text
 from mt4ssl.lang.tokens import Tokens
 from mt4ssl.table import print_table
 from mt4ssl.train.finetuning import load_ctc
@@ -66,22 +67,14 @@ def main() -> None:
                     hypotheses[name] = tokens.decode(greedy_search(row[:length]))
         # The scp was written against the temporary ark.
         scp.write_text(scp.read_text().replace(str(ark), str(log_probs / f"{args.split}.ark")))
-    write_text(log_probs / f"{args.split}.text", {cut.id: transcript(cut) for cut in cuts})
+    write_text(log_probs / f"{args.split}.text", {cut.id: transcript(cut).split() for cut in cuts})
     greedy = args.exp / "ctc-greedy-search" / f"hyps-{args.split}.txt"
-    write_text(greedy, {cut.id: hypotheses[cut.id] for cut in cuts})
+    write_text(greedy, {name: text.split() for name, text in hypotheses.items()})
     print_table(
         f"log-probs of {args.split} from {args.exp}",
         ["split", "utterances in", "out", "rejected", "checkpoints averaged"],
         [[args.split, len(cuts), len(hypotheses), len(cuts) - len(hypotheses), args.avg]],
     )
-
-
-def write_text(path: Path, texts: dict[str, str]) -> None:
-    """Write Kaldi text: id and words, one utterance a line."""
-    with atomic_path(path) as temporary:
-        temporary.write_text(
-            "".join(f"{name} {text}".rstrip() + "\n" for name, text in texts.items()), encoding="utf-8"
-        )
 
 
 if __name__ == "__main__":
