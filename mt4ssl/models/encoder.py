@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import List, Optional, Tuple
+from typing import List, Literal, Optional, Tuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import weight_norm
 
 
 @dataclass
@@ -26,6 +27,12 @@ class EncoderConfig:
     """Frames that the positional convolutions see together (fairseq `conv_pos`)."""
     pos_conv_depth: int = 5
     pos_conv_groups: int = 16
+    pos_conv_norm: Literal["layer", "weight"] = "layer"
+    """What is normalised: each convolution's output (data2vec) or its weight (wav2vec 2.0, HuBERT)."""
+    padding_leaks: bool = False
+    """Let padding into the second and later positional convolutions, as fairseq and transformers do."""
+    pre_norm: bool = False
+    """LayerNorm before attention and FFN, not after them (wav2vec 2.0 and HuBERT large; `layer_norm_first`)."""
 
     def __post_init__(self) -> None:
         if self.dim % self.heads or self.dim % self.pos_conv_groups:
@@ -36,7 +43,7 @@ class EncoderConfig:
 
 
 class PositionalConv(nn.Module):
-    """Relative positions from a stack of grouped convolutions (data2vec; fairseq wav2vec2.py `pos_conv_depth`)."""
+    """Relative positions from grouped convolutions (fairseq wav2vec2.py: `pos_conv_depth`, `make_conv_pos`)."""
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
@@ -45,14 +52,21 @@ class PositionalConv(nn.Module):
             nn.Conv1d(config.dim, config.dim, kernel, padding=kernel // 2, groups=config.pos_conv_groups)
             for _ in range(config.pos_conv_depth)
         )
+        self.norm_output = config.pos_conv_norm == "layer"
+        self.padding_leaks = config.padding_leaks
+        if not self.norm_output:
+            for layer in self.layers:
+                nn.init.normal_(layer.weight, std=(4 * (1 - config.dropout) / (kernel * config.dim)) ** 0.5)
+                nn.init.zeros_(layer.bias)
+                weight_norm(layer, dim=2)
 
     def forward(self, x: Tensor, padding: Optional[Tensor]) -> Tensor:
         """(B, T, C) -> (B, T, C); padding (B, T) is kept from leaking into the utterance, layer by layer."""
-        for layer in self.layers:
-            if padding is not None:
+        for number, layer in enumerate(self.layers):
+            if padding is not None and not (number and self.padding_leaks):
                 x = x.masked_fill(padding[..., None], 0.0)
-            y = layer(x.transpose(1, 2))[:, :, : x.size(1)]  # an even kernel yields one frame too many
-            x = F.gelu(F.layer_norm(y.transpose(1, 2), (x.size(2),)))
+            y = layer(x.transpose(1, 2))[:, :, : x.size(1)].transpose(1, 2)  # an even kernel yields a frame too many
+            x = F.gelu(F.layer_norm(y, (x.size(2),)) if self.norm_output else y)
         return x
 
 
@@ -68,14 +82,14 @@ def attention(q: Tensor, k: Tensor, v: Tensor, key_mask: Optional[Tensor], dropo
 
 
 class EncoderLayer(nn.Module):
-    """One post-norm layer; gives its output and its *layer result*, the FFN output before the last residual add.
+    """One layer; gives its output and its *layer result*, the FFN output before the last residual add.
 
     The layer result is what data2vec and MT4SSL regress (fairseq wav2vec2.py, `layer_result = x` after fc2).
     """
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
-        self.heads = config.heads
+        self.heads, self.pre_norm = config.heads, config.pre_norm
         self.attention_dropout = config.attention_dropout
         self.qkv = nn.Linear(config.dim, 3 * config.dim)
         self.out = nn.Linear(config.dim, config.dim)
@@ -94,14 +108,21 @@ class EncoderLayer(nn.Module):
         y = attention(q, k, v, key_mask, dropout)
         return self.out(y.transpose(1, 2).reshape(batch, frames, dim))
 
+    def feed_forward(self, x: Tensor) -> Tensor:
+        return self.fc2(self.activation_dropout(F.gelu(self.fc1(x))))
+
     def forward(self, x: Tensor, key_mask: Optional[Tensor]) -> Tuple[Tensor, Tensor]:
+        if self.pre_norm:
+            x = x + self.dropout(self.attend(self.attention_norm(x), key_mask))
+            result = self.feed_forward(self.final_norm(x))
+            return x + self.dropout(result), result
         x = self.attention_norm(x + self.dropout(self.attend(x, key_mask)))
-        result = self.fc2(self.activation_dropout(F.gelu(self.fc1(x))))
+        result = self.feed_forward(x)
         return self.final_norm(x + self.dropout(result)), result
 
 
 class Encoder(nn.Module):
-    """Positional convolution, LayerNorm, then the layers."""
+    """Positional convolution, the layers, and a LayerNorm: before the layers, or with `pre_norm` after the last."""
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
@@ -109,7 +130,7 @@ class Encoder(nn.Module):
         self.norm = nn.LayerNorm(config.dim)
         self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.layers))
         self.dropout = nn.Dropout(config.dropout)
-        self.layerdrop = config.layerdrop
+        self.layerdrop, self.pre_norm = config.layerdrop, config.pre_norm
         self.apply(_init_linear)
 
     def forward(
@@ -123,7 +144,8 @@ class Encoder(nn.Module):
         if padding is not None and not padding.any():
             padding = None  # attention without a mask takes the fast kernels
         key_mask = None if padding is None else ~padding[:, None, None, :]
-        x = self.dropout(self.norm(x + self.position(x, padding)))
+        x = x + self.position(x, padding)
+        x = self.dropout(x if self.pre_norm else self.norm(x))
         outputs: List[Tensor] = []
         results: List[Tensor] = []
         for layer in self.layers[:last_layer]:
@@ -133,6 +155,8 @@ class Encoder(nn.Module):
                 x, result = layer(x, key_mask)
             outputs.append(x)
             results.append(result)
+        if self.pre_norm and len(outputs) == len(self.layers):
+            outputs[-1] = self.norm(x)
         return outputs, results
 
 

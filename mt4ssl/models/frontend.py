@@ -21,6 +21,14 @@ class FrontendConfig:
     """Channels of every convolution."""
     kernels: List[int] = field(default_factory=lambda: [10, 3, 3, 3, 3, 2, 2])
     strides: List[int] = field(default_factory=lambda: [5, 2, 2, 2, 2, 2, 2])
+    normalise: bool = True
+    """Give each utterance zero mean and unit variance first (`task.normalize`; not so in wav2vec 2.0 and HuBERT base)."""
+    norm: Literal["layer", "group"] = "layer"
+    """Of the waveform's convolutions: LayerNorm each, or GroupNorm over time on the first (wav2vec 2.0, HuBERT base)."""
+    bias: bool = False
+    """Of the waveform's convolutions."""
+    padding_leaks: bool = False
+    """Let padding into the statistics of GroupNorm, as fairseq and transformers do."""
 
     def __post_init__(self) -> None:
         if len(self.kernels) != len(self.strides):
@@ -46,47 +54,67 @@ def padding_mask(lengths: Tensor, size: int) -> Tensor:
     return torch.arange(size, device=lengths.device)[None, :] >= lengths[:, None]
 
 
-def normalise(x: Tensor, lengths: Tensor) -> Tensor:
-    """Give every utterance of (B, T, ...) zero mean and unit variance over its own T; padding becomes zero."""
+def normalise(x: Tensor, lengths: Tensor, eps: float = 1e-7) -> Tensor:
+    """Give every utterance of (B, T, ...) zero mean and unit variance over its own T; padding becomes zero.
+
+    `eps` as in transformers' Wav2Vec2FeatureExtractor, so that exported models see the same input there.
+    """
     inside = ~padding_mask(lengths, x.size(1))
     inside = inside.view(*inside.shape, *[1] * (x.dim() - 2)).to(x.dtype)
     count = lengths.to(x.dtype).view(-1, *[1] * (x.dim() - 1))
     mean = (x * inside).sum(1, keepdim=True) / count
     centred = (x - mean) * inside
     variance = centred.square().sum(1, keepdim=True) / count
-    return centred * torch.rsqrt(variance + 1e-5)
+    return centred * torch.rsqrt(variance + eps)
 
 
 class ConvLayer(nn.Module):
-    """Convolution, LayerNorm over channels, GELU: (B, C, T) -> (B, C', T')."""
+    """Convolution, normalisation (over channels, over time, or none), GELU."""
 
-    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int) -> None:
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, norm: str, config: FrontendConfig) -> None:
         super().__init__()
-        self.conv = nn.Conv1d(inputs, outputs, kernel, stride, bias=False)
-        self.norm = nn.LayerNorm(outputs)
+        self.conv = nn.Conv1d(inputs, outputs, kernel, stride, bias=config.bias)
+        self.kernel, self.stride, self.padding_leaks = kernel, stride, config.padding_leaks
+        if norm == "layer":
+            self.norm = nn.LayerNorm(outputs)
+        else:
+            self.norm = nn.GroupNorm(outputs, outputs) if norm == "group" else nn.Identity()
         nn.init.kaiming_normal_(self.conv.weight)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.gelu(self.norm(self.conv(x).transpose(1, 2)).transpose(1, 2))
+    def forward(self, x: Tensor, lengths: Tensor) -> Tuple[Tensor, Tensor]:
+        """(B, C, T) with lengths (B,) -> (B, C', T') with lengths (B,)."""
+        x, lengths = self.conv(x), (lengths - self.kernel) // self.stride + 1
+        if isinstance(self.norm, nn.LayerNorm):
+            x = self.norm(x.transpose(1, 2)).transpose(1, 2)
+        elif isinstance(self.norm, nn.GroupNorm) and not self.padding_leaks:
+            x = normalise(x.transpose(1, 2), lengths, self.norm.eps) * self.norm.weight + self.norm.bias
+            x = x.transpose(1, 2)
+        else:
+            x = self.norm(x)
+        return F.gelu(x), lengths
 
 
 class WaveformFrontend(nn.Module):
-    """Seven strided convolutions over the normalised waveform, 50 frames a second (`extractor_mode: layer_norm`)."""
+    """Seven strided convolutions over the waveform, 50 frames a second (wav2vec 2.0, section 2)."""
 
     def __init__(self, config: FrontendConfig) -> None:
         super().__init__()
         sizes = [1] + [config.dim] * len(config.kernels)
+        norms = ["layer"] * len(config.kernels)
+        if config.norm == "group":
+            norms = ["group"] + ["none"] * (len(config.kernels) - 1)
         self.layers = nn.ModuleList(
-            ConvLayer(*layer) for layer in zip(sizes[:-1], sizes[1:], config.kernels, config.strides)
+            ConvLayer(*layer, config) for layer in zip(sizes[:-1], sizes[1:], config.kernels, config.strides, norms)
         )
-        self.config = config
+        self.normalise = config.normalise
 
     def forward(self, waveforms: Tensor, lengths: Tensor) -> Tuple[Tensor, Tensor]:
         """Turn waveforms (B, S) with lengths (B,) in samples into frames (B, T, C) and their lengths (B,)."""
-        x = normalise(waveforms, lengths)[:, None]  # (B, 1, S)
+        x = normalise(waveforms, lengths) if self.normalise else waveforms
+        x = x[:, None]  # (B, 1, S)
         for layer in self.layers:
-            x = layer(x)
-        return x.transpose(1, 2), self.config.frames(lengths)
+            x, lengths = layer(x, lengths)
+        return x.transpose(1, 2), lengths
 
 
 class FbankFrontend(nn.Module):
@@ -99,11 +127,12 @@ class FbankFrontend(nn.Module):
             nn.Conv1d(inputs, outputs, kernel, stride, padding=kernel // 2)
             for inputs, outputs, kernel, stride in zip(sizes[:-1], sizes[1:], config.kernels, config.strides)
         )
-        self.strides = config.strides
+        self.strides, self.normalise = config.strides, config.normalise
 
     def forward(self, fbank: Tensor, lengths: Tensor) -> Tuple[Tensor, Tensor]:
         """Turn fbank (B, T, 80) with lengths (B,) in fbank frames into frames (B, T', C) and their lengths (B,)."""
-        x = normalise(fbank, lengths).transpose(1, 2)  # (B, 80, T)
+        x = normalise(fbank, lengths) if self.normalise else fbank
+        x = x.transpose(1, 2)  # (B, 80, T)
         for layer, stride in zip(self.layers, self.strides):
             x = F.gelu(layer(x))
             lengths = (lengths + stride - 1) // stride
