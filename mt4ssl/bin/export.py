@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mt4ssl.errors import UserError, run_main
 from mt4ssl.interop.folder import save_encoder, save_recogniser
-from mt4ssl.models.pretrained import load_student
+from mt4ssl.models.pretrained import load_student, student_weights
 from mt4ssl.table import print_table
 from mt4ssl.train.finetuning import load_ctc
 
@@ -32,7 +32,7 @@ def main() -> None:
         save_recogniser(args.out, model, architecture, config.ctc, args.lang)
     else:
         model, architecture = load_student(args.exp)
-        save_encoder(args.out, model, architecture)
+        save_encoder(args.out, model, student_weights(args.exp)[1], architecture)
     size = (args.out / "model.safetensors").stat().st_size / 2**20
     parameters = sum(p.numel() for p in model.parameters()) / 1e6
     print_table(f"export of {args.exp}", ["folder", "parameters (M)", "MiB"], [[args.out, parameters, size]])

@@ -5,14 +5,14 @@ from __future__ import annotations
 import shutil
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Dict, List, Tuple, Union
+from typing import Any, Dict, List, Mapping, Optional, Tuple, Union
 
 import numpy as np
 import soundfile
 import torch
 import yaml
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from mt4ssl.checkpoint import load_weights
 from mt4ssl.config import build
@@ -25,27 +25,32 @@ from mt4ssl.lang.tokens import Tokens
 from mt4ssl.models.ctc import CtcConfig, CtcModel
 from mt4ssl.models.frontend import FrontendConfig
 from mt4ssl.models.mt4ssl import ModelConfig, SpeechEncoder
+from mt4ssl.models.pretrained import load_student
 
 
-def save_folder(folder: Path, module: nn.Module, config: Dict[str, Any], lang: Union[Path, None] = None) -> None:
+def save_folder(
+    folder: Path, weights: Mapping[str, Tensor], config: Dict[str, Any], lang: Optional[Path] = None
+) -> None:
     """Write model.safetensors and config.yaml, and the lang dir's token files where there is one."""
     with atomic_path(folder) as temporary:
         temporary.mkdir()
-        save_file({name: w.contiguous() for name, w in module.state_dict().items()}, temporary / "model.safetensors")
+        save_file({name: weight.contiguous() for name, weight in weights.items()}, temporary / "model.safetensors")
         (temporary / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
         for name in ("tokens.txt", "bpe.model") if lang else ():
             if (lang / name).exists():
                 shutil.copy(lang / name, temporary / name)
 
 
-def save_encoder(folder: Path, encoder: SpeechEncoder, architecture: ModelConfig) -> None:
-    """Write a pre-trained encoder as a folder."""
-    save_folder(folder, encoder, {"kind": "encoder", "model": asdict(architecture)})
+def save_encoder(folder: Path, encoder: SpeechEncoder, mask_embedding: Tensor, architecture: ModelConfig) -> None:
+    """Write a pre-trained encoder, and the mask embedding (C,) that fine-tuning starts from, as a folder."""
+    weights = {**encoder.state_dict(), "mask_embedding": mask_embedding}
+    save_folder(folder, weights, {"kind": "encoder", "model": asdict(architecture)})
 
 
 def save_recogniser(folder: Path, model: CtcModel, architecture: ModelConfig, ctc: CtcConfig, lang: Path) -> None:
     """Write a fine-tuned CTC model as a folder."""
-    save_folder(folder, model, {"kind": "ctc", "model": asdict(architecture), "ctc": asdict(ctc)}, lang)
+    config = {"kind": "ctc", "model": asdict(architecture), "ctc": asdict(ctc)}
+    save_folder(folder, model.state_dict(), config, lang)
 
 
 def _read(folder: Path, kind: str) -> Dict[str, Any]:
@@ -73,9 +78,8 @@ class Encoder:
 
     def __init__(self, folder: Union[str, Path]) -> None:
         folder = Path(folder)
-        self.architecture = build(ModelConfig, _read(folder, "encoder")["model"])
-        self.model = SpeechEncoder(self.architecture).eval()
-        load_weights(self.model, load_file(folder / "model.safetensors"), folder)
+        _read(folder, "encoder")
+        self.model, self.architecture = load_student(folder)
 
     @torch.inference_mode()
     def layers(self, path: Union[str, Path]) -> List[Tensor]:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 import yaml
 from lhotse.cut import Cut
+from safetensors.torch import load_file
 from torch import Tensor
 
 from mt4ssl.checkpoint import load_checkpoint, load_weights
@@ -21,20 +22,23 @@ from mt4ssl.targets.offline import FrameFeatures, KMeansConfig
 
 
 def load_architecture(folder: Path) -> ModelConfig:
-    """Read the network's config from the folder of a pre-training."""
-    text = require(folder / "config.yaml", "made by stage 5 (pretrain)").read_text()
+    """Read the network's config from the folder of a pre-training, or of an exported or imported encoder."""
+    text = require(folder / "config.yaml", "made by stage 5 (pretrain) or import_checkpoint").read_text()
     return build(ModelConfig, yaml.safe_load(text)["model"])
 
 
 def student_weights(folder: Path) -> Tuple[Dict[str, Tensor], Tensor]:
-    """Read the weights of the student's SpeechEncoder, and its mask embedding (C,)."""
+    """Read the weights of the SpeechEncoder, and the mask embedding (C,), from a folder of either kind."""
+    if (folder / "model.safetensors").exists():
+        encoder = load_file(folder / "model.safetensors")
+        return encoder, encoder.pop("mask_embedding")
     weights = load_checkpoint(folder / "final.pt")["model"]
     encoder = {name.removeprefix("student."): w for name, w in weights.items() if name.startswith("student.")}
     return encoder, weights["mask_embedding"]
 
 
 def load_student(folder: Path) -> Tuple[SpeechEncoder, ModelConfig]:
-    """Open the student of a pre-training, in eval mode."""
+    """Open a pre-trained encoder, in eval mode."""
     architecture = load_architecture(folder)
     encoder = SpeechEncoder(architecture)
     load_weights(encoder, student_weights(folder)[0], folder)

@@ -31,7 +31,7 @@ def wav(tmp_path) -> Path:
 def test_encoder(frontend, wav, tmp_path):
     architecture = ModelConfig(frontend, ENCODER)
     model = SpeechEncoder(architecture).eval()
-    save_encoder(tmp_path / "folder", model, architecture)
+    save_encoder(tmp_path / "folder", model, torch.zeros(32), architecture)
     layers = Encoder(tmp_path / "folder").layers(wav)
     expected, _ = model(*audio_input(wav, frontend))
     for ours, theirs in zip(layers, expected):
