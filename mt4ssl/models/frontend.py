@@ -22,9 +22,9 @@ class FrontendConfig:
     kernels: List[int] = field(default_factory=lambda: [10, 3, 3, 3, 3, 2, 2])
     strides: List[int] = field(default_factory=lambda: [5, 2, 2, 2, 2, 2, 2])
     normalise: bool = True
-    """Give each utterance zero mean and unit variance first (`task.normalize`; not so in wav2vec 2.0 and HuBERT base)."""
+    """Give each utterance zero mean and unit variance first (`task.normalize`: not in wav2vec 2.0 base)."""
     norm: Literal["layer", "group"] = "layer"
-    """Of the waveform's convolutions: LayerNorm each, or GroupNorm over time on the first (wav2vec 2.0, HuBERT base)."""
+    """Of waveform convolutions: LayerNorm each, or GroupNorm over time on the first (wav2vec 2.0 and HuBERT base)."""
     bias: bool = False
     """Of the waveform's convolutions."""
     padding_leaks: bool = False
