@@ -1,0 +1,88 @@
+"""What fairseq and transformers call the weights of a SpeechEncoder."""
+
+from __future__ import annotations
+
+import re
+from typing import Dict, Iterable, List, Mapping
+
+import torch
+from torch import Tensor
+
+from mt4ssl.errors import UserError
+from mt4ssl.models.mt4ssl import ModelConfig
+
+Names = Dict[str, List[str]]
+"""Our name -> the foreign one, or three whose tensors are stacked in ours: query, key and value."""
+
+
+def fairseq_names(ours: Iterable[str], architecture: ModelConfig) -> Names:
+    """Names in fairseq's Wav2Vec2Model, HubertModel, Data2VecAudioModel and MT4SSL's Data2VecMultiModel."""
+    norm = "2.1" if architecture.frontend.norm == "layer" else "2"
+    position = r"\1.0" if architecture.encoder.pos_conv_norm == "layer" else "0"
+    rules = {
+        r"^mask_embedding": "mask_emb",
+        r"^feature_norm": "layer_norm",
+        r"^projection": "post_extract_proj",
+        r"^frontend\.layers\.(\d+)\.conv": r"feature_extractor.conv_layers.\1.0",
+        r"^frontend\.layers\.(\d+)\.norm": rf"feature_extractor.conv_layers.\1.{norm}",
+        r"^encoder\.position\.layers\.(\d+)": f"encoder.pos_conv.{position}",
+        r"parametrizations\.weight\.original0": "weight_g",
+        r"parametrizations\.weight\.original1": "weight_v",
+        r"^encoder\.norm": "encoder.layer_norm",
+        r"\.qkv\.": ".self_attn.qkv_proj.",
+        r"\.out\.": ".self_attn.out_proj.",
+        r"\.attention_norm\.": ".self_attn_layer_norm.",
+        r"\.final_norm\.": ".final_layer_norm.",
+    }
+    return _rename(ours, rules)
+
+
+def transformers_names(ours: Iterable[str], architecture: ModelConfig) -> Names:
+    """Names in transformers' Wav2Vec2Model, HubertModel and Data2VecAudioModel."""
+    position = r"layers.\1.conv" if architecture.encoder.pos_conv_norm == "layer" else "conv"
+    rules = {
+        r"^mask_embedding": "masked_spec_embed",
+        r"^feature_norm": "feature_projection.layer_norm",
+        r"^projection": "feature_projection.projection",
+        r"^frontend\.layers\.(\d+)\.conv": r"feature_extractor.conv_layers.\1.conv",
+        r"^frontend\.layers\.(\d+)\.norm": r"feature_extractor.conv_layers.\1.layer_norm",
+        r"^encoder\.position\.layers\.(\d+)": f"encoder.pos_conv_embed.{position}",
+        r"^encoder\.norm": "encoder.layer_norm",
+        r"\.qkv\.": ".attention.qkv_proj.",
+        r"\.out\.": ".attention.out_proj.",
+        r"\.attention_norm\.": ".layer_norm.",
+        r"\.final_norm\.": ".final_layer_norm.",
+        r"\.fc1\.": ".feed_forward.intermediate_dense.",
+        r"\.fc2\.": ".feed_forward.output_dense.",
+    }
+    return _rename(ours, rules)
+
+
+def _rename(ours: Iterable[str], rules: Mapping[str, str]) -> Names:
+    names = {}
+    for name in ours:
+        foreign = name
+        for pattern, replacement in rules.items():
+            foreign = re.sub(pattern, replacement, foreign)
+        names[name] = [foreign.replace("qkv_proj", f"{part}_proj") for part in "qkv"] if ".qkv." in name else [foreign]
+    return names
+
+
+def take_weights(foreign: Dict[str, Tensor], names: Names, source: str) -> Dict[str, Tensor]:
+    """Move the named weights out of `foreign`, under our names; UserError for one that `source` lacks."""
+    missing = [name for parts in names.values() for name in parts if name not in foreign]
+    if missing:
+        raise UserError(f"{source} has no weight {missing[0]!r} ({len(missing)} are missing): its settings do not fit")
+    return {
+        ours: torch.cat([foreign.pop(name) for name in parts]) if len(parts) > 1 else foreign.pop(parts[0])
+        for ours, parts in names.items()
+    }
+
+
+def give_weights(weights: Mapping[str, Tensor], names: Names) -> Dict[str, Tensor]:
+    """Return our weights under their foreign names."""
+    return {
+        name: part.contiguous()
+        for ours, parts in names.items()
+        for name, part in zip(parts, weights[ours].chunk(len(parts)))
+    }

@@ -1,0 +1,52 @@
+"""Random models of transformers, and their layers next to ours."""
+
+import torch
+import transformers
+
+from mt4ssl.models.mt4ssl import SpeechEncoder
+
+SIZES = dict(
+    hidden_size=48, num_hidden_layers=3, num_attention_heads=4, intermediate_size=96, conv_dim=(32,) * 7,
+    num_conv_pos_embedding_groups=4,
+)  # fmt: skip
+LARGE = dict(feat_extract_norm="layer", do_stable_layer_norm=True, conv_bias=True)
+POSITIONS = dict(num_conv_pos_embeddings=16)
+MODELS = {
+    "data2vec": transformers.Data2VecAudioConfig(**SIZES, conv_pos_kernel_size=5),
+    "wav2vec2 base": transformers.Wav2Vec2Config(**SIZES, **POSITIONS),
+    "wav2vec2 large": transformers.Wav2Vec2Config(**SIZES, **POSITIONS, **LARGE),
+    "hubert base": transformers.HubertConfig(**SIZES, **POSITIONS),
+    "hubert large": transformers.HubertConfig(**SIZES, **POSITIONS, **LARGE),
+}
+
+
+def random_model(config):
+    """A model whose biases and norms are random too."""
+    torch.manual_seed(0)
+    model = transformers.AutoModel.from_config(config, attn_implementation="eager").eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.dim() == 1:
+                parameter.add_(0.1 * torch.randn_like(parameter))
+    return model
+
+
+def padded_batch():
+    """Two utterances of 1.0 and 0.7 s, padded with zeros."""
+    waveforms, lengths = torch.randn(2, 16000, generator=torch.Generator().manual_seed(1)), torch.tensor([16000, 11200])
+    waveforms[1, 11200:] = 0
+    return waveforms, lengths
+
+
+def assert_same_layers(theirs, ours: SpeechEncoder):
+    waveforms, lengths = padded_batch()
+    attention_mask = (torch.arange(16000)[None] < lengths[:, None]).long()
+    with torch.no_grad():
+        result = theirs(waveforms, attention_mask=attention_mask, output_hidden_states=True)
+        outputs, frames = ours(waveforms, lengths)
+    # With pre-norm layers the last output is the normalised one, which heads read.
+    expected = [*result.hidden_states[1:-1], result.last_hidden_state]
+    assert len(outputs) == len(expected)
+    for output, layer in zip(outputs, expected):
+        for row, other, count in zip(output, layer, frames):
+            torch.testing.assert_close(row[:count], other[:count], rtol=0, atol=1e-5)
