@@ -19,13 +19,13 @@ data_dir=data  # manifests, features, labels, language
 exp_dir=exp  # models and results
 
 train_minutes=60  # speech to pre-train on
-labelled_minutes=20  # how much of it has text
+labelled_minutes=10  # how much of it has text
 dev_minutes=10  # speech to choose with
 test_minutes=10  # speech to report on
 train_speakers=120  # voices
 dev_speakers=6  # voices, other ones
 test_speakers=8  # voices, other ones again
-vocab_size=300  # words that sentences are made of
+vocab_size=100  # words that sentences are made of
 
 km_iter=1  # rounds of K-means, labels and pre-training
 pretrain_config=conf/pretrain.yaml  # settings of stage 5
@@ -33,7 +33,7 @@ pretrain_args=  # overrides of them
 bpe=  # number of sentencepiece units, instead of characters
 finetune_config=conf/finetune.yaml  # settings of stage 8
 finetune_args=  # overrides of them
-scratch_args="--optim.lr 5e-4"  # overrides for the model without pre-training: its own best learning rate
+scratch_args="--optim.lr 1e-3"  # overrides for the model without pre-training: its own best learning rate
 avg=5  # last checkpoints to average
 decode_args="--max-active-states 3000"  # beams of stage 10, if not the defaults
 

@@ -53,16 +53,10 @@ REQUIRED_IN_TRAINING = {
     "ema_layers_only": True,
 }
 # Parts of a pre-training that nothing is fine-tuned from.
-HEADS = tuple("_ema final_proj final_proj_hubert label_embs_concat quantizer input_quantizer project_q target_glu".split())
-    "_ema",
-    "final_proj",
-    "final_proj_hubert",
-    "label_embs_concat",
-    "quantizer",
-    "input_quantizer",
-    "project_q",
-    "target_glu",
-)
+HEADS = (
+    "_ema", "final_proj", "final_proj_hubert", "label_embs_concat",
+    "quantizer", "input_quantizer", "project_q", "target_glu",
+)  # fmt: skip
 
 
 def load_mt4ssl(state_dict: Mapping[str, Tensor], config: Mapping[str, Any]) -> MT4SSL:

@@ -4,10 +4,10 @@ set -euo pipefail
 
 dl_dir=download  # gets espeak/ (the corpus) and tools/ (the synthesiser)
 train_minutes=60  # of speech, for pre-training
-labelled_minutes=20  # of them for fine-tuning: all that the first training speakers said
+labelled_minutes=10  # of them for fine-tuning: all that the first training speakers said
 dev_minutes=10
 test_minutes=10
-vocab_size=300  # the sentences consist of so many words, the most frequent of the text
+vocab_size=100  # the sentences consist of so many words, the most frequent of the text
 train_speakers=120
 dev_speakers=6
 test_speakers=8
