@@ -41,6 +41,7 @@ setup(
             "scikit-learn>=1.7",
             "transformers>=5",
         ],
+        "onnx": ["onnx>=1.19", "onnxruntime>=1.23"],
         "bench": ["transformers>=5", "scikit-learn>=1.7"],
     },
 )

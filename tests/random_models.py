@@ -1,4 +1,6 @@
-"""Random models of transformers, and their layers next to ours."""
+"""Random models of transformers, the same in fairseq's format, and their layers next to ours."""
+
+import re
 
 import torch
 import transformers
@@ -50,3 +52,48 @@ def assert_same_layers(theirs, ours: SpeechEncoder):
     for output, layer in zip(outputs, expected):
         for row, other, count in zip(output, layer, frames):
             torch.testing.assert_close(row[:count], other[:count], rtol=0, atol=1e-5)
+
+
+# transformers' names -> fairseq's (transformers' own conversion scripts have the same list).
+RENAME = {
+    r"^masked_spec_embed": "mask_emb",
+    r"^feature_projection\.layer_norm": "layer_norm",
+    r"^feature_projection\.projection": "post_extract_proj",
+    r"(conv_layers\.\d+)\.conv\.": r"\1.0.",
+    r"pos_conv_embed\.layers\.(\d+)\.conv": r"pos_conv.\1.0",
+    r"pos_conv_embed\.conv\.parametrizations\.weight\.original0": "pos_conv.0.weight_g",
+    r"pos_conv_embed\.conv\.parametrizations\.weight\.original1": "pos_conv.0.weight_v",
+    r"pos_conv_embed\.conv": "pos_conv.0",
+    r"(layers\.\d+)\.layer_norm": r"\1.self_attn_layer_norm",
+    r"(layers\.\d+)\.attention\.": r"\1.self_attn.",
+    r"feed_forward\.intermediate_dense": "fc1",
+    r"feed_forward\.output_dense": "fc2",
+}
+
+
+def fairseq_weights(model) -> dict[str, torch.Tensor]:
+    norm = "2" if getattr(model.config, "feat_extract_norm", "layer") == "group" else "2.1"
+    weights = {}
+    for name, weight in model.state_dict().items():
+        name = re.sub(r"(conv_layers\.\d+)\.layer_norm", rf"\1.{norm}", name)
+        for pattern, replacement in RENAME.items():
+            name = re.sub(pattern, replacement, name)
+        weights[name] = weight
+    return weights
+
+
+def fairseq_settings(config) -> dict:
+    data2vec = config.model_type == "data2vec-audio"
+    return {
+        "extractor_mode": "layer_norm" if data2vec or config.feat_extract_norm == "layer" else "default",
+        "conv_feature_layers": "[(32,10,5)] + [(32,3,2)] * 4 + [(32,2,2)] * 2",
+        "conv_bias": config.conv_bias,
+        "encoder_layers": 3,
+        "encoder_embed_dim": 48,
+        "encoder_ffn_embed_dim": 96,
+        "encoder_attention_heads": 4,
+        "conv_pos": 25 if data2vec else 16,
+        "conv_pos_groups": 4,
+        "pos_conv_depth": 5 if data2vec else 1,
+        "layer_norm_first": getattr(config, "do_stable_layer_norm", False),
+    }

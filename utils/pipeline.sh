@@ -178,5 +178,5 @@ step pretrained --in "$pretrained" --out "$exp_dir/export/pretrained" -- \
   python -m mt4ssl.bin.export --exp "$pretrained" --out "$exp_dir/export/pretrained"
 finetuned=$exp_dir/finetune/${models[0]}
 step ctc --in "$finetuned/config.yaml" "$finetuned/averaged-$avg.pt" "${symbols[@]}" --out "$exp_dir/export/ctc" -- \
-  python -m mt4ssl.bin.export --exp "$finetuned" --lang "$lang" --out "$exp_dir/export/ctc"
+  python -m mt4ssl.bin.export --exp "$finetuned" --out "$exp_dir/export/ctc"
 end_stages

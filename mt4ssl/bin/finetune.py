@@ -10,10 +10,10 @@ import torch
 from mt4ssl.config import parse_config, save_config
 from mt4ssl.errors import run_main
 from mt4ssl.files import require
+from mt4ssl.results import read_log
 from mt4ssl.table import print_table
 from mt4ssl.train.finetuning import FinetuneConfig, FinetuneTask, finetune_groups
 from mt4ssl.train.loop import train
-from mt4ssl.train.monitor import read_log
 from mt4ssl.train.optim import make_optimizer
 
 

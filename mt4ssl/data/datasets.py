@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from mt4ssl.data.batches import BatchPlan, micro_batches
-from mt4ssl.data.rates import FBANK_SHIFT, SAMPLING_RATE
+from mt4ssl.data.features import make_extractor
+from mt4ssl.data.rates import FBANK_BINS, FBANK_SHIFT, SAMPLING_RATE
 from mt4ssl.errors import UserError
 from mt4ssl.files import require
 
@@ -63,9 +64,12 @@ def read_cuts(path: str, min_seconds: float = 0.0) -> Tuple[List[Cut], int]:
 
 
 def load_input(cut: Cut, frontend: Frontend) -> np.ndarray:
-    """Return what the front-end reads of a cut: its samples (S,) or its stored fbank (T, 80)."""
+    """Return what the front-end reads of a cut: samples (S,), or fbank (T, 80), computed where it is not stored."""
     try:
-        return cut.load_features() if frontend.type == "fbank" else cut.load_audio()[0]
+        if frontend.type == "waveform":
+            return cut.load_audio()[0]
+        stored = cut.num_features == FBANK_BINS
+        return cut.load_features() if stored else cut.compute_features(make_extractor("fbank"))
     except Exception as error:  # lhotse and libsndfile raise many types, all about this one cut
         raise UserError(f"cannot read {cut.id}: {error}".splitlines()[0]) from error
 

@@ -96,7 +96,8 @@ class Recogniser:
         config = _read(folder, "ctc")
         self.tokens = Tokens(folder)
         self.architecture = build(ModelConfig, config["model"])
-        self.model = CtcModel(self.architecture, build(CtcConfig, config["ctc"]), len(self.tokens)).eval()
+        self.ctc = build(CtcConfig, config["ctc"])
+        self.model = CtcModel(self.architecture, self.ctc, len(self.tokens)).eval()
         load_weights(self.model, load_file(folder / "model.safetensors"), folder)
 
     @torch.inference_mode()

@@ -66,7 +66,7 @@ class PositionalConv(nn.Module):
             if padding is not None and not (number and self.padding_leaks):
                 x = x.masked_fill(padding[..., None], 0.0)
             y = layer(x.transpose(1, 2))[:, :, : x.size(1)].transpose(1, 2)  # an even kernel yields a frame too many
-            x = F.gelu(F.layer_norm(y, (x.size(2),)) if self.norm_output else y)
+            x = F.gelu(F.layer_norm(y, (layer.out_channels,)) if self.norm_output else y)
         return x
 
 
@@ -133,6 +133,11 @@ class Encoder(nn.Module):
         self.layerdrop, self.pre_norm = config.layerdrop, config.pre_norm
         self.apply(_init_linear)
 
+    def embed(self, x: Tensor, padding: Optional[Tensor] = None) -> Tensor:
+        """Return layer 0, what the first layer reads: frames (B, T, C) with their positions; arguments as `forward`."""
+        x = x + self.position(x, padding)
+        return self.dropout(x if self.pre_norm else self.norm(x))
+
     def forward(
         self, x: Tensor, padding: Optional[Tensor] = None, last_layer: Optional[int] = None
     ) -> Tuple[List[Tensor], List[Tensor]]:
@@ -144,8 +149,7 @@ class Encoder(nn.Module):
         if padding is not None and not padding.any():
             padding = None  # attention without a mask takes the fast kernels
         key_mask = None if padding is None else ~padding[:, None, None, :]
-        x = x + self.position(x, padding)
-        x = self.dropout(x if self.pre_norm else self.norm(x))
+        x = self.embed(x, padding)
         outputs: List[Tensor] = []
         results: List[Tensor] = []
         for layer in self.layers[:last_layer]:

@@ -16,6 +16,7 @@ from torch import Tensor
 from mt4ssl.checkpoint import load_checkpoint, load_weights
 from mt4ssl.config import build
 from mt4ssl.data.datasets import load_input
+from mt4ssl.errors import UserError
 from mt4ssl.files import require
 from mt4ssl.models.mt4ssl import ModelConfig, SpeechEncoder
 from mt4ssl.targets.offline import FrameFeatures, KMeansConfig
@@ -24,7 +25,10 @@ from mt4ssl.targets.offline import FrameFeatures, KMeansConfig
 def load_architecture(folder: Path) -> ModelConfig:
     """Read the network's config from the folder of a pre-training, or of an exported or imported encoder."""
     text = require(folder / "config.yaml", "made by stage 5 (pretrain) or import_checkpoint").read_text()
-    return build(ModelConfig, yaml.safe_load(text)["model"])
+    config = yaml.safe_load(text)
+    if "ctc" in config:
+        raise UserError(f"{folder} holds a fine-tuned model: name the folder of a pre-trained one")
+    return build(ModelConfig, config["model"])
 
 
 def student_weights(folder: Path) -> Tuple[Dict[str, Tensor], Tensor]:
@@ -46,10 +50,18 @@ def load_student(folder: Path) -> Tuple[SpeechEncoder, ModelConfig]:
 
 
 class LayerFeatures:
-    """From a cut to the output (T', C) of a layer of a pre-trained model, counted from 1."""
+    """From a cut to the features (T', C) of a layer of a pre-trained model; a cut too short for a frame has none.
+
+    Layer L is `hidden_states[L]` of s3prl and transformers: the output of layer L, or with 0 the input of the first.
+    With `pre_norm` the last comes with the final LayerNorm: transformers 5 has that as `last_hidden_state` alone.
+    Raises UserError if the model has no such layer.
+    """
 
     def __init__(self, folder: Path, layer: int) -> None:
         self.encoder, self.architecture = load_student(folder)
+        layers = self.architecture.encoder.layers
+        if not 0 <= layer <= layers:
+            raise UserError(f"{folder} has {layers} layers: layer {layer} is not one of 0 to {layers}")
         self.layer = layer
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.encoder.to(self.device)
@@ -57,8 +69,12 @@ class LayerFeatures:
     @torch.inference_mode()
     def __call__(self, cut: Cut) -> np.ndarray:
         x = torch.from_numpy(load_input(cut, self.architecture.frontend))[None].to(self.device)
-        outputs, _ = self.encoder(x, torch.tensor([x.size(1)], device=self.device), self.layer)
-        return outputs[-1][0].float().cpu().numpy()
+        if self.architecture.frontend.frames(x.size(1)) < 1:
+            return np.empty((0, self.architecture.encoder.dim), np.float32)
+        x, _ = self.encoder.project(x, torch.tensor([x.size(1)], device=self.device))
+        transformer = self.encoder.encoder
+        x = transformer(x, last_layer=self.layer)[0][-1] if self.layer else transformer.embed(x)
+        return x[0].float().cpu().numpy()
 
 
 def frame_features(config: KMeansConfig) -> FrameFeatures:

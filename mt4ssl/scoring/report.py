@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import os
 import platform
-import subprocess
 from pathlib import Path
-from typing import List, Sequence
+from typing import Sequence
 
 import matplotlib
 
@@ -16,9 +15,9 @@ import matplotlib.pyplot as plt  # noqa: E402  (the backend comes first)
 import torch  # noqa: E402
 
 from mt4ssl.files import atomic_path, require  # noqa: E402
+from mt4ssl.results import METHODS, best_wer, commit, read_log  # noqa: E402
 from mt4ssl.table import markdown_table  # noqa: E402
 
-METHODS = {"ctc-greedy-search": "greedy", "1best": "HLG, 3-gram", "whole-lattice-rescoring": "4-gram rescoring"}
 NOT_A_MEASURE = ("step", "split")
 
 
@@ -28,34 +27,22 @@ def _cpu() -> str:
     return names[0] if names else platform.processor()
 
 
-def _commit() -> str:
-    root = Path(__file__).parent
-    found = subprocess.run(["git", "-C", root, "describe", "--always", "--dirty"], capture_output=True, text=True)
-    return found.stdout.strip() or "unknown"
-
-
 def environment_lines(recipe: Path) -> str:
     """What was run, on what."""
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{os.cpu_count()} x {_cpu()}"
     return "\n".join(
         [
             f"- Recipe: `{recipe.parent.name}/{recipe.name}/run.sh`; the command of every step is in `exp/log`",
-            f"- Commit: `{_commit()}`",
+            f"- Commit: `{commit()}`",
             f"- Machine: {device}; Python {platform.python_version()}, torch {torch.__version__}",
         ]
     )
 
 
-def _result(folder: Path, split: str) -> str:
-    scores = json.loads(require(folder / f"wer-{split}.json", "made by stages 9 and 10").read_text())
-    best = scores["results"][scores["best"]]
-    return f"{best['wer']:.2f} ({best['ci95'][0]:.2f} - {best['ci95'][1]:.2f})"
-
-
 def wer_table(finetune: Path, models: Sequence[str], test_sets: Sequence[str]) -> str:
     """WER per model and test set, by search method."""
     rows = [
-        [model, split, *(_result(finetune / model / method, split) for method in METHODS)]
+        [model, split, *(best_wer(finetune / model / method / f"wer-{split}.json") for method in METHODS)]
         for split in test_sets
         for model in models
     ]
@@ -73,16 +60,11 @@ def label_table(kmeans: Path) -> str:
     )
 
 
-def _log(folder: Path, split: str) -> List[dict]:
-    lines = require(folder / "log.jsonl", "made by stages 5 and 8").read_text().splitlines()
-    return [values for values in map(json.loads, lines) if values["split"] == split]
-
-
 def training_tables(folders: Sequence[Path]) -> str:
     """Final measures of each training on its training and dev data, and where its config is."""
     parts = []
     for folder in folders:
-        last = {split: _log(folder, split)[-1] for split in ("train", "dev")}
+        last = {split: read_log(folder, split)[-1] for split in ("train", "dev")}
         names = [name for name in {**last["dev"], **last["train"]} if name not in NOT_A_MEASURE]
         rows = [
             [name, *(f"{last[s][name]:.4g}" if name in last[s] else "" for s in ("train", "dev"))] for name in names
@@ -96,7 +78,7 @@ def training_tables(folders: Sequence[Path]) -> str:
 
 def plot_curves(folder: Path, path: Path) -> Path:
     """Draw every logged loss, accuracy and error rate of a training over its updates."""
-    logs = {split: _log(folder, split) for split in ("train", "dev")}
+    logs = {split: read_log(folder, split) for split in ("train", "dev")}
     shown = [n for n in logs["dev"][-1] if n not in NOT_A_MEASURE and not n.endswith("_std")]
     figure, axes = plt.subplots(1, len(shown), figsize=(4 * len(shown), 3), layout="constrained", squeeze=False)
     for axis, name in zip(axes[0], shown):

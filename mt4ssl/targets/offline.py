@@ -28,7 +28,7 @@ class KMeansConfig:
     features: Literal["mfcc", "layer"] = "mfcc"
     """MFCC for the first iteration, a layer of a pre-trained model after it."""
     layer: int = 6
-    """Which layer's output, counted from 1."""
+    """Which layer's output, counted from 1; 0 is what the first layer reads."""
     max_frames: int = 1_000_000
     """Frames sampled uniformly from the whole corpus; faiss asks for at least 39 a cluster."""
     iterations: int = 30

@@ -38,9 +38,3 @@ class Monitor:
     def close(self) -> None:
         self.writer.close()
         self.progress.close()
-
-
-def read_log(folder: Path, split: str) -> list[Dict[str, float]]:
-    """Return the logged values of `train` or `dev`, one dict per logged update."""
-    lines = (folder / "log.jsonl").read_text().splitlines()
-    return [values for values in map(json.loads, lines) if values["split"] == split]

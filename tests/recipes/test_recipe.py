@@ -9,6 +9,16 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import torch
+from random_models import MODELS, fairseq_settings, fairseq_weights, random_model
+
+from mt4ssl.decode.greedy import greedy_search
+from mt4ssl.interop.folder import save_recogniser
+from mt4ssl.lang.tokens import Tokens
+from mt4ssl.models.ctc import CtcConfig, CtcModel
+from mt4ssl.models.encoder import EncoderConfig
+from mt4ssl.models.frontend import FrontendConfig
+from mt4ssl.models.mt4ssl import ModelConfig
 
 ROOT = Path(__file__).parents[2]
 OUTPUTS = """
@@ -60,29 +70,52 @@ def files(recipe: Path) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in visible}
 
 
-def check_readme_snippets(recipe: Path) -> None:
-    """The Python of README.md works on the exported models, and reads what stage 9 read."""
+def make_readme_s_models(workspace: Path, recipe: Path) -> None:
+    """What README.md has and a recipe does not make: somebody's checkpoint, and a fine-tuned waveform model."""
+    config = MODELS["hubert base"]
+    checkpoint = {"model": fairseq_weights(random_model(config)), "cfg": {"model": fairseq_settings(config)}}
+    torch.save(checkpoint, workspace / "hubert_base_ls960.pt")
+    encoder = EncoderConfig(layers=1, dim=32, ffn_dim=64, heads=2, pos_conv_width=5, pos_conv_groups=4)
+    architecture = ModelConfig(FrontendConfig("waveform", 16), encoder)
+    lang = recipe / "data/lang_char"
+    model = CtcModel(architecture, CtcConfig(), len(Tokens(lang)))
+    save_recogniser(recipe / "exp_waveform/finetune/mt4ssl", model, architecture, CtcConfig(), lang)
+
+
+def check_readme_snippets(recipe: Path, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The Python and the commands of README.md work on the models, and find what stage 9 found."""
     flac = next(recipe.glob("download/espeak/test/*/*/*.flac"))
-    for snippet in re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL):
-        names: dict = {}
-        exec(snippet.replace("egs/espeak", str(recipe)).replace("speech.flac", str(flac)), names)
-        if "recogniser" in names:
-            text = names["recogniser"].transcribe(flac)
-            hypotheses = (recipe / "exp/finetune/mt4ssl/ctc-greedy-search/hyps-test.txt").read_text()
-            assert f"{flac.stem} {text}".strip() in hypotheses.splitlines()
+    (workspace / "egs").mkdir(parents=True)
+    (workspace / "egs/espeak").symlink_to(recipe)
+    shutil.copy(flac, workspace / "speech.flac")
+    make_readme_s_models(workspace, recipe)
+    monkeypatch.chdir(workspace)
+    monkeypatch.setenv("PATH", f"{ROOT / '.venv/bin'}:{os.environ['PATH']}")
+    found: dict = {}
+    snippets = re.findall(r"```(python|bash)\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+    for language, snippet in snippets:
+        if language == "bash":
+            subprocess.run(["bash", "-euc", snippet], check=True)
         else:
-            assert [layer.shape[1] for layer in names["layers"]] == [32, 32]
+            exec(snippet, found)
+    text = found["recogniser"].transcribe(flac)
+    hypotheses = (recipe / "exp/finetune/mt4ssl/ctc-greedy-search/hyps-test.txt").read_text()
+    assert f"{flac.stem} {text}".strip() in hypotheses.splitlines()
+    assert found["recogniser"].tokens.decode(greedy_search(found["log_probs"][0])) == text
+    assert [layer.shape[1] for layer in found["layers"]] == [32, 32]
+    assert found["model"].config.num_hidden_layers == 3
+    assert "ctc-greedy-search" not in (workspace / "models/onnx/README.md").read_text()
+    assert "| test | greedy |" in (workspace / "models/onnx/README.md").read_text()
 
 
 @pytest.mark.skipif(not (ROOT / ".k2python").exists(), reason="no k2: run tools/install_k2.sh")
-def test_whole_recipe_then_nothing_then_only_what_is_stale(tmp_path: Path) -> None:
+def test_whole_recipe_then_nothing_then_only_what_is_stale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = tmp_path / "a tiny recipe"
     shutil.copytree(Path(__file__).parent / "tiny", recipe)
     output = run(recipe)
     missing = [name for name in OUTPUTS.split() if not (recipe / name).exists()]
     assert not missing, output
     assert "mt4ssl" in (recipe / "exp/RESULTS.md").read_text()
-    check_readme_snippets(recipe)
 
     before = files(recipe)
     assert steps_run(run(recipe)) == []
@@ -97,3 +130,5 @@ def test_whole_recipe_then_nothing_then_only_what_is_stale(tmp_path: Path) -> No
     (recipe / "conf/kmeans.yaml").write_text("clusters: 10\nmax_frames: 10000\n")
     redone = steps_run(run(recipe, "--stop-stage", "3", "--km-iter", "1"))
     assert redone == ["kmeans): iter1"]
+
+    check_readme_snippets(recipe, tmp_path / "somewhere else", monkeypatch)

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from mt4ssl.errors import UserError
-from mt4ssl.scoring.report import METHODS, duration_table, label_table, plot_curves, training_tables, wer_table
+from mt4ssl.results import METHODS
+from mt4ssl.scoring.report import duration_table, label_table, plot_curves, training_tables, wer_table
 
 
 def test_wer_table(tmp_path):

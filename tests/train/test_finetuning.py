@@ -10,9 +10,9 @@ import torch
 from mt4ssl.checkpoint import average_checkpoints, load_checkpoint, save_checkpoint, step_checkpoints
 from mt4ssl.config import save_config
 from mt4ssl.models.pretrained import load_student
+from mt4ssl.results import read_log
 from mt4ssl.train.finetuning import FinetuneTask, alignable, finetune_groups
 from mt4ssl.train.loop import train
-from mt4ssl.train.monitor import read_log
 from mt4ssl.train.optim import OptimConfig, make_optimizer
 from mt4ssl.train.pretraining import PretrainTask
 

@@ -10,8 +10,8 @@ from mt4ssl.checkpoint import load_checkpoint, step_checkpoints
 from mt4ssl.errors import UserError
 from mt4ssl.models.masking import MaskConfig
 from mt4ssl.models.mt4ssl import KMeansTarget
+from mt4ssl.results import read_log
 from mt4ssl.train.loop import train
-from mt4ssl.train.monitor import read_log
 from mt4ssl.train.optim import OptimConfig, make_optimizer
 from mt4ssl.train.pretraining import GuardConfig, PretrainTask, with_clusters
 

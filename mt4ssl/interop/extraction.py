@@ -1,0 +1,119 @@
+"""Features of a pre-trained model, or K-means tokens of them, in the files that other tools read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Iterable, Iterator, List, Sequence, Tuple
+
+import numpy as np
+from kaldiio import WriteHelper
+from lhotse import CutSet, MonoCut, NumpyFilesWriter, Recording
+from lhotse.cut import Cut
+from tqdm import tqdm
+
+from mt4ssl.config import load_config
+from mt4ssl.data.manifests import check_audio
+from mt4ssl.data.rates import SAMPLING_RATE
+from mt4ssl.errors import UserError
+from mt4ssl.files import atomic_path, require
+from mt4ssl.models.pretrained import LayerFeatures
+from mt4ssl.targets.offline import FrameFeatures, KMeansConfig, Labeller
+
+Extracted = Iterable[Tuple[Cut, np.ndarray]]
+"""Cuts with their features (T, C) or tokens (T,)."""
+
+
+@dataclass
+class Count:
+    """What has been extracted so far."""
+
+    utterances: int = 0
+    frames: int = 0
+
+
+def audio_cuts(paths: Sequence[Path]) -> List[Cut]:
+    """Make a cut of each audio file, named after it; UserError unless it holds whole audio of 16 kHz, one channel."""
+    cuts = []
+    for path in tqdm(paths, unit="file", disable=None, desc="checking audio"):
+        check_audio(require(path, "no such audio file"))
+        cuts.append(Recording.from_file(path, recording_id=path.stem).to_cut())
+    return cuts
+
+
+def check_cuts(cuts: Iterable[Cut], kaldi: bool) -> None:
+    """Raise UserError unless all cuts are mono, of 16 kHz, and differ in id; Kaldi's ids have no spaces either."""
+    seen = set()
+    for cut in cuts:
+        if cut.id in seen:
+            raise UserError(f"two utterances are called {cut.id!r}: rename an audio file, or a cut")
+        if not isinstance(cut, MonoCut):
+            raise UserError(f"{cut.id} is a {type(cut).__name__}: only plain cuts of one channel can be read")
+        if cut.sampling_rate != SAMPLING_RATE:
+            raise UserError(f"{cut.id} has {cut.sampling_rate} samples a second: convert it to {SAMPLING_RATE}")
+        if kaldi and cut.id.split() != [cut.id]:
+            raise UserError(f"{cut.id!r} cannot be an id in Kaldi's files: take out the spaces, or use --format lhotse")
+        seen.add(cut.id)
+
+
+def layer_labeller(folder: Path, features: LayerFeatures) -> Labeller:
+    """Open the K-means of a folder as the tokeniser of these features; UserError if it was trained on others."""
+    require(folder / "centroids.npy", "made by stage 3 (kmeans)")
+    config = load_config(KMeansConfig, folder / "config.yaml")
+    if config.features != "layer" or config.layer != features.layer:
+        source = "MFCC" if config.features == "mfcc" else f"layer {config.layer}"
+        raise UserError(f"{folder} was trained on {source}, not on layer {features.layer}")
+    labeller, dim = Labeller(folder, features), features.architecture.encoder.dim
+    if labeller.index.d != dim:
+        raise UserError(f"{folder} was trained on features of {labeller.index.d} dimensions, not {dim}")
+    return labeller
+
+
+def extract(cuts: Sequence[Cut], features: FrameFeatures, count: Count) -> Iterator[Tuple[Cut, np.ndarray]]:
+    """Yield and count each cut with its features or tokens, except those too short for a frame.
+
+    Raises UserError if that leaves none.
+    """
+    for cut in tqdm(cuts, unit="cut", disable=None, desc="extracting"):
+        frames = features(cut)
+        if len(frames):
+            count.utterances += 1
+            count.frames += len(frames)
+            yield cut, frames
+    if not count.utterances:
+        raise UserError(f"none of {len(cuts)} utterances is long enough for a frame")
+
+
+def write_ark(folder: Path, extracted: Extracted) -> None:
+    """Write features as Kaldi's feats.ark and feats.scp."""
+    with atomic_path(folder / "feats.scp") as scp, atomic_path(folder / "feats.ark") as ark:
+        with WriteHelper(f"ark,scp:{ark},{scp}") as writer:
+            for cut, features in extracted:
+                writer(cut.id, features)
+        # The scp was written against the temporary ark.
+        text = scp.read_text(encoding="utf-8").replace(str(ark), str(folder / "feats.ark"))
+        scp.write_text(text, encoding="utf-8")
+
+
+def write_tokens(folder: Path, extracted: Extracted) -> None:
+    """Write tokens as Kaldi text, tokens.txt: one `id token token …` per line, in the order they come."""
+    with atomic_path(folder / "tokens.txt") as temporary, open(temporary, "w", encoding="utf-8") as file:
+        for cut, tokens in extracted:
+            print(cut.id, *tokens, file=file)
+
+
+def write_cuts(folder: Path, name: str, frame_shift: float, extracted: Extracted) -> None:
+    """Write the cuts as cuts.jsonl.gz, with their arrays as the temporal array `name`, stored in a folder beside it.
+
+    Lhotse loads `round(duration / frame_shift)` frames of it: not a last one that is mostly beyond the cut's end.
+    """
+    storage, cuts = folder / name, []
+    with atomic_path(storage) as temporary:
+        writer = NumpyFilesWriter(temporary)
+        for cut, array in extracted:
+            stored = writer.store_array(cut.id, array, frame_shift=frame_shift, temporal_dim=0, start=cut.start)
+            stored.array.storage_path = str(storage)
+            setattr(cut, name, stored)
+            cuts.append(cut)
+    with atomic_path(folder / "cuts.jsonl.gz") as temporary:
+        CutSet.from_cuts(cuts).to_file(temporary)

@@ -1,0 +1,31 @@
+"""What trainings and scorings leave behind, read back: logs, error rates, and the commit they ran on."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any, Dict, List
+
+from mt4ssl.files import require
+
+METHODS = {"ctc-greedy-search": "greedy", "1best": "HLG, 3-gram", "whole-lattice-rescoring": "4-gram rescoring"}
+
+
+def read_log(folder: Path, split: str) -> List[Dict[str, Any]]:
+    """Return the logged values of `train` or `dev` of a training, one dict per logged update."""
+    lines = require(folder / "log.jsonl", "made by stages 5 and 8").read_text().splitlines()
+    return [values for values in map(json.loads, lines) if values["split"] == split]
+
+
+def best_wer(path: Path) -> str:
+    """Return the lowest WER in a wer-SPLIT.json, in percent, with its 95 % bootstrap interval."""
+    scores = json.loads(require(path, "made by stages 9 and 10").read_text())
+    best = scores["results"][scores["best"]]
+    return f"{best['wer']:.2f} ({best['ci95'][0]:.2f} - {best['ci95'][1]:.2f})"
+
+
+def commit() -> str:
+    """Return the commit of this library's repository, or "unknown" outside one."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+    return subprocess.run(command, capture_output=True, text=True).stdout.strip() or "unknown"

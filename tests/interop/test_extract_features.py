@@ -1,0 +1,243 @@
+"""extract_features against the model's own layers, for both front-ends, both inputs and both formats."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import kaldiio
+import numpy as np
+import pytest
+import soundfile
+import torch
+from lhotse import CutSet, LilcomChunkyWriter, Recording
+
+from mt4ssl.bin.extract_features import main
+from mt4ssl.data.features import make_extractor
+from mt4ssl.errors import UserError
+from mt4ssl.interop.folder import audio_input, save_encoder, save_folder
+from mt4ssl.models.encoder import EncoderConfig
+from mt4ssl.models.frontend import FrontendConfig
+from mt4ssl.models.mt4ssl import ModelConfig, SpeechEncoder
+from mt4ssl.models.pretrained import LayerFeatures, frame_features
+from mt4ssl.targets.offline import KMeansConfig, sample_frames, save_kmeans, train_kmeans
+
+TINY = dict(layers=3, dim=32, ffn_dim=64, heads=4, pos_conv_width=5, pos_conv_depth=1, pos_conv_groups=4)
+MODELS = {
+    "fbank": ModelConfig(FrontendConfig("fbank", 24, [3, 3], [2, 2]), EncoderConfig(**TINY)),
+    "waveform": ModelConfig(FrontendConfig("waveform", 24), EncoderConfig(**TINY, pre_norm=True)),
+}
+SECONDS = {"c": 1.0, "a": 0.73, "b": 1.31}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """Models `fbank` and `waveform`, audio, its cuts, and cuts with stored fbank and no audio."""
+    folder = tmp_path_factory.mktemp("some data")
+    torch.manual_seed(0)
+    for name, architecture in MODELS.items():
+        model = SpeechEncoder(architecture)
+        torch.nn.init.normal_(model.encoder.norm.weight)
+        save_encoder(folder / name, model, torch.zeros(32), architecture)
+    rng = np.random.default_rng(0)
+    cuts = []
+    with LilcomChunkyWriter(folder / "feats.lca") as writer:
+        for name, seconds in SECONDS.items():
+            soundfile.write(folder / f"{name}.wav", rng.normal(size=round(16000 * seconds)) * 0.1, 16000)
+            cut = Recording.from_file(folder / f"{name}.wav").to_cut()
+            cuts.append(cut.compute_and_store_features(make_extractor("fbank"), writer))
+    CutSet.from_cuts(cut.drop_features() for cut in cuts).to_file(folder / "cuts.jsonl.gz")
+    CutSet.from_cuts(cut.drop_recording() for cut in cuts).to_file(folder / "fbank.jsonl.gz")
+    return folder
+
+
+@pytest.fixture
+def run(monkeypatch):
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["extract_features", *map(str, arguments)])
+        main()
+
+    return call
+
+
+def audio(folder):
+    return [folder / f"{name}.wav" for name in SECONDS]
+
+
+def saved_model(folder, name):
+    return LayerFeatures(folder / name, 0).encoder.cpu()
+
+
+@torch.inference_mode()
+def expected(model, x, layer):
+    """Layer by its definition, for a batch of one."""
+    if layer:
+        return model(x, torch.tensor([x.size(1)]))[0][layer - 1][0]
+    x, _ = model.project(x, torch.tensor([x.size(1)]))
+    x = x + model.encoder.position(x, None)
+    return (x if model.encoder.pre_norm else model.encoder.norm(x))[0]
+
+
+@pytest.mark.parametrize("layer", [0, 1, 3])
+@pytest.mark.parametrize("name", MODELS)
+def test_ark_of_audio(folder, tmp_path, run, name, layer, capsys):
+    out = tmp_path / "with spaces"
+    run("--model", folder / name, "--layer", layer, "--audio", *audio(folder), "--out", out)
+    read = kaldiio.load_scp(str(out / "feats.scp"))
+    assert list(read) == list(SECONDS)
+    model = saved_model(folder, name)
+    for key, path in zip(read, audio(folder)):
+        x, _ = audio_input(path, MODELS[name].frontend)
+        assert read[key].dtype == np.float32
+        torch.testing.assert_close(torch.tensor(read[key]), expected(model, x, layer))
+    frames = sum(len(array) for _, array in kaldiio.load_ark(str(out / "feats.ark")))
+    shift = {"fbank": "0.04", "waveform": "0.02"}[name]
+    assert capsys.readouterr().out.splitlines()[-2].split()[-6:] == ["3", "3", "0", str(frames), "32", shift]
+    assert sorted(path.name for path in out.iterdir()) == ["feats.ark", "feats.scp"]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_lhotse_cuts_and_their_parts(folder, tmp_path, run, name):
+    shift = MODELS[name].frontend.frame_shift
+    whole = CutSet.from_file(folder / "cuts.jsonl.gz").to_eager()
+    late = whole["b"].truncate(offset=0.5, preserve_id=True)
+    CutSet.from_cuts([late, whole["a"]]).to_file(tmp_path / "cuts.jsonl.gz")
+    out = tmp_path / "out"
+    run(
+        *("--model", folder / name, "--layer", 2, "--cuts", tmp_path / "cuts.jsonl.gz"),
+        *("--format", "lhotse", "--out", out),
+    )
+    cuts = list(CutSet.from_file(out / "cuts.jsonl.gz"))
+    assert [cut.id for cut in cuts] == ["b", "a"]
+    model = saved_model(folder, name)
+    for cut, source in zip(cuts, [late, whole["a"]]):
+        x = source.load_audio()
+        x = make_extractor("fbank").extract(x, 16000)[None] if name == "fbank" else x
+        assert cut.features_l2.frame_shift == shift
+        features = cut.features_l2.load()
+        torch.testing.assert_close(torch.from_numpy(features), expected(model, torch.from_numpy(x), 2))
+        inside = round(cut.duration / shift)  # Lhotse leaves out a last frame that is mostly beyond the end
+        assert abs(len(features) - inside) <= 1
+        np.testing.assert_array_equal(cut.load_custom("features_l2"), features[:inside])
+        part = cut.truncate(offset=5 * shift, duration=4 * shift)
+        np.testing.assert_array_equal(part.load_custom("features_l2"), features[5:9])
+
+
+def test_stored_fbank_is_read(folder, tmp_path, run):
+    run("--model", folder / "fbank", "--layer", 1, "--cuts", folder / "fbank.jsonl.gz", "--out", tmp_path)
+    read = kaldiio.load_scp(str(tmp_path / "feats.scp"))
+    model = saved_model(folder, "fbank")
+    for cut in CutSet.from_file(folder / "fbank.jsonl.gz"):
+        x = torch.from_numpy(cut.load_features())[None]
+        torch.testing.assert_close(torch.tensor(read[cut.id]), expected(model, x, 1))
+
+
+def test_other_stored_features_are_not(folder, tmp_path, run):
+    cuts = CutSet.from_file(folder / "cuts.jsonl.gz")
+    with LilcomChunkyWriter(tmp_path / "mfcc.lca") as writer:
+        mfcc = [cut.compute_and_store_features(make_extractor("mfcc"), writer) for cut in cuts]
+    CutSet.from_cuts(mfcc).to_file(tmp_path / "mfcc.jsonl.gz")
+    for source in (folder / "cuts.jsonl.gz", tmp_path / "mfcc.jsonl.gz"):
+        run("--model", folder / "fbank", "--layer", 1, "--cuts", source, "--out", tmp_path / source.stem)
+    first, second = (kaldiio.load_scp(str(tmp_path / name / "feats.scp")) for name in ("cuts.jsonl", "mfcc.jsonl"))
+    for key in SECONDS:
+        np.testing.assert_array_equal(first[key], second[key])
+
+
+@pytest.fixture(scope="module")
+def kmeans(folder) -> Path:
+    config = KMeansConfig(clusters=6, features="layer", layer=2, checkpoint=str(folder / "fbank"))
+    cuts = CutSet.from_file(folder / "fbank.jsonl.gz").to_eager()
+    frames = sample_frames(cuts, frame_features(config), 1000, 0)
+    save_kmeans(folder / "kmeans", *train_kmeans(frames, config), len(frames), config)
+    return folder / "kmeans"
+
+
+def test_tokens_are_nearest_centroids(folder, kmeans, tmp_path, run, capsys):
+    centroids = np.load(kmeans / "centroids.npy")
+    options = ["--model", folder / "fbank", "--layer", 2, "--cuts", folder / "fbank.jsonl.gz", "--out", tmp_path]
+    run(*options)
+    features = kaldiio.load_scp(str(tmp_path / "feats.scp"))
+    nearest = {key: ((x[:, None] - centroids[None]) ** 2).sum(-1).argmin(1).tolist() for key, x in features.items()}
+    assert len({token for tokens in nearest.values() for token in tokens}) > 2
+
+    run(*options, "--kmeans", kmeans)
+    lines = [line.split() for line in (tmp_path / "tokens.txt").read_text().splitlines()]
+    assert [line[0] for line in lines] == list(SECONDS)
+    assert {line[0]: list(map(int, line[1:])) for line in lines} == nearest
+    assert "clusters" in capsys.readouterr().out
+
+    run(*options, "--kmeans", kmeans, "--format", "lhotse")
+    for cut in CutSet.from_file(tmp_path / "cuts.jsonl.gz"):
+        assert cut.tokens.load().tolist() == nearest[cut.id]
+        assert cut.load_custom("tokens").tolist() == nearest[cut.id][: round(cut.duration / 0.04)]
+        part = cut.truncate(offset=0.2, duration=0.4)
+        assert part.load_custom("tokens").tolist() == nearest[cut.id][5:15]
+
+
+def test_what_is_too_short_is_counted(folder, tmp_path, run, capsys):
+    soundfile.write(tmp_path / "short.wav", np.full(399, 0.1), 16000)
+    out = tmp_path / "out"
+    options = ["--model", folder / "waveform", "--layer", 1, "--out", out, "--audio", tmp_path / "short.wav"]
+    run(*options, folder / "a.wav")
+    assert capsys.readouterr().out.splitlines()[-2].split()[-6:-3] == ["2", "1", "1"]
+    assert list(kaldiio.load_scp(str(out / "feats.scp"))) == ["a"]
+    with pytest.raises(UserError, match="none of 1 utterances is long enough"):
+        run(*options)
+    assert list(kaldiio.load_scp(str(out / "feats.scp"))) == ["a"]
+
+
+def test_errors(folder, kmeans, tmp_path, run):
+    wav, out = folder / "a.wav", tmp_path / "out"
+    (tmp_path / "other").mkdir()
+    soundfile.write(tmp_path / "other/a.wav", np.full(1600, 0.1), 16000)
+    soundfile.write(tmp_path / "slow.wav", np.full(800, 0.1), 8000)
+    soundfile.write(tmp_path / "in two.wav", np.full(1600, 0.1), 16000)
+    (tmp_path / "damaged.wav").write_bytes(b"no audio")
+    CutSet.from_cuts([Recording.from_file(tmp_path / "slow.wav").to_cut()]).to_file(tmp_path / "slow.jsonl.gz")
+    mono = Recording.from_file(wav).to_cut()
+    CutSet.from_cuts([mono.pad(3.0)]).to_file(tmp_path / "mixed.jsonl.gz")
+    gone = Recording.from_file(tmp_path / "other/a.wav")
+    gone.sources[0].source = str(tmp_path / "gone.wav")
+    CutSet.from_cuts([mono, gone.to_cut().with_id("gone")]).to_file(tmp_path / "gone.jsonl.gz")
+    save_folder(tmp_path / "ctc", {}, {"kind": "ctc", "model": {}, "ctc": {}})
+    save_kmeans(tmp_path / "mfcc", np.zeros((2, 39), np.float32), 0, 9, KMeansConfig())
+    wide = KMeansConfig(features="layer", layer=1)
+    save_kmeans(tmp_path / "wide", np.zeros((2, 48), np.float32), 0, 9, wide)
+
+    model = ["--model", folder / "waveform", "--layer", 1]
+    cases = [
+        (["--model", folder / "waveform", "--layer", 4, "--audio", wav], "has 3 layers: layer 4 is not one of 0 to 3"),
+        (["--model", folder / "waveform", "--layer", -1, "--audio", wav], "layer -1 is not one of 0 to 3"),
+        (["--model", tmp_path / "none", "--layer", 1, "--audio", wav], "none/config.yaml is missing"),
+        (["--model", tmp_path / "ctc", "--layer", 1, "--audio", wav], "ctc holds a fine-tuned model"),
+        ([*model, "--audio", tmp_path / "none.wav"], "none.wav is missing"),
+        ([*model, "--audio", tmp_path / "damaged.wav"], "damaged.wav cannot be read"),
+        ([*model, "--audio", tmp_path / "slow.wav"], "slow.wav has 8000 Hz"),
+        ([*model, "--audio", wav, tmp_path / "other/a.wav"], "two utterances are called 'a'"),
+        ([*model, "--audio", tmp_path / "in two.wav"], "'in two' cannot be an id in Kaldi's files"),
+        ([*model, "--cuts", tmp_path / "none.jsonl.gz"], "none.jsonl.gz is missing"),
+        ([*model, "--cuts", tmp_path / "slow.jsonl.gz"], "8000 samples a second"),
+        ([*model, "--cuts", tmp_path / "mixed.jsonl.gz"], "is a MixedCut"),
+        ([*model, "--cuts", tmp_path / "gone.jsonl.gz"], "gone.wav"),
+        ([*model, "--audio", wav, "--kmeans", tmp_path / "none"], "centroids.npy is missing"),
+        ([*model, "--audio", wav, "--kmeans", kmeans], "was trained on layer 2, not on layer 1"),
+        ([*model, "--audio", wav, "--kmeans", tmp_path / "mfcc"], "was trained on MFCC, not on layer 1"),
+        ([*model, "--audio", wav, "--kmeans", tmp_path / "wide"], "on features of 48 dimensions, not 32"),
+    ]
+    for arguments, said in cases:
+        for form in ("ark",) if "in two" in said else ("ark", "lhotse"):
+            with pytest.raises(UserError) as error:
+                run(*arguments, "--format", form, "--out", out)
+            assert said in str(error.value) and "\n" not in str(error.value)
+            assert not out.exists() or list(out.iterdir()) == []
+
+
+def test_as_a_user_runs_it(folder, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "mt4ssl.bin.extract_features", "--model", folder / "waveform", "--layer", "9"]
+        + ["--audio", folder / "a.wav", "--out", tmp_path],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1, done.stderr
+    assert done.stderr.startswith("error: ") and "has 3 layers" in done.stderr
