@@ -44,7 +44,7 @@ def average_checkpoints(paths: List[Path]) -> Dict[str, Tensor]:
     """Mean of the `model` weights of several checkpoints."""
     average: Dict[str, Tensor] = {}
     for path in paths:
-        for name, weight in load_checkpoint(path)["model"].items():
+        weights = load_checkpoint(path)["model"]
+        for name, weight in weights.items():
             average[name] = average.get(name, 0) + weight.double() / len(paths)
-    first = load_checkpoint(paths[0])["model"]
-    return {name: weight.to(first[name].dtype) for name, weight in average.items()}
+    return {name: weight.to(weights[name].dtype) for name, weight in average.items()}

@@ -50,7 +50,7 @@ def main() -> None:
     model, config, architecture = load_ctc(args.exp, average_last(args.exp, args.avg))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model.to(device)
-    tokens = Tokens(config.lang)
+    tokens = Tokens(args.exp)
     cuts, _ = read_cuts(str(args.cuts))
     data = CtcDataset(cuts, architecture.frontend, tokens.encode, BATCH_SECONDS, BATCH_SECONDS, seed=0).epoch()
 

@@ -8,7 +8,6 @@ waveforms of any length, whatever the front-end. Each folder has a model card.
 from __future__ import annotations
 
 import argparse
-import shutil
 from pathlib import Path
 from typing import Any, Dict, NamedTuple, Optional, Union
 
@@ -21,7 +20,7 @@ from mt4ssl.interop.card import model_card
 from mt4ssl.interop.folder import Recogniser, save_encoder, save_recogniser
 from mt4ssl.interop.huggingface import export_ctc, export_encoder
 from mt4ssl.interop.onnx import export_onnx
-from mt4ssl.lang.tokens import Tokens
+from mt4ssl.lang.tokens import Tokens, copy_tokens
 from mt4ssl.models.ctc import CtcConfig, CtcModel
 from mt4ssl.models.mt4ssl import ModelConfig, SpeechEncoder
 from mt4ssl.models.pretrained import load_student, student_weights
@@ -41,6 +40,7 @@ class Source(NamedTuple):
     ctc: Optional[CtcConfig] = None
     """Of a CTC model, as is the next."""
     lang: Optional[Path] = None
+    """Folder with its tokens."""
 
 
 def open_source(folder: Path) -> Source:
@@ -49,7 +49,7 @@ def open_source(folder: Path) -> Source:
     config = yaml.safe_load(path.read_text(encoding="utf-8"))
     if "pretrained" in config:  # a fine-tuning names what it started from
         model, finetune, architecture = load_ctc(folder, averaged_weights(folder))
-        return Source(config, model, architecture, ctc=finetune.ctc, lang=Path(finetune.lang))
+        return Source(config, model, architecture, ctc=finetune.ctc, lang=folder)
     if config.get("kind") == "ctc":
         recogniser = Recogniser(folder)
         return Source(config, recogniser.model, recogniser.architecture, ctc=recogniser.ctc, lang=folder)
@@ -71,7 +71,7 @@ def export(source: Source, form: str, folder: Path) -> None:
         folder.mkdir()
         export_onnx(model, architecture, folder / "model.onnx")
         if lang:
-            shutil.copy(lang / "tokens.txt", folder)
+            copy_tokens(lang, folder)
     elif form == "transformers" and lang:
         export_ctc(model, architecture, Tokens(lang), folder)
     elif form == "transformers":

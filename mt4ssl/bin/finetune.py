@@ -7,12 +7,12 @@ from pathlib import Path
 
 import torch
 
-from mt4ssl.config import parse_config, save_config
+from mt4ssl.config import parse_config
 from mt4ssl.errors import run_main
 from mt4ssl.files import require
 from mt4ssl.results import read_log
 from mt4ssl.table import print_table
-from mt4ssl.train.finetuning import FinetuneConfig, FinetuneTask, finetune_groups
+from mt4ssl.train.finetuning import FinetuneConfig, FinetuneTask, describe_ctc, finetune_groups
 from mt4ssl.train.loop import train
 from mt4ssl.train.optim import make_optimizer
 
@@ -22,9 +22,8 @@ def main() -> None:
     require(Path(config.pretrained) / "config.yaml", "made by stage 5 (pretrain)")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     folder = Path(config.exp_dir)
-    folder.mkdir(parents=True, exist_ok=True)
     task = FinetuneTask(config, device)
-    save_config(config, folder / "config.yaml")
+    describe_ctc(folder, task)
     data = task.train_data
     print_table(
         f"fine-tuning {folder.name}",

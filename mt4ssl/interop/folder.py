@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Tuple, Union
@@ -21,7 +20,7 @@ from mt4ssl.data.rates import SAMPLING_RATE
 from mt4ssl.decode.greedy import greedy_search
 from mt4ssl.errors import UserError
 from mt4ssl.files import atomic_path, require
-from mt4ssl.lang.tokens import Tokens
+from mt4ssl.lang.tokens import Tokens, copy_tokens
 from mt4ssl.models.ctc import CtcConfig, CtcModel
 from mt4ssl.models.frontend import FrontendConfig
 from mt4ssl.models.mt4ssl import ModelConfig, SpeechEncoder
@@ -36,9 +35,8 @@ def save_folder(
         temporary.mkdir()
         save_file({name: weight.contiguous() for name, weight in weights.items()}, temporary / "model.safetensors")
         (temporary / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
-        for name in ("tokens.txt", "bpe.model") if lang else ():
-            if (lang / name).exists():
-                shutil.copy(lang / name, temporary / name)
+        if lang:
+            copy_tokens(lang, temporary)
 
 
 def save_encoder(folder: Path, encoder: SpeechEncoder, mask_embedding: Tensor, architecture: ModelConfig) -> None:

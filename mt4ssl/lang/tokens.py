@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Iterable
 
@@ -51,6 +52,13 @@ class Tokens:
         """Return the text of token ids (blanks and repeats already removed)."""
         text = "".join(self.symbols[token] for token in ids).replace(BOUNDARY, " ")
         return " ".join(text.split())
+
+
+def copy_tokens(lang_dir: str | Path, folder: Path) -> None:
+    """Put the files that Tokens reads into another folder, so that it needs the lang dir no more."""
+    for name in ("tokens.txt", "bpe.model"):
+        if (Path(lang_dir) / name).exists():
+            shutil.copy(Path(lang_dir) / name, folder / name)
 
 
 def spell(words: Iterable[str]) -> list[str]:

@@ -12,11 +12,11 @@ import torch
 from torch import nn
 
 from mt4ssl.checkpoint import load_checkpoint, load_weights
-from mt4ssl.config import load_config
+from mt4ssl.config import load_config, save_config
 from mt4ssl.data.datasets import Batch, CtcDataset, input_rate, load_steps, read_cuts, transcript
 from mt4ssl.decode.greedy import greedy_search
 from mt4ssl.errors import UserError
-from mt4ssl.lang.tokens import Tokens
+from mt4ssl.lang.tokens import Tokens, copy_tokens
 from mt4ssl.models.ctc import CtcConfig, CtcModel, channel_mask, ctc_loss
 from mt4ssl.models.masking import MaskConfig, span_mask
 from mt4ssl.models.mt4ssl import ModelConfig
@@ -167,11 +167,19 @@ def load_pretrained(model: CtcModel, folder: Path) -> None:
         model.mask_embedding.copy_(mask_embedding)
 
 
+def describe_ctc(folder: Path, task: FinetuneTask) -> None:
+    """Write what opens the model later, without its pre-training and its lang dir: settings, architecture, tokens."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save_config(task.config, folder / "config.yaml")
+    save_config(task.architecture, folder / "model.yaml")
+    copy_tokens(task.config.lang, folder)
+
+
 def load_ctc(folder: Path, weights: Path) -> Tuple[CtcModel, FinetuneConfig, ModelConfig]:
     """Open a fine-tuned model, in eval mode, with the weights of a checkpoint of its folder."""
     config = load_config(FinetuneConfig, folder / "config.yaml")
-    architecture = ctc_architecture(config)
-    model = CtcModel(architecture, config.ctc, len(Tokens(config.lang)))
+    architecture = load_config(ModelConfig, folder / "model.yaml")
+    model = CtcModel(architecture, config.ctc, len(Tokens(folder)))
     load_weights(model, load_checkpoint(weights)["model"], weights)
     return model.eval(), config, architecture
 

@@ -1,5 +1,6 @@
 """Fine-tuning learns, starts from the student, freezes what it should, and averages checkpoints."""
 
+import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -9,9 +10,10 @@ import torch
 
 from mt4ssl.checkpoint import average_checkpoints, load_checkpoint, save_checkpoint, step_checkpoints
 from mt4ssl.config import save_config
+from mt4ssl.lang.tokens import Tokens
 from mt4ssl.models.pretrained import load_student
 from mt4ssl.results import read_log
-from mt4ssl.train.finetuning import FinetuneTask, alignable, finetune_groups
+from mt4ssl.train.finetuning import FinetuneTask, alignable, describe_ctc, finetune_groups, load_ctc
 from mt4ssl.train.loop import train
 from mt4ssl.train.optim import OptimConfig, make_optimizer
 from mt4ssl.train.pretraining import PretrainTask
@@ -81,6 +83,19 @@ def test_averaging(finetune_config, pretrained):
     paths = step_checkpoints(Path(finetune_config.exp_dir))
     first, second = (load_checkpoint(path)["model"]["head.weight"].numpy() for path in paths)
     np.testing.assert_allclose(average_checkpoints(paths)["head.weight"], (first + second) / 2, rtol=1e-5, atol=1e-7)
+
+
+def test_opens_without_its_pre_training_and_lang_dir(finetune_config, pretrained, tmp_path, monkeypatch):
+    task = run(finetune_config)
+    folder = Path(finetune_config.exp_dir)
+    describe_ctc(folder, task)
+    shutil.rmtree(pretrained)
+    monkeypatch.chdir(folder.parent)
+    model, _, architecture = load_ctc(Path(folder.name), folder / "final.pt")
+    assert architecture == task.architecture
+    assert len(Tokens(folder)) == model.head.out_features
+    for name, weight in task.model.state_dict().items():
+        assert torch.equal(model.state_dict()[name], weight)
 
 
 @pytest.mark.parametrize(

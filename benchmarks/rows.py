@@ -1,0 +1,68 @@
+"""Rows of benchmarks/RESULTS.md: pairs of ours and a peer, measured in turn, and what they come to."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Callable, List, Optional, Tuple
+
+
+@dataclass
+class Row:
+    """One line of the table."""
+
+    work: str
+    """What was done, with its sizes."""
+    peer: str
+    """Who else did it; empty for a figure of ours alone."""
+    ours: float
+    theirs: Optional[float]
+    unit: str
+    """Of the two figures, such as `audio s/s` or `s`."""
+    ratio: Optional[float]
+    """How many times better than the peer, above 1; the median of pairs."""
+    target: str
+    """What is to be reached, such as `>= 2 x`."""
+    met: Optional[bool]
+    """None for a figure without a target."""
+    note: str = ""
+    """What else was seen: quality, memory, versions; the limit, where the target is missed."""
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Return the wall time of one call."""
+    begin = time.perf_counter()
+    work()
+    return time.perf_counter() - begin
+
+
+def pairs(ours: Callable[[], object], theirs: Callable[[], object], count: int) -> Tuple[float, float, float]:
+    """Time both in turn, `count` times after a warm-up; return the median seconds of each and the median ratio."""
+    ours(), theirs()
+    times = [(seconds(ours), seconds(theirs)) for _ in range(count)]
+    mine, other = zip(*times)
+    return statistics.median(mine), statistics.median(other), statistics.median(b / a for a, b in times)
+
+
+def out_argument(description: str) -> Path:
+    """Parse the command line of a bench that has no options of its own: `--out FILE.json`."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--out", type=Path, required=True, help="JSON file to write the rows to")
+    return parser.parse_args().out
+
+
+def write_rows(rows: List[Row], out: Path, tables: str = "") -> None:
+    """Write the rows, and Markdown that is to stand below them, and print what they say."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps({"rows": [asdict(row) for row in rows], "tables": tables}, indent=1) + "\n")
+    for row in rows:
+        ratio = "" if row.ratio is None else f"{row.ratio:.2f} x {row.peer}, "
+        theirs = "" if row.theirs is None else f" against {row.theirs:.4g}"
+        verdict = {True: "met", False: "MISSED", None: "no target"}[row.met]
+        print(
+            f"{row.work}: {ratio}{row.ours:.4g}{theirs} {row.unit}; target {row.target or '-'}: {verdict}. {row.note}"
+        )
