@@ -1,0 +1,30 @@
+"""How much of the machine's arithmetic a training uses."""
+
+from __future__ import annotations
+
+import time
+from typing import Callable
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+
+def matrix_peak(dtype: torch.dtype, device: torch.device) -> float:
+    """Return the FLOP/s of the device's best matrix product, measured in a moment: what utilisation is a share of."""
+    size = 8192 if device.type == "cuda" else 2048
+    a, b = torch.randn(2, size, size, device=device, dtype=dtype)
+    best = float("inf")
+    for _ in range(5):
+        begin = time.perf_counter()
+        a @ b
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        best = min(best, time.perf_counter() - begin)
+    return 2 * size**3 / best
+
+
+def count_flops(work: Callable[[], object]) -> int:
+    """Return the FLOPs of the matrix products, convolutions and attention in `work`, backward passes included."""
+    with FlopCounterMode(display=False) as counter:
+        work()
+    return counter.get_total_flops()
