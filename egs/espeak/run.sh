@@ -33,7 +33,7 @@ pretrain_args=  # overrides of them
 bpe=  # number of sentencepiece units, instead of characters
 finetune_config=conf/finetune.yaml  # settings of stage 8
 finetune_args=  # overrides of them
-scratch_args="--optim.lr 1e-3"  # overrides for the model without pre-training: its own best learning rate
+scratch_args=  # overrides for the model without pre-training alone
 avg=5  # last checkpoints to average
 decode_args="--max-active-states 3000"  # beams of stage 10, if not the defaults
 
