@@ -79,7 +79,7 @@ def make_readme_s_models(workspace: Path, recipe: Path) -> None:
     architecture = ModelConfig(FrontendConfig("waveform", 16), encoder)
     lang = recipe / "data/lang_char"
     model = CtcModel(architecture, CtcConfig(), len(Tokens(lang)))
-    save_recogniser(recipe / "exp_waveform/finetune/mt4ssl", model, architecture, CtcConfig(), lang)
+    save_recogniser(workspace / "egs/librispeech/exp/finetune/mt4ssl", model, architecture, CtcConfig(), lang)
 
 
 def check_readme_snippets(recipe: Path, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
