@@ -13,7 +13,7 @@ import soundfile
 
 ROOT = Path(__file__).parents[2]
 SIZES = "--train-minutes 1 --labelled-minutes 0.4 --dev-minutes 0.3 --test-minutes 0.3".split()
-SIZES += "--train-speakers 5 --dev-speakers 2 --test-speakers 2".split()
+SIZES += "--train-speakers 5 --dev-speakers 2 --test-speakers 2 --vocab-size 300".split()
 SPLITS = ("train", "dev", "test")
 SIBILANTS, VOWELS = {"s", "z", "ʃ"}, {"ə", "ɪ", "iː", "ʌ", "ɔː", "ɒ", "ʊ", "uː"}
 
