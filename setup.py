@@ -42,6 +42,6 @@ setup(
             "transformers>=5",
         ],
         "onnx": ["onnx>=1.19", "onnxruntime>=1.23"],
-        "bench": ["transformers>=5", "scikit-learn>=1.7"],
+        "bench": ["transformers>=5", "scikit-learn>=1.7", "kaldi-native-fbank>=1.22"],
     },
 )

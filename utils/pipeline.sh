@@ -5,17 +5,21 @@
 : "${stage:?}" "${stop_stage:?}" "${nj:?}" "${dl_dir:?}" "${data_dir:?}" "${exp_dir:?}" "${corpus:?}"
 : "${train_set:?}" "${labelled_set:?}" "${dev_set:?}" "${test_sets:?}" "${km_iter:?}" "${pretrain_config:?}" "${pretrain_args?}" "${bpe?}"
 : "${finetune_config:?}" "${finetune_args?}" "${scratch_args?}" "${avg:?}" "${decode_args?}"
+# Not every recipe has these: the subsets to fine-tune on, GPUs, features computed when read, ARPA files of stage 0,
+# what to say about the test sets.
+: "${labelled_sets:=$labelled_set}" "${ngpu:=1}" "${dry_run:=false}" "${on_the_fly:=false}" "${arpa:=false}"
+: "${test_note:=}"
 if [ $# -gt 0 ]; then
   echo "error: run.sh takes options only, not '$1' (--help lists them)" >&2
   exit 1
 fi
-for number in "$stage" "$stop_stage" "$nj" "$km_iter" "$avg"; do
+for number in "$stage" "$stop_stage" "$nj" "$ngpu" "$km_iter" "$avg"; do
   if [[ ! $number =~ ^-?[0-9]+$ ]]; then
-    echo "error: --stage, --stop-stage, --nj, --km-iter and --avg take whole numbers, not '$number'" >&2
+    echo "error: --stage, --stop-stage, --nj, --ngpu, --km-iter and --avg take whole numbers, not '$number'" >&2
     exit 1
   fi
 done
-if [ "$stage" -lt 0 ]; then
+if [ "$stage" -lt 0 ] && [ "$dry_run" = false ]; then
   "$MT4SSL_ROOT/tools/setup.sh"
 elif [ ! -x "$MT4SSL_ROOT/.venv/bin/python" ]; then
   echo "error: there is no environment yet: run $MT4SSL_ROOT/tools/setup.sh" >&2
@@ -24,6 +28,7 @@ fi
 . "$MT4SSL_ROOT/utils/stage.sh"
 
 read -ra test_sets <<<"$test_sets"
+read -ra labelled_sets <<<"$labelled_sets"
 read -ra pretrain_args <<<"$pretrain_args"
 read -ra finetune_args <<<"$finetune_args"
 read -ra scratch_args <<<"$scratch_args"
@@ -34,12 +39,22 @@ lm=$data_dir/lm
 if [ -n "$bpe" ]; then unit=bpe_$bpe; else unit=char; fi
 lang=$data_dir/lang_$unit
 symbols=("$lang/tokens.txt" "$lang/words.txt" "$lang/lexicon.txt")
-models=("mt4ssl${bpe:+_$unit}" "scratch${bpe:+_$unit}")
+variant=${bpe:+_$unit}
+if [ ${#labelled_sets[@]} -gt 1 ]; then variant+=_$labelled_set; fi
+models=("mt4ssl$variant" "scratch$variant")
 wer_tables=() quality_tables=()
 
 recordings() { echo "$manifests/${corpus}_recordings_$1.jsonl.gz"; }
 supervisions() { echo "$manifests/${corpus}_supervisions_$1.jsonl.gz"; }
 cuts() { echo "$data_dir/$1/${corpus}_cuts_$2.jsonl.gz"; } # cuts fbank dev
+
+# plan VERB ARGUMENTS...: for --dry-run, the size of a training, and the time it would take here
+plan() {
+  if [ "$dry_run" = true ] && selected; then
+    python -m mt4ssl.bin.plan "$1" --processes "$ngpu" --kmeans "$kmeans_config" \
+      --pretraining "--config ${pretrain_config@Q} ${pretrain_args[*]@Q}" -- "${@:2}"
+  fi
+}
 
 stage 0 data
 # shellcheck disable=SC2154 # run.sh sets data_args, perhaps to nothing
@@ -48,21 +63,25 @@ step "$corpus" --out "$dl_dir/$corpus" --nj "$nj" -- local/data.sh --dl-dir "$dl
 stage 1 manifests
 step all --in "$dl_dir/$corpus" --out "$manifests" --nj "$nj" -- \
   python -m mt4ssl.bin.prepare_manifests --corpus "$corpus" --corpus-dir "$dl_dir/$corpus" \
-  --splits "${splits[@]}" --subsets "$labelled_set" --out "$manifests"
+  --splits "${splits[@]}" --subsets "${labelled_sets[@]}" --out "$manifests"
 
 stage 2 features
 for type in fbank mfcc; do
   for split in "${splits[@]}"; do
+    arrays=("$data_dir/$type/feats_$split") option=()
+    if [ "$on_the_fly" = true ]; then arrays=() option=(--on-the-fly); fi
     step "$type.$split" --nj "$nj" --in "$(recordings "$split")" "$(supervisions "$split")" \
-      --out "$(cuts "$type" "$split")" "$data_dir/$type/feats_$split" -- \
+      --out "$(cuts "$type" "$split")" "${arrays[@]}" -- \
       python -m mt4ssl.bin.compute_features --type "$type" --corpus "$corpus" --split "$split" \
-      --manifests "$manifests" --out "$data_dir/$type"
+      --manifests "$manifests" --out "$data_dir/$type" "${option[@]}"
   done
 done
-step "fbank.$labelled_set" --in "$(cuts fbank "$train_set")" "$(supervisions "$labelled_set")" \
-  --out "$(cuts fbank "$labelled_set")" -- \
-  python -m mt4ssl.bin.subset_cuts --cuts "$(cuts fbank "$train_set")" \
-  --supervisions "$(supervisions "$labelled_set")" --out "$(cuts fbank "$labelled_set")"
+for subset in "${labelled_sets[@]}"; do
+  step "fbank.$subset" --in "$(cuts fbank "$train_set")" "$(supervisions "$subset")" \
+    --out "$(cuts fbank "$subset")" -- \
+    python -m mt4ssl.bin.subset_cuts --cuts "$(cuts fbank "$train_set")" --supervisions "$(supervisions "$subset")" \
+    --out "$(cuts fbank "$subset")"
+done
 
 # The first iteration clusters MFCC, the next ones a layer of the model just trained (HuBERT, section 2.2).
 for iteration in $(seq "$km_iter"); do
@@ -92,23 +111,39 @@ for iteration in $(seq "$km_iter"); do
     --out "$kmeans/quality.json"
 
   stage 5 pretrain
-  step "$name" --conf "$pretrain_config" --in "$data_dir/kmeans/$name" --out "$pretrained" -- \
-    python -m mt4ssl.bin.pretrain --config "$pretrain_config" --train_cuts "$(cuts "kmeans/$name" "$train_set")" \
+  training=(
+    --config "$pretrain_config" --train_cuts "$(cuts "kmeans/$name" "$train_set")"
     --dev_cuts "$(cuts "kmeans/$name" "$dev_set")" --exp_dir "$pretrained" "${pretrain_args[@]}"
+  )
+  step "$name" --conf "$pretrain_config" --in "$data_dir/kmeans/$name" --out "$pretrained" --ngpu "$ngpu" -- \
+    python -m mt4ssl.bin.pretrain "${training[@]}"
+  plan pretrain "${training[@]}"
 done
 
 stage 6 lang
-step "$unit" --in "$(supervisions "$labelled_set")" "$dl_dir/$corpus/lm.txt" --out "${symbols[@]}" -- \
-  python -m mt4ssl.bin.prepare_lang --supervisions "$(supervisions "$labelled_set")" \
+most_text=$(supervisions "${labelled_sets[-1]}") # the largest subset, so that the tokens are those of all
+step "$unit" --in "$most_text" "$dl_dir/$corpus/lm.txt" --out "${symbols[@]}" -- \
+  python -m mt4ssl.bin.prepare_lang --supervisions "$most_text" \
   --lm-text "$dl_dir/$corpus/lm.txt" ${bpe:+--bpe "$bpe"} --out "$lang"
 
 stage 7 graph
+if [ "$arpa" = true ]; then arpas=$dl_dir/$corpus; else arpas=$lm; fi
 for order in 3 4; do
-  step "lm$order.$unit" --in "$dl_dir/$corpus/lm.txt" "$lang/words.txt" \
-    --out "$lm/${order}gram.arpa" "$lm/G_${order}_gram.fst.txt" -- \
-    python -m mt4ssl.bin.train_lm --text "$dl_dir/$corpus/lm.txt" --words "$lang/words.txt" --order "$order" \
-    --out "$lm/${order}gram.arpa"
+  g=$lm/G_${order}_gram.fst.txt
+  if [ "$arpa" = true ]; then
+    step "lm$order.$unit" --in "$arpas/${order}gram.arpa" "$lang/words.txt" --out "$g" -- \
+      python -m mt4ssl.bin.convert_lm --arpa "$arpas/${order}gram.arpa" --words "$lang/words.txt" --out "$g"
+  else
+    step "lm$order.$unit" --in "$dl_dir/$corpus/lm.txt" "$lang/words.txt" --out "$arpas/${order}gram.arpa" "$g" -- \
+      python -m mt4ssl.bin.train_lm --text "$dl_dir/$corpus/lm.txt" --words "$lang/words.txt" --order "$order" \
+      --out "$arpas/${order}gram.arpa"
+  fi
 done
+held_out=()
+for split in "$dev_set" "${test_sets[@]}"; do held_out+=("$(supervisions "$split")"); done
+step "perplexity.$unit" --in "$arpas/3gram.arpa" "$arpas/4gram.arpa" "${held_out[@]}" --out "$lm/perplexity.json" -- \
+  python -m mt4ssl.bin.perplexity --arpa "$arpas/3gram.arpa" "$arpas/4gram.arpa" --corpus "$corpus" \
+  --manifests "$manifests" --splits "$dev_set" "${test_sets[@]}" --out "$lm/perplexity.json"
 step "hlg.$unit" --in "${symbols[@]}" "$lm/G_3_gram.fst.txt" "$lm/G_4_gram.fst.txt" \
   --out "$lang/L.pt" "$lang/L_disambig.pt" "$lang/HLG.pt" "$lm/G_4_gram.pt" -- \
   k2_python.sh -m mt4ssl.bin.compile_graph --lang "$lang" --lm "$lm"
@@ -116,11 +151,15 @@ step "hlg.$unit" --in "${symbols[@]}" "$lm/G_3_gram.fst.txt" "$lm/G_4_gram.fst.t
 stage 8 finetune
 for model in "${models[@]}"; do
   if [[ $model == scratch* ]]; then start=(--from_scratch true "${scratch_args[@]}"); else start=(); fi
-  step "$model" --conf "$finetune_config" --out "$exp_dir/finetune/$model" \
-    --in "$(cuts fbank "$labelled_set")" "$(cuts fbank "$dev_set")" "$pretrained" "${symbols[@]}" -- \
-    python -m mt4ssl.bin.finetune --config "$finetune_config" --train_cuts "$(cuts fbank "$labelled_set")" \
-    --dev_cuts "$(cuts fbank "$dev_set")" --lang "$lang" --pretrained "$pretrained" "${start[@]}" \
+  training=(
+    --config "$finetune_config" --train_cuts "$(cuts fbank "$labelled_set")"
+    --dev_cuts "$(cuts fbank "$dev_set")" --lang "$lang" --pretrained "$pretrained" "${start[@]}"
     --exp_dir "$exp_dir/finetune/$model" "${finetune_args[@]}"
+  )
+  step "$model" --conf "$finetune_config" --out "$exp_dir/finetune/$model" --ngpu "$ngpu" \
+    --in "$(cuts fbank "$labelled_set")" "$(cuts fbank "$dev_set")" "$pretrained" "${symbols[@]}" -- \
+    python -m mt4ssl.bin.finetune "${training[@]}"
+  plan finetune "${training[@]}"
 done
 
 # score MODEL METHOD SPLIT: the WER table of all hypotheses of that method
@@ -168,10 +207,10 @@ for model in "${models[@]}"; do
 done
 
 stage 11 report
-step results --in "${wer_tables[@]}" "${quality_tables[@]}" "$pretrained" "${models[@]/#/$exp_dir/finetune/}" \
-  --out "$exp_dir/RESULTS.md" "$exp_dir/plots" -- \
+step results --in "${wer_tables[@]}" "${quality_tables[@]}" "$lm/perplexity.json" "$pretrained" \
+  "${models[@]/#/$exp_dir/finetune/}" --out "$exp_dir/RESULTS.md" "$exp_dir/plots" -- \
   python -m mt4ssl.bin.report --exp-dir "$exp_dir" --models "${models[@]}" --test-sets "${test_sets[@]}" \
-  --out "$exp_dir/RESULTS.md"
+  --test-note "$test_note" --lm-scores "$lm/perplexity.json" --out "$exp_dir/RESULTS.md"
 
 stage 12 export
 step pretrained --in "$pretrained" --out "$exp_dir/export/pretrained" -- \

@@ -6,8 +6,9 @@
 #     python -m mt4ssl.bin.train_kmeans --config conf/kmeans.yaml --out exp/kmeans/iter1
 #   end_stages
 #
-# --in, --out and --conf take files, folders or quoted patterns. --nj N is appended to the command but is no part of its
-# identity, since results do not depend on it. Steps of stages that are not selected are only noted as makers of files.
+# --in, --out and --conf take files, folders or quoted patterns. --nj N is appended to the command, --ngpu N starts its
+# `python -m` through torchrun; they are no part of its identity, since results do not depend on them. Steps of stages
+# that are not selected are only noted as makers of files. With dry_run=true, steps are shown, and nothing is run.
 #
 # exp/done/<stage>.<step> records the command, the content of its config, size and time of its inputs and, once it has
 # succeeded, of its outputs. As long as all of that holds, the step is skipped. When it no longer holds, the outputs are
@@ -17,11 +18,13 @@
 : "${stage:?}" "${stop_stage:?}" "${data_dir:?}" "${exp_dir:?}"
 declare -A made_by=() opened_logs=()
 stage_number='' stage_name='' stage_file='' steps_run=0 steps_skipped=0
-mkdir -p "$exp_dir/done" "$exp_dir/log"
-exec {driver_lock}>"$exp_dir/done/.lock"
-if ! flock --nonblock "$driver_lock"; then
-  echo "error: another run is at work in $exp_dir: wait for it, or choose another --exp-dir" >&2
-  exit 1
+if [ "${dry_run:=false}" = false ]; then
+  mkdir -p "$exp_dir/done" "$exp_dir/log"
+  exec {driver_lock}>"$exp_dir/done/.lock"
+  if ! flock --nonblock "$driver_lock"; then
+    echo "error: another run is at work in $exp_dir: wait for it, or choose another --exp-dir" >&2
+    exit 1
+  fi
 fi
 
 # stage NUMBER NAME: the steps that follow belong to this stage
@@ -48,10 +51,10 @@ end_stages() {
   fi
 }
 
-# step NAME [--conf PATH...] [--in PATH...] [--out PATH...] [--nj N] -- COMMAND...
-# The functions it calls see its variables: confs, inputs, outputs, record, now.
+# step NAME [--conf PATH...] [--in PATH...] [--out PATH...] [--nj N] [--ngpu N] -- COMMAND...
+# The functions it calls see its variables: confs, inputs, outputs, unrecorded, processes, record, now.
 step() {
-  local name=$1 option='' path reason confs=() inputs=() outputs=() unrecorded=()
+  local name=$1 option='' path reason confs=() inputs=() outputs=() unrecorded=() processes='' command
   local record=$exp_dir/done/$stage_file.$1 now=$exp_dir/done/.now
   shift
   while [ "$1" != -- ]; do
@@ -61,11 +64,16 @@ step() {
       --in,*) inputs+=("$1") ;;
       --out,*) outputs+=("$1") made_by[$1]="$stage_number ($stage_name)" ;;
       --nj,*) unrecorded=(--nj "$1") ;;
+      --ngpu,*) processes=$1 ;;
     esac
     shift
   done
   shift
-  if [ "$stage" -gt "$stage_number" ] || [ "$stage_number" -gt "$stop_stage" ]; then return; fi
+  if ! selected; then return; fi
+  if [ "$dry_run" = true ]; then
+    show_step "$@"
+    return
+  fi
 
   for path in "${confs[@]}" "${inputs[@]}"; do require "$path"; done
   identity "$@" >"$now"
@@ -80,13 +88,42 @@ step() {
     mv "$now" "$record.started"
   fi
   rm -f "$record"
-  run_logged "$@" "${unrecorded[@]}"
+  full_command "$@"
+  run_logged "${command[@]}"
   for path in "${outputs[@]}"; do
     expand "$path" >/dev/null || stage_error "$name ended well but did not make $path"
   done
   list_files out "${outputs[@]}" >>"$record.started"
   mv "$record.started" "$record"
   steps_run=$((steps_run + 1))
+}
+
+# Whether the stage at hand is one of those to run.
+selected() { [ "$stage" -le "$stage_number" ] && [ "$stage_number" -le "$stop_stage" ]; }
+
+# full_command COMMAND...: sets $command to what is run, on as many processes as asked for. In a Slurm job of several
+# nodes, torchrun is started on each.
+full_command() {
+  command=("$@" "${unrecorded[@]}")
+  if [ -n "$processes" ] && [ "${SLURM_NNODES:-1}" -gt 1 ]; then
+    command=(
+      srun --ntasks-per-node 1 torchrun --nnodes "$SLURM_NNODES" --nproc-per-node "$processes" --rdzv-backend c10d
+      --rdzv-id "$SLURM_JOB_ID" --rdzv-endpoint "$(hostname):29500" "${command[@]:1}"
+    )
+  elif [ "${processes:-1}" -gt 1 ]; then
+    command=(torchrun --standalone --nproc-per-node "$processes" "${command[@]:1}")
+  fi
+}
+
+# show_step COMMAND...: what it would read, write and run
+show_step() {
+  local command
+  full_command "$@"
+  say "$name"
+  [ ${#confs[@]} -eq 0 ] || printf '  config   %s\n' "${confs[@]}"
+  [ ${#inputs[@]} -eq 0 ] || printf '  input    %s\n' "${inputs[@]}"
+  printf '  output   %s\n' "${outputs[@]}"
+  echo "  command  ${command[*]@Q}"
 }
 
 say() { echo "stage $stage_number ($stage_name): $1"; }

@@ -13,10 +13,13 @@ set -euo pipefail
 stage=-1  # first stage to run
 stop_stage=12  # last stage to run
 nj=2  # parallel processes of stages 0 to 2
+ngpu=1  # GPUs of stages 5 and 8, on each machine
+dry_run=false  # show what each stage would do, and how long the trainings would take
 
 dl_dir=download  # the corpus
 data_dir=data  # manifests, features, labels, language
 exp_dir=exp  # models and results
+on_the_fly=false  # compute features whenever they are read, rather than store them
 
 train_minutes=60  # speech to pre-train on
 labelled_minutes=10  # how much of it has text

@@ -20,6 +20,7 @@ def main() -> None:
     parser.add_argument("--split", required=True)
     parser.add_argument("--manifests", type=Path, required=True, help="folder that stage 1 wrote")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--on-the-fly", action="store_true", help="store none: whatever reads the cuts computes them")
     parser.add_argument("--nj", type=int, default=2, help="processes")
     args = parser.parse_args()
 
@@ -31,14 +32,18 @@ def main() -> None:
     )
     # One cut per utterance, named after it, so that log-probs and labels can be traced to the transcript.
     cuts = CutSet.from_cuts(cut.with_id(cut.supervisions[0].id) for cut in cuts.trim_to_supervisions())
-    featured = compute_features(cuts, args.type, args.out / f"feats_{args.split}", args.nj)
+    if args.on_the_fly:
+        featured, frames = cuts.to_eager(), "none stored"
+    else:
+        featured = compute_features(cuts, args.type, args.out / f"feats_{args.split}", args.nj)
+        frames = sum(cut.num_frames for cut in featured)
     with atomic_path(args.out / f"{args.corpus}_cuts_{args.split}.jsonl.gz") as temporary:
         featured.to_file(temporary)
     hours = sum(cut.duration for cut in featured) / 3600
     print_table(
         f"{args.type} of {args.split}",
         ["split", "utterances in", "out", "rejected", "hours", "frames"],
-        [[args.split, len(cuts), len(featured), len(cuts) - len(featured), hours, sum(c.num_frames for c in featured)]],
+        [[args.split, len(cuts), len(featured), len(cuts) - len(featured), hours, frames]],
     )
 
 

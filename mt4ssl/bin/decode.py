@@ -8,6 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+import torch
+
 from mt4ssl.decode.batches import load_log_probs
 from mt4ssl.decode.decoder import Decoder
 from mt4ssl.decode.graph import load_graph
@@ -57,6 +59,7 @@ def best_scale(path: Path) -> float:
 
 def main() -> None:
     args = get_args()
+    torch.set_num_threads(1)  # k2 on the CPU is serial, and torch's tensors here are small: more threads only spin
     lm_scales = [best_scale(args.lm_scales_from)] if args.lm_scales_from else args.lm_scales
     matrices, lengths = load_log_probs(args.log_probs, len(Tokens(args.lang)))
     decoder = Decoder(

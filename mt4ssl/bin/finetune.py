@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict
 from pathlib import Path
 
-import torch
-
 from mt4ssl.config import parse_config
 from mt4ssl.errors import run_main
 from mt4ssl.files import require
@@ -15,22 +13,24 @@ from mt4ssl.table import print_table
 from mt4ssl.train.finetuning import FinetuneConfig, FinetuneTask, describe_ctc, finetune_groups
 from mt4ssl.train.loop import train
 from mt4ssl.train.optim import make_optimizer
+from mt4ssl.train.processes import is_first, join_processes
 
 
 def main() -> None:
     config = parse_config(FinetuneConfig, __doc__ or "")
     require(Path(config.pretrained) / "config.yaml", "made by stage 5 (pretrain)")
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = join_processes()
     folder = Path(config.exp_dir)
     task = FinetuneTask(config, device)
-    describe_ctc(folder, task)
+    if is_first():
+        describe_ctc(folder, task)
     data = task.train_data
     print_table(
         f"fine-tuning {folder.name}",
         ["weights from", "cuts", "rejected (more tokens than frames)", "minutes", "updates", "batch s", "tokens"],
         [[
             "scratch" if config.from_scratch else config.pretrained, len(data.cuts), task.rejected,
-            sum(cut.duration for cut in data.cuts) / 60, config.loop.updates, config.loop.batch_seconds,
+            data.cuts.durations.sum() / 60, config.loop.updates, config.loop.batch_seconds,
             len(task.tokens),
         ]],
     )  # fmt: skip

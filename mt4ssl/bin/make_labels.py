@@ -10,6 +10,7 @@ from lhotse import CutSet, NumpyFilesWriter, load_manifest_lazy
 from tqdm import tqdm
 
 from mt4ssl.config import load_config
+from mt4ssl.data.rates import FBANK_SHIFT
 from mt4ssl.errors import UserError, run_main
 from mt4ssl.files import atomic_path, require
 from mt4ssl.models.pretrained import frame_features
@@ -41,7 +42,7 @@ def main() -> None:
             if source.id not in cuts:
                 raise UserError(f"{args.cuts} lacks utterance {source.id} of {args.features}: run stage 2 again")
             labels = labeller(source)
-            shift = round(source.frame_shift * round(source.num_frames / len(labels)), 6)
+            shift = round(FBANK_SHIFT * round(source.duration / FBANK_SHIFT / len(labels)), 6)
             array = writer.store_array(source.id, labels, frame_shift=shift, temporal_dim=0, start=source.start)
             array.array.storage_path = str(storage)
             cut = cuts[source.id]

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict
 from pathlib import Path
 
-import torch
-
 from mt4ssl.config import parse_config, save_config
 from mt4ssl.errors import run_main
 from mt4ssl.results import read_log
@@ -14,14 +12,16 @@ from mt4ssl.table import print_table
 from mt4ssl.train.loop import train
 from mt4ssl.train.optim import make_optimizer
 from mt4ssl.train.pretraining import PretrainConfig, PretrainTask, with_clusters
+from mt4ssl.train.processes import is_first, join_processes
 
 
 def main() -> None:
     config = with_clusters(parse_config(PretrainConfig, __doc__ or ""))
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = join_processes()
     folder = Path(config.exp_dir)
-    folder.mkdir(parents=True, exist_ok=True)
-    save_config(config, folder / "config.yaml")
+    if is_first():
+        folder.mkdir(parents=True, exist_ok=True)
+        save_config(config, folder / "config.yaml")
     task = PretrainTask(config, device)
     parameters = sum(p.numel() for p in task.model.parameters() if p.requires_grad)
     data = task.train_data
@@ -29,7 +29,7 @@ def main() -> None:
         f"pre-training {folder.name}",
         ["parameters", "cuts", f"rejected (< {config.min_seconds} s)", "hours", "updates", "batch s", "micro-batches"],
         [[
-            f"{parameters / 1e6:.2f} M", len(data.cuts), task.rejected, sum(c.duration for c in data.cuts) / 3600,
+            f"{parameters / 1e6:.2f} M", len(data.cuts), task.rejected, data.cuts.durations.sum() / 3600,
             config.loop.updates, config.loop.batch_seconds, data.parts,
         ]],
     )  # fmt: skip

@@ -11,6 +11,7 @@ from mt4ssl.scoring.report import (
     duration_table,
     environment_lines,
     label_table,
+    lm_table,
     plot_curves,
     training_tables,
     wer_table,
@@ -22,6 +23,8 @@ def main() -> None:
     parser.add_argument("--exp-dir", type=Path, default=Path("exp"))
     parser.add_argument("--models", nargs="+", required=True, help="fine-tuned models, as named under exp/finetune")
     parser.add_argument("--test-sets", nargs="+", default=["test"])
+    parser.add_argument("--test-note", default="", help="a sentence under every table of the test sets")
+    parser.add_argument("--lm-scores", type=Path, required=True, help="JSON of mt4ssl.bin.perplexity")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
 
@@ -31,7 +34,8 @@ def main() -> None:
         plot_curves(folder, args.out.parent / "plots" / f"{folder.parent.name}-{folder.name}.png")
         for folder in trainings
     ]
-    wer = wer_table(args.exp_dir / "finetune", args.models, args.test_sets)
+    note = f"\n\n{args.test_note}" if args.test_note else ""
+    wer = wer_table(args.exp_dir / "finetune", args.models, args.test_sets) + note
     text = "\n\n".join(
         [
             "# Results",
@@ -39,8 +43,11 @@ def main() -> None:
             "## WER",
             "LM scales are chosen on dev; the interval is a 95 % bootstrap over utterances.",
             wer,
+            "## Language models",
+            "Perplexity per word, ends of sentences included; words out of the vocabulary (OOV) are left out.",
+            lm_table(args.lm_scores) + note,
             "## Label quality",
-            "K-means labels of the dev set against the phones of its alignment (HuBERT, section 4.3).",
+            "K-means labels of the dev set, against the phones of its alignment if it has one (HuBERT, section 4.3).",
             label_table(args.exp_dir / "kmeans"),
             "## Trainings",
             training_tables(trainings),

@@ -8,7 +8,7 @@ from pathlib import Path
 from mt4ssl.errors import UserError, run_main
 from mt4ssl.files import require
 from mt4ssl.lang.lexicon import count_words
-from mt4ssl.lang.ngram import arpa_to_g, map_unknown, ngram_counts, perplexity, train_ngram
+from mt4ssl.lang.ngram import arpa_to_g, map_unknown, ngram_counts, train_ngram
 from mt4ssl.lang.symbols import BACKOFF, BEGIN, END, EPSILON, UNKNOWN, read_symbols
 from mt4ssl.table import print_table
 
@@ -18,7 +18,6 @@ def get_args() -> argparse.Namespace:
     parser.add_argument("--text", type=Path, required=True, help="one sentence per line")
     parser.add_argument("--words", type=Path, required=True, help="words.txt; other words of the text become <UNK>")
     parser.add_argument("--order", type=int, choices=range(2, 6), default=3)
-    parser.add_argument("--dev-text", type=Path, help="report the perplexity of these sentences")
     parser.add_argument("--out", type=Path, required=True, help="ARPA file to write")
     return parser.parse_args()
 
@@ -46,14 +45,6 @@ def main() -> None:
         ["words of words.txt never seen", len(words - counts.keys())],
         *([f"{order}-grams", count] for order, count in enumerate(ngram_counts(args.out), 1)),
     ]
-    if args.dev_text:
-        dev = read_sentences(args.dev_text, words)
-        value, left_out = perplexity(args.out, dev)
-        rows += [
-            [f"perplexity of {args.dev_text.name}", value],
-            [f"  {UNKNOWN} among its words", count_words(dev)[UNKNOWN]],
-            ["  sentences of probability 0, left out", left_out],
-        ]
     print_table(f"Language model {args.out}", ["", "value"], rows)
 
 

@@ -7,12 +7,12 @@ from typing import Callable, Dict, List, Optional, Protocol, Sequence, Tuple
 
 import numpy as np
 import torch
-from lhotse import load_manifest_lazy
 from lhotse.cut import Cut
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from mt4ssl.data.batches import BatchPlan, micro_batches
+from mt4ssl.data.cuts import Cuts
 from mt4ssl.data.features import make_extractor
 from mt4ssl.data.rates import FBANK_BINS, FBANK_SHIFT, SAMPLING_RATE
 from mt4ssl.errors import UserError
@@ -54,13 +54,13 @@ DrawMask = Callable[[Sequence[int], int, np.random.Generator], np.ndarray]
 """From the frames of each utterance and the frames of the batch to a mask (B, T')."""
 
 
-def read_cuts(path: str, min_seconds: float = 0.0) -> Tuple[List[Cut], int]:
-    """Read cuts of at least `min_seconds`; return them and the number of shorter ones."""
-    cuts = list(load_manifest_lazy(require(path, "made by an earlier stage")))
-    long_enough = [cut for cut in cuts if cut.duration >= min_seconds]
-    if not long_enough:
+def read_cuts(path: str, min_seconds: float = 0.0) -> Tuple[Cuts, int]:
+    """Open the cuts of at least `min_seconds`; return them and the number of shorter ones."""
+    cuts = Cuts.read(require(path, "made by an earlier stage"))
+    long_enough = np.flatnonzero(cuts.durations >= min_seconds)
+    if not len(long_enough):
         raise UserError(f"{path}: none of {len(cuts)} cuts lasts {min_seconds} s")
-    return long_enough, len(cuts) - len(long_enough)
+    return cuts.take(long_enough), len(cuts) - len(long_enough)
 
 
 def load_input(cut: Cut, frontend: Frontend) -> np.ndarray:
@@ -101,7 +101,7 @@ class PretrainDataset(Dataset):
 
     def __init__(
         self,
-        cuts: List[Cut],
+        cuts: Cuts,
         frontend: Frontend,
         label_names: Sequence[str],
         draw_mask: DrawMask,
@@ -118,7 +118,7 @@ class PretrainDataset(Dataset):
             seed,
         )
         self.parts, seconds = micro_batches(batch_seconds, max_batch_seconds)
-        self.plan = BatchPlan([min(cut.duration, max_seconds) for cut in cuts], seconds, seed)
+        self.plan = BatchPlan(np.minimum(cuts.durations, max_seconds), seconds, seed)
 
     def __getitem__(self, step: int) -> List[Batch]:
         return [self.batch(step * self.parts + part) for part in range(self.parts)]
@@ -156,7 +156,7 @@ class CtcDataset(Dataset):
 
     def __init__(
         self,
-        cuts: List[Cut],
+        cuts: Cuts,
         frontend: Frontend,
         encode: Callable[[str, str], List[int]],
         batch_seconds: float,
@@ -165,10 +165,14 @@ class CtcDataset(Dataset):
     ) -> None:
         self.cuts, self.frontend, self.encode = cuts, frontend, encode
         self.parts, seconds = micro_batches(batch_seconds, max_batch_seconds)
-        self.plan = BatchPlan([cut.duration for cut in cuts], seconds, seed)
+        self.plan = BatchPlan(cuts.durations, seconds, seed)
 
     def __getitem__(self, step: int) -> List[Batch]:
-        return [self.collate(self.plan[step * self.parts + part]) for part in range(self.parts)]
+        return [self.batch(step * self.parts + part) for part in range(self.parts)]
+
+    def batch(self, number: int) -> Batch:
+        """Build batch `number` of the plan."""
+        return self.collate(self.plan[number])
 
     def collate(self, indices: Sequence[int]) -> Batch:
         """Pad the inputs and tokens of some cuts."""

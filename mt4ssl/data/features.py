@@ -21,6 +21,11 @@ from mt4ssl.files import atomic_path
 SHARD_CUTS = 500
 
 
+def power(spectrum: torch.Tensor) -> torch.Tensor:
+    """Return the power of a complex spectrum; lhotse squares its modulus, whose root takes a third of all the time."""
+    return spectrum.real.square() + spectrum.imag.square()
+
+
 @dataclass
 class MfccDeltasConfig:
     """MFCC with deltas: the settings are fixed, the sampling rate is all that can differ."""
@@ -45,6 +50,7 @@ class MfccDeltas(FeatureExtractor):
     def __init__(self, config: Any = None) -> None:
         super().__init__(config)
         self.mfcc = Mfcc(MfccConfig(sampling_rate=self.config.sampling_rate, num_ceps=13))
+        self.mfcc.extractor._to_spec = power
 
     @property
     def frame_shift(self) -> float:
@@ -62,11 +68,11 @@ class MfccDeltas(FeatureExtractor):
 
 def make_extractor(kind: str) -> FeatureExtractor:
     """Return the extractor called `fbank` (80 bins) or `mfcc` (39 dimensions), both every 10 ms."""
-    return (
-        Fbank(FbankConfig(sampling_rate=SAMPLING_RATE, num_filters=FBANK_BINS, frame_shift=FBANK_SHIFT))
-        if kind == "fbank"
-        else MfccDeltas()
-    )
+    if kind == "mfcc":
+        return MfccDeltas()
+    fbank = Fbank(FbankConfig(sampling_rate=SAMPLING_RATE, num_filters=FBANK_BINS, frame_shift=FBANK_SHIFT))
+    fbank.extractor._to_spec = power
+    return fbank
 
 
 def compute_shard(cuts: CutSet, kind: str, storage: Path, manifest: Path) -> int:

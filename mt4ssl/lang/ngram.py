@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Collection, Iterable
 
 from kaldingram import train as kaldingram_train
-from kaldingram.ppl import compute_ppl
 from kaldingram.prune import ArpaParser
 
 from mt4ssl.errors import UserError
 from mt4ssl.files import atomic_path
-from mt4ssl.lang.symbols import BACKOFF, UNKNOWN
+from mt4ssl.lang.symbols import BACKOFF, BEGIN, END, UNKNOWN
 
 
 def map_unknown(sentences: Iterable[str], words: Collection[str]) -> list[str]:
@@ -45,11 +44,12 @@ def arpa_to_g(arpa: str | Path, words: str | Path, g: str | Path) -> None:
         str(arpa),
     ]
     # A process of its own, since kaldilm logs from C++ to stderr.
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode != 0:
-        raise UserError(f"kaldilm cannot read {arpa}: {(done.stderr.strip().splitlines() or ['no reason given'])[-1]}")
     with atomic_path(g) as temporary:
-        temporary.write_text(done.stdout)
+        with temporary.open("w") as graph:
+            done = subprocess.run(command, stdout=graph, stderr=subprocess.PIPE, text=True)
+        if done.returncode != 0:
+            reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+            raise UserError(f"kaldilm cannot read {arpa}: {reason}")
 
 
 def ngram_counts(arpa: str | Path) -> list[int]:
@@ -60,8 +60,27 @@ def ngram_counts(arpa: str | Path) -> list[int]:
 
 
 def perplexity(arpa: str | Path, sentences: Iterable[str]) -> tuple[float, int]:
-    """Return the perplexity per word (ends counted), and how many sentences, of probability 0, it lacks."""
-    with contextlib.redirect_stderr(io.StringIO()):
-        model = ArpaParser().loadf(str(arpa), encoding="utf-8")[0]
-        stats = compute_ppl(model, sentences)
-    return stats["ppl"], stats["num_zeroprobs"]
+    """Return the perplexity per word, ends of sentences included, and how many words the model lacks.
+
+    Those words are left out; the ones after them are predicted from what stands between, as in SRILM.
+    """
+    order = len(ngram_counts(arpa))
+    texts = [(BEGIN, *line.split(), END) for line in sentences]
+    needed = {
+        " ".join(words[max(0, end - length) : end])
+        for words in texts
+        for end in range(1, len(words) + 1)
+        for length in range(1, order + 1)
+    }
+    with open(arpa, encoding="utf-8") as file, contextlib.redirect_stderr(io.StringIO()):
+        # Only what these sentences need: as Python's objects, a large model does not fit in memory.
+        lines = (line for line in file if "\t" not in line or line.rstrip("\n").split("\t")[1] in needed)
+        model = ArpaParser().load(lines)[0]
+    log_probs = [
+        model.log_p_raw(words[max(0, end - order) : end])
+        for words in texts
+        for end in range(2, len(words) + 1)
+        if model.contains_word(words[end - 1])
+    ]
+    predicted = sum(len(words) - 1 for words in texts)
+    return 10 ** (-sum(log_probs) / max(len(log_probs), 1)), predicted - len(log_probs)

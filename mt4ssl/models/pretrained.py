@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from operator import methodcaller
 from pathlib import Path
 from typing import Dict, Tuple
 
@@ -16,6 +15,7 @@ from torch import Tensor
 from mt4ssl.checkpoint import load_checkpoint, load_weights
 from mt4ssl.config import build
 from mt4ssl.data.datasets import load_input
+from mt4ssl.data.features import make_extractor
 from mt4ssl.errors import UserError
 from mt4ssl.files import require
 from mt4ssl.models.mt4ssl import ModelConfig, SpeechEncoder
@@ -80,5 +80,6 @@ class LayerFeatures:
 def frame_features(config: KMeansConfig) -> FrameFeatures:
     """Return the function from a cut to the features that a K-means clusters."""
     if config.features == "mfcc":
-        return methodcaller("load_features")
+        extractor = make_extractor("mfcc")
+        return lambda cut: cut.load_features() if cut.has_features else cut.compute_features(extractor)
     return LayerFeatures(Path(config.checkpoint), config.layer)

@@ -49,11 +49,18 @@ def wer_table(finetune: Path, models: Sequence[str], test_sets: Sequence[str]) -
     return markdown_table(["model", "set", *METHODS.values()], rows)
 
 
+def lm_table(path: Path) -> str:
+    """OOV rate and perplexities of each set."""
+    results = json.loads(require(path, "made by stage 7 (graph)").read_text())
+    rows = [[split, *result.values()] for split, result in results.items()]
+    return markdown_table(["set", *next(iter(results.values()))], rows)
+
+
 def label_table(kmeans: Path) -> str:
-    """Quality of each iteration's labels."""
+    """Quality of each iteration's labels; measures against phones only where there are any."""
     folders = sorted(path.parent for path in kmeans.glob("*/quality.json"))
     qualities = [json.loads((folder / "quality.json").read_text()) for folder in folders]
-    names = list(qualities[0]) if qualities else []
+    names = [name for name, value in qualities[0].items() if value is not None] if qualities else []
     cells = [[f"{q[name]:.4g}" if isinstance(q[name], float) else q[name] for name in names] for q in qualities]
     return markdown_table(
         ["K-means", *(n.replace("_", " ") for n in names)], [[f.name, *c] for f, c in zip(folders, cells)]

@@ -14,8 +14,12 @@ from lhotse.cut import Cut
 from tqdm import tqdm
 
 from mt4ssl.config import load_config, save_config
+from mt4ssl.data.rates import FBANK_SHIFT
 from mt4ssl.errors import UserError
 from mt4ssl.files import atomic_path
+
+START_FRAMES = 512  # a cluster
+LAST_ITERATIONS = 5
 
 
 @dataclass
@@ -32,8 +36,9 @@ class KMeansConfig:
     max_frames: int = 1_000_000
     """Frames sampled uniformly from the whole corpus; faiss asks for at least 39 a cluster."""
     iterations: int = 30
+    """Of each start, on 512 frames a cluster; five on all frames follow."""
     restarts: int = 3
-    """The run with the lowest inertia is kept."""
+    """The start with the lowest inertia is kept."""
     seed: int = 0
     checkpoint: str = ""
     """Folder of the pre-trained model, for layer features."""
@@ -46,11 +51,11 @@ FrameFeatures = Callable[[Cut], np.ndarray]
 def sample_frames(cuts: CutSet, features: FrameFeatures, max_frames: int, seed: int) -> np.ndarray:
     """Return about `max_frames` frames (N, D) drawn uniformly from all cuts; one cut is in memory at a time.
 
-    Cuts are drawn at random first, as many as hold ten times the frames asked for, so that a large corpus is not
-    read to its end.
+    Cuts are drawn at random first, a tenth of them or as many as hold ten times the frames asked for, so that a large
+    corpus is not read to its end.
     """
-    total = sum(cut.num_frames for cut in cuts)
-    keep_cut = min(1.0, 10 * max_frames / total)
+    total = sum(cut.num_frames or round(cut.duration / FBANK_SHIFT) for cut in cuts)
+    keep_cut = min(1.0, max(0.1, 10 * max_frames / total))
     keep_frame = min(1.0, max_frames / (total * keep_cut))
     rng = np.random.default_rng(seed)
     sample = []
@@ -64,22 +69,33 @@ def sample_frames(cuts: CutSet, features: FrameFeatures, max_frames: int, seed: 
 def train_kmeans(frames: np.ndarray, config: KMeansConfig) -> Tuple[np.ndarray, float]:
     """Cluster frames (N, D); return the centroids (K, D) and the mean squared distance of a frame to its own.
 
-    k-means++ starts: random ones end at a higher distance. Raises UserError when there are fewer frames than clusters.
+    k-means++ starts: random ones end at a higher distance. The best of them is found on a part of the frames, and all
+    frames then move its centroids the little that is left. Raises UserError when there are fewer frames than clusters.
     """
     if len(frames) < config.clusters:
         raise UserError(f"{len(frames)} frames cannot fill {config.clusters} clusters: lower `clusters` or add speech")
-    kmeans = faiss.Kmeans(
+    frames = np.ascontiguousarray(frames)
+    size = min(len(frames), START_FRAMES * config.clusters)
+    part = frames[np.random.default_rng(config.seed).choice(len(frames), size, replace=False)]
+    start = _kmeans(part, config, config.iterations, config.restarts)
+    start.train(part)
+    kmeans = _kmeans(frames, config, LAST_ITERATIONS, 1)
+    inertia = kmeans.train(frames, init_centroids=start.centroids)
+    return kmeans.centroids, float(inertia) / len(frames)
+
+
+def _kmeans(frames: np.ndarray, config: KMeansConfig, iterations: int, restarts: int) -> faiss.Kmeans:
+    """Return faiss's K-means, set to use every frame."""
+    return faiss.Kmeans(
         frames.shape[1],
         config.clusters,
-        niter=config.iterations,
-        nredo=config.restarts,
+        niter=iterations,
+        nredo=restarts,
         seed=config.seed,
         init_method=faiss.ClusteringInitMethod_KMEANS_PLUS_PLUS,
         min_points_per_centroid=1,
         max_points_per_centroid=len(frames),
     )
-    inertia = kmeans.train(np.ascontiguousarray(frames))
-    return kmeans.centroids, float(inertia) / len(frames)
 
 
 def save_kmeans(folder: Path, centroids: np.ndarray, inertia: float, frames: int, config: KMeansConfig) -> None:

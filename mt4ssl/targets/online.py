@@ -52,7 +52,7 @@ class Teacher(nn.Module):
     @torch.no_grad()
     def forward(self, x: Tensor, padding: Optional[Tensor]) -> List[Tensor]:
         """Layer results (B, T, C) of every layer for the projected, unmasked features (B, T, C)."""
-        return self.encoder(x, padding)[1]
+        return self.encoder(x.detach(), padding)[1]  # detached, since FlopCounterMode trips over views of x
 
 
 def teacher_target(results: List[Tensor], top_k: int, padding: Optional[Tensor]) -> Tensor:

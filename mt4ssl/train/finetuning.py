@@ -53,9 +53,8 @@ class FinetuneConfig:
     loop: LoopConfig = field(default_factory=lambda: LoopConfig(updates=20_000, batch_seconds=1600.0))
 
 
-def ctc_architecture(config: FinetuneConfig) -> ModelConfig:
+def with_dropouts(model: ModelConfig, config: FinetuneConfig) -> ModelConfig:
     """The pre-trained model's architecture with fine-tuning's dropouts."""
-    model = load_architecture(Path(config.pretrained))
     model.encoder.dropout = model.encoder.attention_dropout = config.dropout
     model.encoder.activation_dropout = config.activation_dropout
     model.encoder.layerdrop = config.layerdrop
@@ -73,7 +72,7 @@ class FinetuneTask:
     def __init__(self, config: FinetuneConfig, device: torch.device) -> None:
         self.config, self.device = config, device
         self.tokens = Tokens(config.lang)
-        self.architecture = ctc_architecture(config)
+        self.architecture = with_dropouts(load_architecture(Path(config.pretrained)), config)
         torch.manual_seed(config.loop.seed)
         self.model = CtcModel(self.architecture, config.ctc, len(self.tokens))
         self.model.mask_embedding.requires_grad_(config.ctc.time_mask_prob > 0)
@@ -90,8 +89,8 @@ class FinetuneTask:
         loop, frontend = self.config.loop, self.architecture.frontend
         cuts, _ = read_cuts(path)
         fitting = [
-            cut
-            for cut in cuts
+            index
+            for index, cut in enumerate(cuts)
             if alignable(
                 self.tokens.encode(transcript(cut), cut.id),
                 frontend.frames(int(cut.duration * input_rate(frontend))) * self.config.ctc.slots,
@@ -99,15 +98,17 @@ class FinetuneTask:
         ]
         if not fitting:
             raise UserError(f"{path}: every transcript has more tokens than frames; raise ctc.slots or use --bpe")
-        data = CtcDataset(fitting, frontend, self.tokens.encode, loop.batch_seconds, loop.max_batch_seconds, loop.seed)
+        data = CtcDataset(
+            cuts.take(fitting), frontend, self.tokens.encode, loop.batch_seconds, loop.max_batch_seconds, loop.seed
+        )
         return data, len(cuts) - len(fitting)
 
-    def start_update(self, step: int) -> None:
-        """Freeze the encoder for the first updates; a mask belongs to (seed, step)."""
+    def start_batch(self, step: int, number: int) -> None:
+        """Freeze the encoder for the first updates; a mask belongs to (seed, step, number)."""
         frozen = step < self.config.freeze_updates
         for module in (self.model.encoder.feature_norm, self.model.encoder.projection, self.model.encoder.encoder):
             module.requires_grad_(not frozen)
-        self.rng = np.random.default_rng([self.config.loop.seed, step, 2])
+        self.rng = np.random.default_rng([self.config.loop.seed, step, 2, number])
 
     def losses(self, batch: Batch) -> StepSums:
         time_mask = channels = None

@@ -6,18 +6,24 @@ import math
 import time
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Dict, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import Dataset
 
 from mt4ssl.checkpoint import load_checkpoint, load_weights, save_checkpoint, step_checkpoints
-from mt4ssl.data.datasets import Batch, load_steps
+from mt4ssl.data.datasets import Batch, CtcDataset, PretrainDataset, load_steps
 from mt4ssl.errors import UserError
+from mt4ssl.models.encoder import EncoderLayer, PositionalConv
+from mt4ssl.models.frontend import ConvLayer
 from mt4ssl.train.monitor import Monitor
 from mt4ssl.train.optim import OptimConfig, set_lr
+from mt4ssl.train.processes import Share, add_up, add_up_gradients, is_first, process_count, wait_for_all
+from mt4ssl.train.speed import count_flops, matrix_peak
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 @dataclass
@@ -30,6 +36,8 @@ class LoopConfig:
     max_batch_seconds: float = 240.0
     """Audio that fits in memory at once; larger batches are accumulated."""
     dtype: Literal["fp32", "bf16"] = "bf16"
+    compile: bool = False
+    """torch.compile for the Transformer layers and the front-end: minutes at first, faster steps after."""
     log_every: int = 100
     validate_every: int = 5000
     save_every: int = 5000
@@ -54,8 +62,8 @@ class Task(Protocol):
 
     model: nn.Module
 
-    def start_update(self, step: int) -> None:
-        """Prepare the model for update `step`, counted from 0."""
+    def start_batch(self, step: int, number: int) -> None:
+        """Prepare the model for micro-batch `number` of update `step`, both counted from 0."""
 
     def losses(self, batch: Batch) -> StepSums:
         """Loss of a micro-batch."""
@@ -84,6 +92,13 @@ class Mean:
     def values(self) -> Dict[str, float]:
         return {name: value / count for name, (value, count) in self.totals.items() if count}
 
+    def over_processes(self) -> Mean:
+        """Return the sums of all processes, which must have added the same names."""
+        mean, names = Mean(), sorted(self.totals)
+        sums = add_up([part for name in names for part in self.totals[name]])
+        mean.totals.update({name: sums[2 * n : 2 * n + 2] for n, name in enumerate(names)})
+        return mean
+
 
 def autocast(dtype: str, device: torch.device) -> torch.autocast:
     """The precision that a config names."""
@@ -98,36 +113,45 @@ def to_device(batch: Batch, device: torch.device) -> Batch:
 
 
 def train(
-    task: Task, optimizer: torch.optim.Optimizer, data: Dataset, optim: OptimConfig, loop: LoopConfig, folder: Path,
-    device: torch.device, config: Dict[str, Any],
+    task: Task, optimizer: torch.optim.Optimizer, data: PretrainDataset | CtcDataset, optim: OptimConfig,
+    loop: LoopConfig, folder: Path, device: torch.device, config: Dict[str, Any],
 ) -> None:  # fmt: skip
     """Run or continue a training; `last.pt` in `folder` is where it continues, `final.pt` what it ends with.
 
+    Of several processes, which `join_processes` brings together, each takes a share of the micro-batches; what comes
+    out does not depend on their number.
     Raises UserError when the loss or the gradients stop being finite, or when the task's own check fails.
     """
     start = resume(task.model, optimizer, folder, config)
-    monitor = Monitor(folder, start, loop.updates, folder.name)
+    peak = matrix_peak(DTYPES[loop.dtype], device)
+    if loop.compile:
+        compile_layers(task.model)
+    share = Share(data, loop.batch_seconds)
+    monitor = Monitor(folder, start, loop.updates, folder.name, is_first())
     task.model.train()
     mean, seconds, waited, clock = Mean(), 0.0, 0.0, time.perf_counter()
-    fetch = iter(load_steps(data, range(start, loop.updates), loop.workers))
+    fetch = iter(load_steps(share, range(start, loop.updates), loop.workers))
     for step in range(start, loop.updates):
         asked = time.perf_counter()
         batches = next(fetch)
         waited += time.perf_counter() - asked
-        # Dropout and LayerDrop of an update depend on (seed, step) alone, as the data do: resuming changes nothing.
-        torch.manual_seed(loop.seed * 1_000_003 + step)
-        task.start_update(step)
         lr = set_lr(optimizer, optim, step, loop.updates)
         count = 0.0
-        for batch in batches:
-            batch = to_device(batch, device)
-            with autocast(loop.dtype, device):
-                sums = task.losses(batch)
-            sums.loss.backward()
+        for number, batch in batches.items():
+            # Dropout and LayerDrop depend on this alone, as the data do: neither resuming nor sharing changes them.
+            torch.manual_seed(loop.seed * 1_000_003 + step + number * 100_000_007)
+            task.start_batch(step, number)
+            work = partial(accumulate, task, batch, loop.dtype, device)
+            if number == share.numbers[0] and (step == start or step % loop.log_every == 0):
+                sums, flops = count_flops(work)
+                flops_per_second = flops / batch.seconds
+            else:
+                sums = work()
             count += sums.count
             seconds += batch.seconds
             mean.add(sums.sums)
-        norm = finish_gradients(task.model, count, optim.clip_norm, step, folder)
+        add_up_gradients(task.model)
+        norm = finish_gradients(task.model, add_up([count])[0], optim.clip_norm, step, folder)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         extra = task.finish_update(step + 1)
@@ -137,17 +161,40 @@ def train(
         done = step + 1
         if done % loop.log_every == 0 or done == loop.updates:
             wall = time.perf_counter() - clock
-            values = {**mean.values(), "audio_s_per_s": seconds / wall, "data_wait": waited / wall}
+            speed = add_up([seconds])[0] / wall
+            values = {
+                **mean.over_processes().values(), "audio_s_per_s": speed,
+                "utilisation": flops_per_second * speed / peak / process_count(),
+                "data_wait": waited / wall,
+            }  # fmt: skip
             task.check(done, values)
             monitor.log(done, "train", values)
             mean, seconds, waited, clock = Mean(), 0.0, 0.0, time.perf_counter()
-        if done % loop.validate_every == 0 or done == loop.updates:
+        if is_first() and (done % loop.validate_every == 0 or done == loop.updates):
             validate(task, monitor, done, loop.dtype, device)
             clock = time.perf_counter()
-        if done % loop.save_every == 0 or done == loop.updates:
+        if is_first() and (done % loop.save_every == 0 or done == loop.updates):
             save(task.model, optimizer, folder, done, loop.keep, config)
-    save_checkpoint(folder / "final.pt", {"model": task.model.state_dict(), "step": loop.updates, "config": config})
+    if is_first():
+        save_checkpoint(folder / "final.pt", {"model": task.model.state_dict(), "step": loop.updates, "config": config})
     monitor.close()
+    wait_for_all()
+
+
+def accumulate(task: Task, batch: Batch, dtype: str, device: torch.device) -> StepSums:
+    """Add the gradients of a micro-batch to those of its update."""
+    batch = to_device(batch, device)
+    with autocast(dtype, device):
+        sums = task.losses(batch)
+    sums.loss.backward()
+    return sums
+
+
+def compile_layers(model: nn.Module) -> None:
+    """Let torch.compile have every Transformer layer and the front-end, but not what depends on the data."""
+    for module in model.modules():
+        if isinstance(module, (EncoderLayer, ConvLayer, PositionalConv)):
+            module.compile(dynamic=True)
 
 
 def finish_gradients(model: nn.Module, count: float, clip_norm: float, step: int, folder: Path) -> float:

@@ -11,13 +11,14 @@ from tqdm import tqdm
 
 
 class Monitor:
-    """Writes every logged update to `log.jsonl` and TensorBoard, and the main figures to the terminal."""
+    """Writes every logged update to `log.jsonl` and TensorBoard, and the main figures to the terminal; or nothing."""
 
-    def __init__(self, folder: Path, start: int, updates: int, name: str) -> None:
-        self.name, self.path = name, folder / "log.jsonl"
-        self._forget_after(start)
-        self.writer = SummaryWriter(str(folder / "tensorboard"), purge_step=start)
-        self.progress = tqdm(total=updates, initial=start, unit="update", disable=None, desc=name)
+    def __init__(self, folder: Path, start: int, updates: int, name: str, active: bool) -> None:
+        self.name, self.path, self.active = name, folder / "log.jsonl", active
+        self.progress = tqdm(total=updates, initial=start, unit="update", disable=None if active else True, desc=name)
+        if active:
+            self._forget_after(start)
+            self.writer = SummaryWriter(str(folder / "tensorboard"), purge_step=start)
 
     def _forget_after(self, start: int) -> None:
         """Drop what an interrupted run logged beyond the checkpoint it resumes from."""
@@ -27,6 +28,8 @@ class Monitor:
 
     def log(self, step: int, split: str, values: Dict[str, float]) -> None:
         """Record values of `train` or `dev` after update `step`."""
+        if not self.active:
+            return
         rounded = {key: float(f"{value:.6g}") for key, value in values.items()}
         with self.path.open("a") as file:
             file.write(json.dumps({"step": step, "split": split, **rounded}) + "\n")
@@ -36,5 +39,6 @@ class Monitor:
         tqdm.write(f"{self.name} update {step} {split}: {shown}")
 
     def close(self) -> None:
-        self.writer.close()
+        if self.active:
+            self.writer.close()
         self.progress.close()

@@ -87,7 +87,7 @@ class PretrainTask:
         )  # fmt: skip
         return data, rejected
 
-    def start_update(self, step: int) -> None:
+    def start_batch(self, step: int, number: int) -> None:
         """Nothing to prepare."""
 
     def losses(self, batch: Batch) -> StepSums:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import Callable
+from typing import Callable, Tuple, TypeVar
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
+
+T = TypeVar("T")
 
 
 def matrix_peak(dtype: torch.dtype, device: torch.device) -> float:
@@ -23,8 +25,8 @@ def matrix_peak(dtype: torch.dtype, device: torch.device) -> float:
     return 2 * size**3 / best
 
 
-def count_flops(work: Callable[[], object]) -> int:
-    """Return the FLOPs of the matrix products, convolutions and attention in `work`, backward passes included."""
+def count_flops(work: Callable[[], T]) -> Tuple[T, int]:
+    """Do `work`; return its result and the FLOPs of its matrix products, convolutions and attention."""
     with FlopCounterMode(display=False) as counter:
-        work()
-    return counter.get_total_flops()
+        result = work()
+    return result, counter.get_total_flops()

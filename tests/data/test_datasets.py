@@ -6,6 +6,7 @@ import torch
 from lhotse import CutSet, NumpyFilesWriter, Recording
 from lhotse.testing.dummies import dummy_supervision
 
+from mt4ssl.data.cuts import Cuts
 from mt4ssl.data.datasets import CtcDataset, PretrainDataset, frame_labels, read_cuts, transcript
 from mt4ssl.data.features import make_extractor
 from mt4ssl.errors import UserError
@@ -37,7 +38,8 @@ def cuts(tmp_path_factory):
             labels = np.arange(cut.num_frames, dtype=np.int16)
             cut.kmeans = writer.store_array(cut.id, labels, frame_shift=0.01, temporal_dim=0, start=0)
             made.append(cut)
-    return made
+    CutSet.from_cuts(made).to_file(folder / "cuts.jsonl.gz")
+    return Cuts.read(folder / "cuts.jsonl.gz")
 
 
 def no_mask(lengths, size, rng):

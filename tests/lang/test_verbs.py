@@ -76,12 +76,10 @@ def test_train_lm(corpus, order):
         corpus / "lang/words.txt",
         "--order",
         order,
-        "--dev-text",
-        corpus / "lm.txt",
         "--out",
         corpus / "lm/x.arpa",
     )
-    assert done.returncode == 0 and "perplexity of lm.txt" in done.stdout and done.stderr == ""
+    assert done.returncode == 0 and f"{order}-grams" in done.stdout and done.stderr == ""
     backoff = read_symbols(corpus / "lang/words.txt")["#0"]
     arcs = [line.split() for line in (corpus / f"lm/G_{order}_gram.fst.txt").read_text().splitlines()]
     assert any(arc[2] == str(backoff) for arc in arcs if len(arc) >= 4)

@@ -6,7 +6,7 @@ import pytest
 
 from mt4ssl.errors import UserError
 from mt4ssl.results import METHODS
-from mt4ssl.scoring.report import duration_table, label_table, plot_curves, training_tables, wer_table
+from mt4ssl.scoring.report import duration_table, label_table, lm_table, plot_curves, training_tables, wer_table
 
 
 def test_wer_table(tmp_path):
@@ -34,7 +34,15 @@ def test_trainings(tmp_path):
 
 def test_labels_and_durations(tmp_path):
     (tmp_path / "iter1").mkdir()
-    (tmp_path / "iter1" / "quality.json").write_text(json.dumps({"frames": 10, "pnmi": 0.51234}))
+    (tmp_path / "iter1" / "quality.json").write_text(json.dumps({"frames": 10, "phone_purity": None, "pnmi": 0.51234}))
     assert "| iter1 | 10 | 0.5123 |" in label_table(tmp_path)
     (tmp_path / "durations.tsv").write_text("5\tpretrain\t240.5\n")
     assert "| 5 | pretrain | 240.5 |" in duration_table(tmp_path / "durations.tsv")
+
+
+def test_language_models(tmp_path):
+    scores = {"words": 100, "OOV %": 2.0, "perplexity, 3gram": 340.25}
+    (tmp_path / "perplexity.json").write_text(json.dumps({"dev": scores, "test": scores}))
+    lines = lm_table(tmp_path / "perplexity.json").splitlines()
+    assert lines[0] == "| set | words | OOV % | perplexity, 3gram |"
+    assert lines[2:] == ["| dev | 100 | 2.00 | 340.25 |", "| test | 100 | 2.00 | 340.25 |"]

@@ -19,7 +19,7 @@ setup() {
   [ "$output" = "error: run.sh: unknown option --stop-satge; did you mean --stop-stage? (--help lists all)" ]
   run "$root/egs/espeak/run.sh" --stage three
   [ "$status" -eq 1 ]
-  [ "$output" = "error: --stage, --stop-stage, --nj, --km-iter and --avg take whole numbers, not 'three'" ]
+  [ "$output" = "error: --stage, --stop-stage, --nj, --ngpu, --km-iter and --avg take whole numbers, not 'three'" ]
   run "$root/egs/espeak/run.sh" 3
   [ "$status" -eq 1 ]
   [ "$output" = "error: run.sh takes options only, not '3' (--help lists them)" ]

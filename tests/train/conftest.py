@@ -1,54 +1,23 @@
 """A corpus of a few seconds with features, labels and tokens, and configs small enough for tests."""
 
-from types import SimpleNamespace
-
-import numpy as np
 import pytest
-import soundfile
-from lhotse import CutSet, LilcomChunkyWriter, NumpyFilesWriter, Recording
-from lhotse.supervision import SupervisionSegment
+from tones import tone_corpus
 
-from mt4ssl.data.features import make_extractor
 from mt4ssl.models.ctc import CtcConfig
 from mt4ssl.models.encoder import EncoderConfig
 from mt4ssl.models.frontend import FrontendConfig
 from mt4ssl.models.masking import MaskConfig
 from mt4ssl.models.mt4ssl import KMeansTarget, ModelConfig, TeacherTarget
-from mt4ssl.targets.offline import KMeansConfig, write_label_config
 from mt4ssl.targets.online import EmaConfig
 from mt4ssl.train.finetuning import FinetuneConfig
 from mt4ssl.train.loop import LoopConfig
 from mt4ssl.train.optim import OptimConfig
 from mt4ssl.train.pretraining import PretrainConfig
 
-WORDS = {"A": 440.0, "B": 880.0, "C": 1760.0}
-
 
 @pytest.fixture(scope="session")
 def corpus(tmp_path_factory):
-    """12 utterances in which each word is a tone of 0.3 s, with labels that tell the tone."""
-    folder = tmp_path_factory.mktemp("tone corpus")
-    rng = np.random.default_rng(0)
-    cuts = []
-    with LilcomChunkyWriter(folder / "feats.lca") as features:
-        labels = NumpyFilesWriter(folder / "labels")
-        for number in range(12):
-            words = rng.choice(list(WORDS), 3 + number % 3)
-            time = np.arange(4800) / 16000
-            samples = np.concatenate([np.sin(2 * np.pi * WORDS[word] * time) for word in words]) * 0.3
-            path = folder / f"{number}.wav"
-            soundfile.write(path, samples + rng.normal(size=len(samples)) * 0.01, 16000)
-            cut = Recording.from_file(path).to_cut().with_id(f"utt{number}")
-            text = " ".join(words)
-            cut.supervisions = [SupervisionSegment(f"utt{number}", cut.recording_id, 0, cut.duration, text=text)]
-            cut = cut.compute_and_store_features(make_extractor("fbank"), features)
-            tones = np.repeat([list(WORDS).index(word) for word in words], 30).astype(np.int16)
-            cut.kmeans = labels.store_array(cut.id, tones, frame_shift=0.01, temporal_dim=0, start=0)
-            cuts.append(cut)
-    CutSet.from_cuts(cuts).to_file(folder / "cuts.jsonl.gz")
-    write_label_config(KMeansConfig(clusters=3), folder)
-    (folder / "tokens.txt").write_text("<blk> 0\n▁ 1\nA 2\nB 3\nC 4\n", encoding="utf-8")
-    return SimpleNamespace(folder=folder, cuts=str(folder / "cuts.jsonl.gz"))
+    return tone_corpus(tmp_path_factory.mktemp("tone corpus"))
 
 
 @pytest.fixture

@@ -66,7 +66,7 @@ def test_frozen_updates_move_the_head_only(finetune_config, pretrained):
     task = run(config)
     student = load_student(pretrained)[0].state_dict()
     assert all(torch.equal(weight, student[name]) for name, weight in task.model.encoder.state_dict().items())
-    task.start_update(6)
+    task.start_batch(6, 0)
     assert task.model.encoder.encoder.layers[0].fc1.weight.requires_grad
 
 

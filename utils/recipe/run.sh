@@ -8,10 +8,13 @@ set -euo pipefail
 stage=-1  # first stage to run
 stop_stage=12  # last stage to run
 nj=2  # parallel processes of stages 0 to 2
+ngpu=1  # GPUs of stages 5 and 8, on each machine
+dry_run=false  # show what each stage would do, and how long the trainings would take
 
 dl_dir=download  # the corpus
 data_dir=data  # manifests, features, labels, language
 exp_dir=exp  # models and results
+on_the_fly=false  # compute features whenever they are read, rather than store them
 
 km_iter=1  # rounds of K-means, labels and pre-training
 pretrain_config=conf/pretrain.yaml  # settings of stage 5

@@ -1,0 +1,151 @@
+"""One training step of base models: ours, transformers' Data2VecAudio made into MT4SSL, torchaudio's HuBERT."""
+
+from __future__ import annotations
+
+import copy
+from functools import partial
+from typing import Callable, List
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+import torchaudio
+import transformers
+from rows import Row, out_argument, pairs, write_rows
+from torch import Tensor, nn
+
+from mt4ssl.losses import masked_cross_entropy, masked_regression
+from mt4ssl.models.encoder import EncoderConfig
+from mt4ssl.models.frontend import FrontendConfig
+from mt4ssl.models.masking import MaskConfig, span_mask
+from mt4ssl.models.mt4ssl import MT4SSL, KMeansTarget, ModelConfig, Target, TeacherTarget
+from mt4ssl.targets.online import EmaConfig, teacher_target
+from mt4ssl.train.optim import OptimConfig, make_optimizer
+from mt4ssl.train.speed import count_flops, matrix_peak
+
+BATCH, SECONDS, CLUSTERS = 4, 10, 504
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+BOTH: List[Target] = [KMeansTarget("kmeans", clusters=CLUSTERS), TeacherTarget("teacher")]
+FRONTENDS = {"waveform": FrontendConfig(), "fbank": FrontendConfig("fbank", 512, [3, 3], [2, 1])}
+FRAMES = 499  # of ten seconds, in every model that reads waveforms
+Step = Callable[[], None]
+
+
+def random_mask(frames: int) -> Tensor:
+    return torch.from_numpy(span_mask([frames] * BATCH, frames, np.random.default_rng(0), MaskConfig())).to(DEVICE)
+
+
+def update(model: nn.Module, loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
+    loss.backward()
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    if DEVICE.type == "cuda":
+        torch.cuda.synchronize()
+
+
+def ours(frontend: str, targets: List[Target], bf16: bool) -> Step:
+    """A step of this library's model: forward, backward, AdamW, EMA."""
+    architecture = ModelConfig(FRONTENDS[frontend], EncoderConfig(layerdrop=0.0))
+    model = MT4SSL(architecture, targets, EmaConfig()).to(DEVICE).train()
+    optimizer = make_optimizer([(model, 1.0)], OptimConfig())
+    size = (SECONDS * 16000,) if frontend == "waveform" else (SECONDS * 100, 80)
+    inputs = torch.randn(BATCH, *size, device=DEVICE)
+    lengths = torch.full((BATCH,), size[0], device=DEVICE)
+    frames = architecture.frontend.frames(size[0])
+    mask, labels = random_mask(frames), {"kmeans": torch.randint(0, CLUSTERS, (BATCH, frames), device=DEVICE)}
+
+    def step() -> None:
+        with torch.autocast(DEVICE.type, torch.bfloat16, enabled=bf16):
+            result = model(inputs, lengths, labels, mask)
+        update(model, result.loss / result.frames, optimizer)
+        model.update_teacher(1)
+
+    return step
+
+
+def transformers_mt4ssl(bf16: bool) -> Step:
+    """The same training with transformers' model as student and teacher, and the same heads, losses and optimiser."""
+    config = transformers.Data2VecAudioConfig(layerdrop=0.0, feat_proj_dropout=0.0)
+    student = transformers.Data2VecAudioModel(config).to(DEVICE).train()
+    teacher = copy.deepcopy(student.encoder).requires_grad_(False).eval()
+    heads = nn.ModuleList([nn.Linear(768, CLUSTERS), nn.Linear(768, 768)]).to(DEVICE)
+    optimizer = make_optimizer([(student, 1.0), (heads, 1.0)], OptimConfig())
+    waveforms = torch.randn(BATCH, SECONDS * 16000, device=DEVICE)
+    mask, labels = random_mask(FRAMES), torch.randint(0, CLUSTERS, (BATCH, FRAMES), device=DEVICE)
+
+    def step() -> None:
+        with torch.autocast(DEVICE.type, torch.bfloat16, enabled=bf16):
+            features, _ = student.feature_projection(student.feature_extractor(waveforms).transpose(1, 2))
+            with torch.no_grad():
+                layers = _outputs(teacher, features.detach())
+            masked = student._mask_hidden_states(features, mask_time_indices=mask)
+            seen = student.encoder(masked).last_hidden_state[mask]
+            loss = masked_cross_entropy(heads[0](seen), labels[mask])
+            loss = loss + masked_regression(heads[1](seen), teacher_target(layers, 8, None)[mask])
+        update(student, loss / int(mask.sum()), optimizer)
+        torch._foreach_lerp_(list(teacher.parameters()), list(student.encoder.parameters()), 0.001)
+
+    return step
+
+
+def _outputs(encoder: nn.Module, features: Tensor) -> List[Tensor]:
+    """What every layer of transformers' encoder gives."""
+    outputs: List[Tensor] = []
+    hooks = [layer.register_forward_hook(lambda *call: outputs.append(call[2])) for layer in encoder.layers]
+    encoder(features)
+    for hook in hooks:
+        hook.remove()
+    return outputs
+
+
+def torchaudio_hubert(bf16: bool) -> Step:
+    """A step of torchaudio's HuBERT base, with the loss of its example."""
+    model = torchaudio.models.hubert_pretrain_base(num_classes=500, encoder_layer_drop=0.0).to(DEVICE).train()
+    optimizer = make_optimizer([(model, 1.0)], OptimConfig())
+    waveforms = torch.randn(BATCH, SECONDS * 16000, device=DEVICE)
+    labels = torch.randint(0, 500, (BATCH, FRAMES), device=DEVICE)
+
+    def step() -> None:
+        with torch.autocast(DEVICE.type, torch.bfloat16, enabled=bf16):
+            masked, _, penalty = model(waveforms, labels)
+        loss = F.cross_entropy(masked.float(), torch.zeros(len(masked), dtype=torch.long, device=DEVICE))
+        update(model, loss + 10 * penalty.float(), optimizer)
+
+    return step
+
+
+def main() -> None:
+    out = out_argument(__doc__ or "")
+    audio = BATCH * SECONDS
+    offline: List[Target] = [BOTH[0]]
+    peer, hubert = transformers_mt4ssl, torchaudio_hubert
+    comparisons = [  # what, ours, theirs, in bf16, how often, how many times faster it should be
+        ("MT4SSL base, waveform", partial(ours, "waveform", BOTH), peer, True, 4, 2.0),
+        ("MT4SSL base, fbank", partial(ours, "fbank", BOTH), peer, True, 4, 3.5),
+        ("MT4SSL base, waveform", partial(ours, "waveform", BOTH), peer, False, 2, None),
+        ("HuBERT base, waveform", partial(ours, "waveform", offline), hubert, True, 3, None),
+        ("HuBERT base, waveform", partial(ours, "waveform", offline), hubert, False, 2, None),
+    ]
+    names = {True: "bf16", False: "fp32"}
+    peaks = {bf16: matrix_peak(torch.bfloat16 if bf16 else torch.float32, DEVICE) for bf16 in names}
+    rows = [
+        Row(f"matrix product, {names[bf16]}", "", peak / 1e9, None, "GFLOP/s", None, "", None)
+        for bf16, peak in peaks.items()
+    ]
+    for name, make_ours, make_theirs, bf16, count, target in comparisons:
+        mine, theirs = make_ours(bf16), make_theirs(bf16)
+        _, flops = count_flops(mine)
+        first, second, ratio = pairs(mine, theirs, count)
+        used = 100 * flops / first / peaks[bf16]
+        work = f"{name}, {names[bf16]}, {BATCH} x {SECONDS} s"
+        note = f"{flops / audio / 1e9:.1f} GFLOP a second of audio, {used:.0f} % of the matrix peak"
+        aim, met = (f">= {target} x", ratio >= target) if target else ("", None)
+        peer_name = "transformers" if make_theirs is peer else "torchaudio"
+        rows.append(Row(work, peer_name, audio / first, audio / second, "audio s/s", ratio, aim, met, note))
+        if target == 2.0:
+            rows.append(Row(work, "", used, None, "% of the matrix peak", None, ">= 60 %", used >= 60))
+    write_rows(rows, out)
+
+
+if __name__ == "__main__":
+    main()

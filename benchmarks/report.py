@@ -1,0 +1,68 @@
+"""Write benchmarks/RESULTS.md from what the benches have left in benchmarks/out."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+from datetime import date
+from pathlib import Path
+from typing import List, Optional
+
+import torch
+
+from mt4ssl.files import atomic_path
+from mt4ssl.results import commit
+from mt4ssl.table import markdown_table
+
+HERE = Path(__file__).parent
+PEERS = "torch torchaudio transformers scikit-learn faiss-cpu lhotse kaldi-native-fbank".split()
+VERDICT = {True: "met", False: "missed", None: ""}
+
+
+def machine() -> str:
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    model = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    return f"{os.cpu_count()} x {model[0].split(':', 1)[1].strip()}"
+
+
+def number(value: Optional[float], digits: int = 4) -> str:
+    return "" if value is None else f"{value:.{digits}g}"
+
+
+def main() -> None:
+    results = {path.stem: json.loads(path.read_text()) for path in sorted((HERE / "out").glob("*.json"))}
+    compared: List[list] = []
+    absolute: List[list] = []
+    for bench, content in results.items():
+        for row in content["rows"]:
+            if row["ratio"] is not None:
+                compared.append(
+                    [row["work"], row["peer"], f"{row['ratio']:.2f} x", row["target"], VERDICT[row["met"]], row["note"]]
+                )
+            absolute.append(
+                [bench, row["work"], number(row["ours"]), number(row["theirs"]), row["unit"],
+                 row["target"] if row["ratio"] is None else "", VERDICT[row["met"]] if row["ratio"] is None else "",
+                 row["note"] if row["ratio"] is None else ""]
+            )  # fmt: skip
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PEERS)
+    parts = [
+        "# Benchmarks",
+        f"`benchmarks/run.sh`, {date.today()}, commit `{commit()}`; {machine()}; Python {platform.python_version()}, "
+        f"{versions}. Ours and the peer in turn on the same work; ratios are medians of pairs, above 1 where ours is "
+        "faster.",
+        markdown_table(["work", "peer", "ratio", "target", "", "note"], compared),
+        "## Absolute figures",
+        markdown_table(["bench", "work", "ours", "peer", "unit", "target", "", "note"], absolute),
+        *(f"## {bench}\n\n{content['tables']}" for bench, content in results.items() if content["tables"]),
+        (HERE / "NOTES.md").read_text().strip(),
+    ]
+    with atomic_path(HERE / "RESULTS.md") as temporary:
+        temporary.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    print(f"written: {HERE / 'RESULTS.md'}")
+
+
+if __name__ == "__main__":
+    main()

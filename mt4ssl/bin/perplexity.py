@@ -1,0 +1,44 @@
+"""Stage 7: how well the language models know dev and the test sets: OOV rate and perplexity."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from lhotse import load_manifest_lazy
+
+from mt4ssl.errors import run_main
+from mt4ssl.files import atomic_path, require
+from mt4ssl.lang.ngram import perplexity
+from mt4ssl.table import print_table
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--arpa", type=Path, nargs="+", required=True, help="language models of the same words")
+    parser.add_argument("--corpus", required=True)
+    parser.add_argument("--manifests", type=Path, required=True, help="folder that stage 1 wrote")
+    parser.add_argument("--splits", nargs="+", required=True)
+    parser.add_argument("--out", type=Path, required=True, help="JSON file")
+    args = parser.parse_args()
+
+    results = {}
+    for split in args.splits:
+        path = args.manifests / f"{args.corpus}_supervisions_{split}.jsonl.gz"
+        texts = [segment.text for segment in load_manifest_lazy(require(path, "made by stage 1 (manifests)"))]
+        words = sum(len(text.split()) for text in texts)
+        scores = {arpa.stem: perplexity(require(arpa, "made by stage 7 (graph)"), texts) for arpa in args.arpa}
+        results[split] = {
+            "words": words,
+            "OOV %": 100 * scores[args.arpa[0].stem][1] / words,
+            **{f"perplexity, {name}": value for name, (value, _) in scores.items()},
+        }
+    with atomic_path(args.out) as temporary:
+        temporary.write_text(json.dumps(results, indent=2) + "\n")
+    header = ["set", *results[args.splits[0]]]
+    print_table("Language models", header, [[split, *result.values()] for split, result in results.items()])
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,64 @@
+"""What a training of stage 5 or 8 would take on this machine, from a short measured step; it needs no data."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from pathlib import Path
+
+import torch
+
+from mt4ssl.config import load_config, parse_config
+from mt4ssl.errors import run_main
+from mt4ssl.lang.tokens import Tokens
+from mt4ssl.table import print_table
+from mt4ssl.targets.offline import KMeansConfig
+from mt4ssl.train.finetuning import FinetuneConfig, with_dropouts
+from mt4ssl.train.planning import Plan, kmeans_targets, plan_finetuning, plan_pretraining
+from mt4ssl.train.pretraining import PretrainConfig
+
+CHARACTERS = 30  # tokens, where no lang dir says how many: blank, boundary, letters, apostrophe
+NO_DATA = ["--train_cuts", "", "--dev_cuts", "", "--exp_dir", ""]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("verb", choices=["pretrain", "finetune"])
+    parser.add_argument("--processes", type=int, default=1, help="GPUs that the training is to have")
+    parser.add_argument("--kmeans", type=Path, help="config of the K-means that makes the labels")
+    parser.add_argument("--pretraining", default="", help="arguments of the pre-training whose model is fine-tuned")
+    parser.add_argument("arguments", nargs="+", help="after --, those of the verb")
+    args = parser.parse_args()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if args.verb == "pretrain":
+        config = parse_config(PretrainConfig, "", args.arguments)
+        if args.kmeans:
+            clusters = load_config(KMeansConfig, args.kmeans).clusters
+            for target in kmeans_targets(config):
+                target.clusters = clusters
+        plan = plan_pretraining(config, args.processes, device)
+    else:
+        config = parse_config(FinetuneConfig, "", args.arguments)
+        model = parse_config(PretrainConfig, "", [*NO_DATA, *shlex.split(args.pretraining)]).model
+        tokens = len(Tokens(config.lang)) if (Path(config.lang) / "tokens.txt").exists() else CHARACTERS
+        plan = plan_finetuning(config, with_dropouts(model, config), tokens, args.processes, device)
+    show(plan, args.processes, config.loop.updates, config.loop.batch_seconds, device)
+
+
+def show(plan: Plan, processes: int, updates: int, batch_seconds: float, device: torch.device) -> None:
+    name = torch.cuda.get_device_name() if device.type == "cuda" else "CPU"
+    rows = [
+        ["parameters", f"{plan.parameters / 1e6:.2f} M and {plan.fixed / 1e6:.2f} M that are not trained"],
+        ["global batch", f"{batch_seconds:g} s of audio"],
+        ["processes", f"{processes} ({name}; {max(1, torch.cuda.device_count())} here)"],
+        ["accumulation", f"{plan.micro_batches} x {plan.micro_batch_seconds:g} s in each process"],
+        ["updates", updates],
+        ["memory", f"{plan.memory / 2**30:.1f} GiB in each process"],
+        ["speed", f"{plan.speed:.1f} s of audio a second, from steps of {plan.measured_seconds:g} s"],
+        ["projected", f"{plan.hours:.1f} hours"],
+    ]
+    print_table("plan", ["", "value"], rows)
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,146 @@
+"""What a training would take, without its data: a few steps on noise of the right shape."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Callable, Dict, List
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mt4ssl.data.batches import micro_batches
+from mt4ssl.data.datasets import input_rate
+from mt4ssl.data.rates import FBANK_BINS
+from mt4ssl.models.ctc import CtcModel, ctc_loss
+from mt4ssl.models.frontend import FrontendConfig
+from mt4ssl.models.masking import span_mask
+from mt4ssl.models.mt4ssl import MT4SSL, KMeansTarget, ModelConfig
+from mt4ssl.train.finetuning import FinetuneConfig, finetune_groups
+from mt4ssl.train.loop import LoopConfig, autocast
+from mt4ssl.train.optim import make_optimizer
+from mt4ssl.train.pretraining import PretrainConfig
+from mt4ssl.train.processes import check_shares
+
+UTTERANCE = 12.0  # seconds; 960 h in 281,241 utterances
+CPU_SECONDS = 6.0  # of audio to measure with where a whole micro-batch would take minutes
+TOKENS_PER_SECOND = 14
+
+
+@dataclass
+class Plan:
+    """A training on this kind of device."""
+
+    parameters: int
+    fixed: int
+    """Parameters that no gradient moves: the teacher's, a frozen front-end's."""
+    micro_batches: int
+    """Of each process in an update."""
+    micro_batch_seconds: float
+    memory: float
+    """Bytes for each process: on a GPU as measured, on a CPU counted from what one step keeps for its backward pass."""
+    measured_seconds: float
+    """Of audio in the measured step."""
+    speed: float
+    """Seconds of audio a second, of each process."""
+    hours: float
+
+
+def plan_pretraining(config: PretrainConfig, processes: int, device: torch.device) -> Plan:
+    """Plan a pre-training; its K-means targets say how many clusters there are."""
+    model = MT4SSL(config.model, config.targets, config.ema).to(device)
+    optimizer = make_optimizer([(model, 1.0)], config.optim)
+    rng = np.random.default_rng(0)
+
+    def loss(rows: int, seconds: float) -> Tensor:
+        inputs, lengths = noise(config.model.frontend, rows, seconds, device)
+        frames = [config.model.frontend.frames(int(lengths[0]))] * rows
+        mask = torch.from_numpy(span_mask(frames, frames[0], rng, config.mask)).to(device)
+        labels = {target.name: torch.zeros_like(mask, dtype=torch.long) for target in kmeans_targets(config)}
+        return model(inputs, lengths, labels, mask).loss
+
+    longest = min(UTTERANCE, config.max_seconds)
+    return measure(model, optimizer, loss, longest, config.loop, processes, device)
+
+
+def plan_finetuning(
+    config: FinetuneConfig, architecture: ModelConfig, tokens: int, processes: int, device: torch.device
+) -> Plan:
+    """Plan a fine-tuning of an architecture, with its dropouts, to a number of tokens."""
+    model = CtcModel(architecture, config.ctc, tokens).to(device)
+    model.encoder.frontend.requires_grad_(config.from_scratch)
+    optimizer = make_optimizer(finetune_groups(model, config), config.optim)
+
+    def loss(rows: int, seconds: float) -> Tensor:
+        inputs, lengths = noise(architecture.frontend, rows, seconds, device)
+        log_probs, lengths = model(inputs, lengths)
+        counts = torch.full((rows,), int(seconds * TOKENS_PER_SECOND), device=device)
+        return ctc_loss(log_probs, lengths, torch.randint(1, tokens, (rows, int(counts[0])), device=device), counts)
+
+    return measure(model, optimizer, loss, UTTERANCE, config.loop, processes, device)
+
+
+def kmeans_targets(config: PretrainConfig) -> List[KMeansTarget]:
+    return [target for target in config.targets if isinstance(target, KMeansTarget)]
+
+
+def noise(frontend: FrontendConfig, rows: int, seconds: float, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Inputs as the front-end reads them, samples (B, S) or fbank (B, T, 80), and their lengths (B,)."""
+    size = int(seconds * input_rate(frontend))
+    shape = (rows, size, FBANK_BINS) if frontend.type == "fbank" else (rows, size)
+    return torch.randn(shape, device=device), torch.full((rows,), size, device=device)
+
+
+def measure(
+    model: nn.Module, optimizer: torch.optim.Optimizer, loss: Callable[[int, float], Tensor], longest: float,
+    loop: LoopConfig, processes: int, device: torch.device,
+) -> Plan:  # fmt: skip
+    """Time a micro-batch of utterances of `longest` seconds, and an update of the weights."""
+    parts, micro = micro_batches(loop.batch_seconds, loop.max_batch_seconds)
+    check_shares(parts, processes, loop.batch_seconds)
+    measured = micro if device.type == "cuda" else min(CPU_SECONDS, micro)
+    seconds = min(longest, measured)
+    rows = max(1, round(measured / seconds))
+
+    def work() -> None:
+        with autocast(loop.dtype, device):
+            result = loss(rows, seconds)
+        result.backward()
+
+    kept: Dict[int, int] = {}
+    with torch.autograd.graph.saved_tensors_hooks(lambda tensor: note_storage(kept, tensor), lambda tensor: tensor):
+        work()
+    step_time, update_time = clock(work, device), clock(optimizer.step, device)
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    fixed = sum(p.numel() for p in model.parameters()) - trained
+    if device.type == "cuda":
+        memory = float(torch.cuda.max_memory_allocated(device))
+    else:
+        for parameter in model.parameters():
+            kept.pop(parameter.untyped_storage().data_ptr(), None)
+        # Weights, gradients and Adam's two moments in fp32, and what the backward pass needs of the micro-batch.
+        memory = 4.0 * (4 * trained + fixed) + sum(kept.values()) * micro / (rows * seconds)
+    speed = rows * seconds / step_time
+    share = -(-parts // processes)
+    hours = loop.updates * (share * micro / speed + update_time) / 3600
+    return Plan(trained, fixed, share, micro, memory, rows * seconds, speed, hours)
+
+
+def note_storage(kept: Dict[int, int], tensor: Tensor) -> Tensor:
+    """Note the bytes of a tensor that is kept for the backward pass, once for all views of it."""
+    storage = tensor.untyped_storage()
+    kept[storage.data_ptr()] = storage.nbytes()
+    return tensor
+
+
+def clock(work: Callable[[], None], device: torch.device) -> float:
+    """Seconds that `work` takes, the better of two times."""
+    times = []
+    for _ in range(2):
+        begin = time.perf_counter()
+        work()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        times.append(time.perf_counter() - begin)
+    return min(times)

@@ -1,0 +1,99 @@
+"""Several processes, one training: torchrun starts them, each takes its share of every update's micro-batches.
+
+No DistributedDataParallel: losses are sums, so that adding up gradients and their divisor once an update is exact, and
+a layer that LayerDrop left out of some process's batches needs no special care.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from datetime import timedelta
+from typing import Dict, List
+
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.utils.data import Dataset
+
+from mt4ssl.data.datasets import Batch, CtcDataset, PretrainDataset
+from mt4ssl.errors import UserError
+
+VALIDATION = timedelta(hours=4)  # how long processes wait for the one that validates and saves
+
+
+def join_processes() -> torch.device:
+    """Meet the other processes if torchrun started this one; return its device. Only the first of them prints."""
+    cuda = torch.cuda.is_available()
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return torch.device("cuda" if cuda else "cpu")
+    device = torch.device("cuda", int(os.environ["LOCAL_RANK"])) if cuda else torch.device("cpu")
+    if cuda:
+        torch.cuda.set_device(device)
+    dist.init_process_group("nccl" if cuda else "gloo", timeout=VALIDATION)
+    if not is_first():
+        sys.stdout = open(os.devnull, "w")
+    return device
+
+
+def is_first() -> bool:
+    """Whether this process is the one that logs, validates and saves."""
+    return not dist.is_initialized() or dist.get_rank() == 0
+
+
+def process_count() -> int:
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def wait_for_all() -> None:
+    """Return when every process has come here."""
+    if dist.is_initialized():
+        dist.barrier()
+
+
+def check_shares(parts: int, processes: int, batch_seconds: float) -> None:
+    """Raise UserError unless every process gets a micro-batch of an update's."""
+    if parts < processes:
+        raise UserError(
+            f"{processes} processes cannot share {parts} micro-batches: set loop.max_batch_seconds to "
+            f"{batch_seconds / processes:g} or less"
+        )
+
+
+class Share(Dataset):
+    """Update number -> this process's micro-batches of it by number: every n-th, of n processes.
+
+    Raises UserError when there are fewer micro-batches than processes.
+    """
+
+    def __init__(self, data: PretrainDataset | CtcDataset, batch_seconds: float) -> None:
+        first, count = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+        check_shares(data.parts, count, batch_seconds)
+        self.data, self.numbers = data, range(first, data.parts, count)
+
+    def __getitem__(self, step: int) -> Dict[int, Batch]:
+        return {number: self.data.batch(step * self.data.parts + number) for number in self.numbers}
+
+
+def add_up(values: List[float]) -> List[float]:
+    """Return the sums of every process's values."""
+    if not dist.is_initialized():
+        return values
+    device = "cuda" if dist.get_backend() == "nccl" else "cpu"
+    sums = torch.tensor(values, dtype=torch.float64, device=device)
+    dist.all_reduce(sums)
+    return sums.tolist()
+
+
+def add_up_gradients(model: nn.Module) -> None:
+    """Give every process the sum of all gradients; a parameter that has none in any of them keeps none."""
+    if not dist.is_initialized():
+        return
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    used = torch.tensor([p.grad is not None for p in parameters], dtype=torch.float32, device=parameters[0].device)
+    gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+    flat = torch.cat([used, *(gradient.flatten() for gradient in gradients)])
+    dist.all_reduce(flat)
+    used, *sums = flat.split([len(parameters), *(p.numel() for p in parameters)])
+    for parameter, count, gradient in zip(parameters, used.tolist(), sums):
+        parameter.grad = gradient.view_as(parameter) if count else None

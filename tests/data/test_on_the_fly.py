@@ -1,0 +1,60 @@
+"""Features that are computed when they are read give what stored ones give, but for the loss of compression."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from lhotse import CutSet, LilcomChunkyWriter, RecordingSet, SupervisionSet
+from tones import tone_corpus
+
+from mt4ssl.bin import compute_features, make_labels
+from mt4ssl.data.features import make_extractor
+from mt4ssl.models.pretrained import frame_features
+from mt4ssl.targets.offline import KMeansConfig, sample_frames, save_kmeans, train_kmeans
+
+
+def run(monkeypatch: pytest.MonkeyPatch, verb: object, *arguments: str | Path) -> None:
+    monkeypatch.setattr(sys, "argv", ["verb", *map(str, arguments)])
+    verb.main()
+
+
+def test_kmeans_labels_without_stored_features(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tones").mkdir()
+    cuts = CutSet.from_file(tone_corpus(tmp_path / "tones").cuts)
+    manifests = tmp_path / "manifests"
+    manifests.mkdir()
+    RecordingSet.from_recordings(cut.recording for cut in cuts).to_file(manifests / "tones_recordings_all.jsonl.gz")
+    segments = SupervisionSet.from_segments(cut.supervisions[0] for cut in cuts)
+    segments.to_file(manifests / "tones_supervisions_all.jsonl.gz")
+    options = ["--type", "mfcc", "--corpus", "tones", "--split", "all", "--manifests", manifests, "--on-the-fly"]
+    run(monkeypatch, compute_features, *options, "--out", tmp_path / "mfcc")
+    manifest = tmp_path / "mfcc/tones_cuts_all.jsonl.gz"
+    plain = CutSet.from_file(manifest)
+    assert [path.name for path in (tmp_path / "mfcc").iterdir()] == [manifest.name]
+
+    config = KMeansConfig(clusters=5)
+    with LilcomChunkyWriter(tmp_path / "mfcc.lca") as writer:
+        stored = CutSet.from_cuts(cut.compute_and_store_features(make_extractor("mfcc"), writer) for cut in plain)
+    samples = [sample_frames(these, frame_features(config), 200, seed=0) for these in (plain, stored)]
+    np.testing.assert_allclose(samples[0], samples[1], atol=0.5)
+
+    save_kmeans(tmp_path / "kmeans", *train_kmeans(samples[0], config), len(samples[0]), config)
+    out = tmp_path / "labels/tones_cuts_all.jsonl.gz"
+    run(
+        monkeypatch,
+        make_labels,
+        "--kmeans",
+        tmp_path / "kmeans",
+        "--features",
+        manifest,
+        "--cuts",
+        manifest,
+        "--out",
+        out,
+    )
+    for cut in CutSet.from_file(out):
+        assert cut.kmeans.frame_shift == 0.01
+        assert len(cut.load_custom("kmeans")) == round(cut.duration * 100)

@@ -1,0 +1,102 @@
+"""egs/librispeech before anything heavy: the plan without data, and a copy of the corpus that is linked."""
+
+from __future__ import annotations
+
+import gzip
+import importlib.util
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from mt4ssl.errors import UserError
+
+ROOT = Path(__file__).parents[2]
+RECIPE = ROOT / "egs/librispeech"
+PARTS = ["train-clean-100", "train-clean-360", "train-other-500", "dev-clean", "dev-other", "test-clean", "test-other"]
+
+
+def run(*options: str | Path) -> str:
+    """Run the recipe; return what it prints."""
+    command = [RECIPE / "run.sh", *options]
+    result = subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+def test_dry_run_shows_every_stage_and_runs_none(tmp_path: Path) -> None:
+    small = (
+        "--model.frontend.dim 8 --model.encoder.dim 32 --model.encoder.ffn_dim 32 --model.encoder.heads 4 "
+        "--model.encoder.pos_conv_groups 4"
+    )
+    folders = ["--dl-dir", tmp_path / "no data", "--data-dir", tmp_path / "data", "--exp-dir", tmp_path / "my exp"]
+    output = run("--dry-run", "true", "--ngpu", "4", "--km-iter", "1", "--pretrain-args", small, *folders)
+    assert not list(tmp_path.iterdir())
+    stages = [int(number) for number in re.findall(r"^stage (\d+) ", output, flags=re.MULTILINE)]
+    assert set(stages) == set(range(13))
+    assert f"input    {tmp_path}/data/kmeans/iter1\n  output   {tmp_path}/my exp/pretrain/mt4ssl_iter1" in output
+    assert "command  'torchrun' '--standalone' '--nproc-per-node' '4' '-m' 'mt4ssl.bin.pretrain'" in output
+    assert output.count("global batch  ") == 3  # pre-training, fine-tuning with and without it
+    assert output.count("4 x 237.5 s in each process") == 1
+    assert output.count("2 x 200 s in each process") == 2
+    assert len(re.findall(r"projected +[\d.]+ hours", output)) == 3
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """A folder with an utterance for each part of LibriSpeech, Libri-Light's lists of them, and a language model."""
+    folder = tmp_path / "a copy"
+    rng = np.random.default_rng(0)
+    for number, part in enumerate(PARTS):
+        chapter = folder / f"LibriSpeech/{part}/{number}/1"
+        chapter.mkdir(parents=True)
+        soundfile.write(chapter / f"{number}-1-0000.flac", rng.normal(size=16000) * 0.1, 16000)
+        (chapter / f"{number}-1.trans.txt").write_text(f"{number}-1-0000 A TEST\n")
+    for set_name, number in (("1h/0/clean", 0), ("1h/1/other", 2), ("9h/clean", 1)):
+        chapter = folder / f"librispeech_finetuning/{set_name}/{number}/1"
+        chapter.mkdir(parents=True)
+        (chapter / f"{number}-1-0000.flac").touch()
+    (folder / "lm").mkdir()
+    (folder / "lm/librispeech-lexicon.txt").write_text("A\tAH0\nA\tEY1\nTEST\tT EH1 S T\n")
+    for name in ("3-gram.pruned.1e-7", "4-gram"):
+        with gzip.open(folder / f"lm/{name}.arpa.gz", "wt") as file:
+            file.write("\\data\\\nngram 1=4\n\n\\1-grams:\n-1 <s>\n-1 </s>\n-1 A\n-1 TEST\n\n\\end\\\n")
+    return folder
+
+
+def test_an_existing_copy_is_linked(copy: Path, tmp_path: Path) -> None:
+    folders = ["--dl-dir", copy, "--data-dir", tmp_path / "data", "--exp-dir", tmp_path / "exp", "--nj", "1"]
+    output = run("--stage", "0", "--stop-stage", "1", *folders)
+    assert "Needed on disk:" in output
+    corpus = copy / "librispeech"
+    assert (corpus / "train-960/2/1/2-1-0000.flac").resolve() == copy / "LibriSpeech/train-other-500/2/1/2-1-0000.flac"
+    subsets = {name: (corpus / f"train-{name}.txt").read_text().split() for name in ("10m", "1h", "10h", "100h")}
+    assert subsets == {
+        "10m": ["0-1-0000"],
+        "1h": ["0-1-0000", "2-1-0000"],
+        "10h": ["0-1-0000", "1-1-0000", "2-1-0000"],
+        "100h": ["0-1-0000"],
+    }
+    assert (corpus / "lm.txt").read_text() == "A\nTEST\n"
+    assert (corpus / "4gram.arpa").read_text().startswith("\\data\\")
+    assert re.search(r"train-960 +3 +3 +3 +0 ", output)
+    assert "up to date" in run("--stage", "0", "--stop-stage", "0", *folders)
+
+
+def test_a_failed_or_wrong_download_is_one_line(tmp_path: Path) -> None:
+    spec = importlib.util.spec_from_file_location("download", RECIPE / "local/download.py")
+    download = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(download)
+    source = tmp_path / "source.tar.gz"
+    with pytest.raises(UserError, match="cannot download file:.*source.tar.gz .*: run again to go on, or put it into"):
+        download.fetch(source.as_uri(), "0", tmp_path / "got.tar.gz")
+    source.write_bytes(b"what it should be")
+    with pytest.raises(UserError, match="came with a wrong SHA-256 and was removed"):
+        download.fetch(source.as_uri(), "0", tmp_path / "got.tar.gz")
+    assert not (tmp_path / "got.tar.gz").exists()
+    download.fetch(source.as_uri(), download.file_checksum(source), tmp_path / "got.tar.gz")
+    assert (tmp_path / "got.tar.gz").read_bytes() == b"what it should be"
