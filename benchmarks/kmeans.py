@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Dict, Iterator, Tuple
+from typing import Dict, Iterator, List, Tuple
 
 import faiss
 import numpy as np
@@ -50,14 +50,8 @@ class FakeCut:
     num_frames: int = CUT
 
 
-class FakeCuts:
-    """A corpus that is never in memory."""
-
-    def __init__(self, frames: int) -> None:
-        self.count = frames // CUT
-
-    def __iter__(self) -> Iterator[FakeCut]:
-        return map(FakeCut, range(self.count))
+def corpus(frames: int) -> List[FakeCut]:
+    return [FakeCut(number) for number in range(frames // CUT)]
 
 
 def distance(frames: np.ndarray, centroids: np.ndarray) -> float:
@@ -69,15 +63,8 @@ def distance(frames: np.ndarray, centroids: np.ndarray) -> float:
 
 def fairseq(frames: np.ndarray) -> np.ndarray:
     """Cluster as examples/hubert/simple_kmeans/learn_kmeans.py does."""
-    settings = dict(init="k-means++", max_iter=100, batch_size=10000, tol=0.0, n_init=20)
-    kmeans = MiniBatchKMeans(
-        CONFIG.clusters,
-        max_no_improvement=100,
-        reassignment_ratio=0.0,
-        random_state=0,
-        compute_labels=False,
-        **settings,
-    )
+    settings = dict(init="k-means++", max_iter=100, batch_size=10000, tol=0.0, n_init=20, random_state=0)
+    kmeans = MiniBatchKMeans(CONFIG.clusters, max_no_improvement=100, reassignment_ratio=0.0, **settings)
     return kmeans.fit(frames).cluster_centers_
 
 
@@ -87,7 +74,7 @@ def learning() -> Iterator[Row]:
     found: Dict[str, np.ndarray] = {}
 
     def ours() -> None:
-        sample = sample_frames(FakeCuts(FRAMES), lambda cut: frames[cut.number * CUT :][:CUT], CONFIG.max_frames, 0)
+        sample = sample_frames(corpus(FRAMES), lambda cut: frames[cut.number * CUT :][:CUT], CONFIG.max_frames, 0)
         found["ours"] = train_kmeans(sample, CONFIG)[0]
 
     def theirs() -> None:
@@ -113,7 +100,7 @@ def cluster_large() -> Tuple[float, float]:
     """Cluster a sample of the large corpus; return the seconds, and the most memory this process ever had, in GiB."""
     speech = Speech(39)
     begin = time.perf_counter()
-    frames = sample_frames(FakeCuts(LARGE), lambda cut: speech.frames(CUT, cut.number), CONFIG.max_frames, CONFIG.seed)
+    frames = sample_frames(corpus(LARGE), lambda cut: speech.frames(CUT, cut.number), CONFIG.max_frames, CONFIG.seed)
     train_kmeans(frames, CONFIG)
     return time.perf_counter() - begin, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 

@@ -1,7 +1,6 @@
 """How soon things start: the import, `--help` of every verb, and a pre-training on the manifests of 960 hours.
 
-The manifests are made up: as many cuts as LibriSpeech has, of durations and lines of JSON like its, that share the
-audio, fbank and labels of four recordings.
+The manifests are made up, with durations and lines as LibriSpeech's; all cuts share the arrays of four recordings.
 """
 
 from __future__ import annotations
@@ -139,8 +138,9 @@ def main() -> None:
             f"torch is not loaded; the interpreter alone takes {nothing:.3f} s; torch, which the models import, "
             f"{torch_alone:.2f} s"),
         Row(f"from the start of `pretrain` to its first update, {durations(LIBRISPEECH).sum() / 3600:.0f} h", "",
-            start, None, "s", None, "<= 10", start <= 10, f"median of 3, and {starts[0]:.1f} s once without byte code; {torch_alone:.2f} s of it "
-            f"import torch; tiny model, manifest of {LIBRISPEECH} cuts"),
+            start, None, "s", None, "<= 10", start <= 10,
+            f"median of 3, and {starts[0]:.1f} s once without byte code; {torch_alone:.2f} s of it import torch; tiny "
+            f"model, manifest of {LIBRISPEECH} cuts"),
     ]  # fmt: skip
     write_rows(rows, out, table)
 
