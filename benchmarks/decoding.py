@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import itertools
 import re
 import statistics
@@ -167,6 +168,8 @@ def main() -> None:
     parser.add_argument("--model", type=Path, default=RECIPE / "exp/finetune/mt4ssl", help="with log_probs/")
     parser.add_argument("--data", type=Path, default=RECIPE / "data", help="with lang_char/, lm/ and manifests/")
     args = parser.parse_args()
+    args.out, args.model, args.data = args.out.resolve(), args.model.resolve(), args.data.resolve()
+    os.chdir(RECIPE)  # the paths of its log-probs start there
     if args.model.is_relative_to(RECIPE) and not (args.model / "log_probs/test.text").exists():
         subprocess.run([RECIPE / "run.sh", "--stop-stage", "9"], check=True)
     install_flashlight()

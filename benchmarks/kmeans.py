@@ -63,9 +63,9 @@ def distance(frames: np.ndarray, centroids: np.ndarray) -> float:
 
 def fairseq(frames: np.ndarray) -> np.ndarray:
     """Cluster as examples/hubert/simple_kmeans/learn_kmeans.py does."""
-    settings = dict(init="k-means++", max_iter=100, batch_size=10000, tol=0.0, n_init=20, random_state=0)
-    kmeans = MiniBatchKMeans(CONFIG.clusters, max_no_improvement=100, reassignment_ratio=0.0, **settings)
-    return kmeans.fit(frames).cluster_centers_
+    settings = dict(init="k-means++", max_iter=100, batch_size=10000, tol=0.0, n_init=20, compute_labels=False)
+    model = MiniBatchKMeans(CONFIG.clusters, max_no_improvement=100, reassignment_ratio=0.0, random_state=0, **settings)
+    return model.fit(frames).cluster_centers_
 
 
 def learning() -> Iterator[Row]:

@@ -124,8 +124,6 @@ def train(
     """
     start = resume(task.model, optimizer, folder, config)
     peak = matrix_peak(DTYPES[loop.dtype], device)
-    if loop.compile:
-        compile_layers(task.model)
     share = Share(data, loop.batch_seconds)
     monitor = Monitor(folder, start, loop.updates, folder.name, is_first())
     task.model.train()
@@ -142,11 +140,14 @@ def train(
             torch.manual_seed(loop.seed * 1_000_003 + step + number * 100_000_007)
             task.start_batch(step, number)
             work = partial(accumulate, task, batch, loop.dtype, device)
-            if number == share.numbers[0] and (step == start or step % loop.log_every == 0):
+            first = number == share.numbers[0]
+            if first and (step == start or step % loop.log_every == 0 and not loop.compile):
                 sums, flops = count_flops(work)
                 flops_per_second = flops / batch.seconds
             else:
                 sums = work()
+            if loop.compile and first and step == start:  # what is compiled cannot be counted, nor the other way round
+                compile_layers(task.model)
             count += sums.count
             seconds += batch.seconds
             mean.add(sums.sums)

@@ -25,8 +25,11 @@ mkdir -p "$dl_dir"
 dl_dir=$(cd "$dl_dir" && pwd)
 speech=$dl_dir/LibriSpeech
 if [ ! -d "$speech/train-clean-5" ]; then
-  lhotse download librispeech --mini "$dl_dir" >"$dl_dir/download.log" 2>&1 ||
-    fail "cannot download OpenSLR 31: unpack train-clean-5 and dev-clean-2 into $speech (log: $dl_dir/download.log)"
+  archive=$dl_dir/openslr31
+  mkdir -p "$archive" "$speech"
+  lhotse download librispeech --mini "$archive" >"$archive/log" 2>&1 ||
+    fail "cannot download OpenSLR 31: unpack train-clean-5 and dev-clean-2 into $speech (log: $archive/log)"
+  mv "$archive"/LibriSpeech/* "$speech/"
 fi
 compgen -G "$speech/train-clean-5/*/*/*.flac" >/dev/null ||
   fail "$speech/train-clean-5 holds no FLAC files: unpack what it holds"
