@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import os
 import itertools
+import os
 import re
 import statistics
 import subprocess
