@@ -77,7 +77,8 @@ def dropout(x: Tensor, p: float) -> Tensor:
     count = -(-x.numel() // 4)
     bits = torch.empty(count, dtype=torch.int64).random_(-(2**63), None).view(torch.int16)[: x.numel()].view(x.shape)
     dropped = round(p * 2**16)
-    return x.masked_fill(bits < dropped - 2**15, 0.0) * (2**16 / (2**16 - dropped))
+    kept = torch.ge(bits, dropped - 2**15, out=torch.empty_like(x, requires_grad=False))
+    return x * kept.mul_(2**16 / (2**16 - dropped))
 
 
 class Dropout(nn.Dropout):

@@ -82,16 +82,24 @@ class ConvLayer(nn.Module):
         nn.init.kaiming_normal_(self.conv.weight)
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tuple[Tensor, Tensor]:
-        """(B, C, T) with lengths (B,) -> (B, C', T') with lengths (B,)."""
-        x, lengths = self.conv(x), (lengths - self.kernel) // self.stride + 1
-        if isinstance(self.norm, nn.LayerNorm):
-            x = self.norm(x.transpose(1, 2)).transpose(1, 2)
-        elif isinstance(self.norm, nn.GroupNorm) and not self.padding_leaks:
-            x = normalise(x.transpose(1, 2), lengths, self.norm.eps) * self.norm.weight + self.norm.bias
-            x = x.transpose(1, 2)
+        """(B, T, C) with lengths (B,) -> (B, T', C') with lengths (B,)."""
+        x, lengths = self.convolve(x), (lengths - self.kernel) // self.stride + 1
+        if isinstance(self.norm, nn.GroupNorm):
+            if self.padding_leaks:
+                x = self.norm(x.transpose(1, 2)).transpose(1, 2)
+            else:
+                x = normalise(x, lengths, self.norm.eps) * self.norm.weight + self.norm.bias
         else:
             x = self.norm(x)
         return F.gelu(x), lengths
+
+    def convolve(self, x: Tensor) -> Tensor:
+        """(B, T, C) -> (B, T', C'), channels last as the norm wants them."""
+        if x.is_cuda or torch.onnx.is_in_onnx_export():
+            return self.conv(x.transpose(1, 2)).transpose(1, 2)
+        # On CPU one matrix product is faster than torch's convolution, which copies to channels first and back.
+        windows = x.unfold(1, self.kernel, self.stride).flatten(2)  # (B, T', C x kernel)
+        return F.linear(windows, self.conv.weight.flatten(1), self.conv.bias)
 
 
 class WaveformFrontend(nn.Module):
@@ -111,10 +119,10 @@ class WaveformFrontend(nn.Module):
     def forward(self, waveforms: Tensor, lengths: Tensor) -> Tuple[Tensor, Tensor]:
         """Turn waveforms (B, S) with lengths (B,) in samples into frames (B, T, C) and their lengths (B,)."""
         x = normalise(waveforms, lengths) if self.normalise else waveforms
-        x = x[:, None]  # (B, 1, S)
+        x = x[..., None]  # (B, S, 1)
         for layer in self.layers:
             x, lengths = layer(x, lengths)
-        return x.transpose(1, 2), lengths
+        return x, lengths
 
 
 class FbankFrontend(nn.Module):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import Callable, Tuple, TypeVar
+from math import prod
+from typing import Any, Callable, Sequence, Tuple, TypeVar
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -27,6 +28,14 @@ def matrix_peak(dtype: torch.dtype, device: torch.device) -> float:
 
 def count_flops(work: Callable[[], T]) -> Tuple[T, int]:
     """Do `work`; return its result and the FLOPs of its matrix products, convolutions and attention."""
-    with FlopCounterMode(display=False) as counter:
+    backward = {torch.ops.aten.convolution_backward: _convolution_backward}
+    with FlopCounterMode(display=False, custom_mapping=backward) as counter:
         result = work()
     return result, counter.get_total_flops()
+
+
+def _convolution_backward(
+    gradient: Sequence[int], inputs: Sequence[int], weight: Sequence[int], *rest: Any, **_: Any
+) -> int:
+    """FLOPs of the gradients that are asked for, each the forward pass's; torch's own count forgets the groups."""
+    return 2 * prod(gradient) * prod(weight[1:]) * sum(rest[-1][:2])
