@@ -18,8 +18,8 @@ from mt4ssl.data.rates import FBANK_SHIFT
 from mt4ssl.errors import UserError
 from mt4ssl.files import atomic_path
 
-START_FRAMES = 512  # a cluster
-LAST_ITERATIONS = 5
+START_FRAMES = 256  # a cluster
+LAST_ITERATIONS = 2
 
 
 @dataclass
@@ -36,7 +36,7 @@ class KMeansConfig:
     max_frames: int = 1_000_000
     """Frames sampled uniformly from the whole corpus; faiss asks for at least 39 a cluster."""
     iterations: int = 30
-    """Of each start, on 512 frames a cluster; five on all frames follow."""
+    """Of each start, on 256 frames a cluster; two on all frames follow."""
     restarts: int = 3
     """The start with the lowest inertia is kept."""
     seed: int = 0
@@ -111,15 +111,15 @@ class Labeller:
     """Assigns every frame of a cut to its nearest centroid."""
 
     def __init__(self, folder: Path, features: FrameFeatures) -> None:
-        centroids = np.load(folder / "centroids.npy")
         self.features = features
-        self.index = faiss.IndexFlatL2(centroids.shape[1])
-        self.index.add(centroids)
+        self.centroids = np.load(folder / "centroids.npy")
+        self.half_norms = np.square(self.centroids).sum(1) / 2
+        self.dtype = np.int16 if len(self.centroids) <= 2**15 else np.int32
 
     def __call__(self, cut: Cut) -> np.ndarray:
-        """Return labels (T,) in int16, or int32 where there are more than 32767 clusters."""
-        labels = self.index.search(np.ascontiguousarray(self.features(cut)), 1)[1][:, 0]
-        return labels.astype(np.int16 if self.index.ntotal <= 2**15 else np.int32)
+        """Return labels (T,) in int16, or int32 where there are more than 32768 clusters."""
+        # |x - c|^2 is least where x.c - |c|^2 / 2 is greatest; for one cut this is faster than a search of faiss.
+        return (self.features(cut) @ self.centroids.T - self.half_norms).argmax(1).astype(self.dtype)
 
 
 def config_of_labels(folder: Path, name: str) -> KMeansConfig:
