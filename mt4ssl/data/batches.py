@@ -25,7 +25,6 @@ class BatchPlan:
         # No cut is longer than a batch's share of the total, so that no batch stays empty.
         self.batches_per_epoch = max(1, int(total / max(batch_seconds, float(self.durations.max()))))
         self._epoch = -1
-        self._batches: List[np.ndarray] = []
 
     def __getitem__(self, number: int) -> np.ndarray:
         """Indices of the cuts of batch `number`, counted through all epochs."""
@@ -33,20 +32,23 @@ class BatchPlan:
         if epoch != self._epoch:
             rng = np.random.default_rng([self.seed, epoch])
             blurred = self.durations * rng.uniform(1 - JITTER, 1 + JITTER, len(self.durations))
-            batches = self._split(np.argsort(blurred))
-            self._epoch, self._batches = epoch, [batches[n] for n in rng.permutation(len(batches))]
-        return self._batches[position]
+            self._order = np.argsort(blurred)
+            self._bounds = np.concatenate([[0], self._ends(self._order), [len(self._order)]])
+            self._epoch, self._shuffled = epoch, rng.permutation(self.batches_per_epoch)
+        batch = self._shuffled[position]
+        return self._order[self._bounds[batch] : self._bounds[batch + 1]]
 
     def in_order(self) -> List[np.ndarray]:
         """One epoch from the shortest cut to the longest: for validation and emission."""
-        return self._split(np.argsort(self.durations, kind="stable"))
+        order = np.argsort(self.durations, kind="stable")
+        return np.split(order, self._ends(order))
 
-    def _split(self, order: np.ndarray) -> List[np.ndarray]:
-        """Cut an order of the cuts into batches of equal seconds: each cut falls where its middle lies."""
+    def _ends(self, order: np.ndarray) -> np.ndarray:
+        """Where an order of the cuts is split into batches of equal seconds: each cut falls where its middle lies."""
         durations = self.durations[order].astype(np.float64)
         middles = np.cumsum(durations) - durations / 2
         share = durations.sum() / self.batches_per_epoch
-        return np.split(order, np.searchsorted(middles, share * np.arange(1, self.batches_per_epoch)))
+        return np.searchsorted(middles, share * np.arange(1, self.batches_per_epoch))
 
 
 def micro_batches(batch_seconds: float, max_batch_seconds: float) -> Tuple[int, float]:
