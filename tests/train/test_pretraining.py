@@ -47,6 +47,27 @@ def test_learns_and_logs(pretrain_config):
     assert log[-1]["ema_decay"] == 0.99
 
 
+def test_speed_leaves_validation_out_and_nothing_else(pretrain_config, monkeypatch):
+    """Validation in the middle of a window of the log once doubled the speed logged at its end."""
+    now = 0.0
+
+    def lasting(method, seconds):
+        def call(*args):
+            nonlocal now
+            now += seconds
+            return method(*args)
+
+        return call
+
+    monkeypatch.setattr("mt4ssl.train.loop.time.perf_counter", lambda: now)
+    monkeypatch.setattr(PretrainTask, "validate", lasting(PretrainTask.validate, 100.0))
+    monkeypatch.setattr(PretrainTask, "finish_update", lasting(PretrainTask.finish_update, 1.0))
+    monkeypatch.setattr("mt4ssl.train.loop.matrix_peak", lambda *_: 1.0)
+    run(pretrain_config)  # six updates of about 4 s, validated after the third and the last, logged after every second
+    speeds = [values["audio_s_per_s"] for values in read_log(Path(pretrain_config.exp_dir), "train")]
+    assert speeds == pytest.approx([4.0] * 3, rel=0.3)
+
+
 def test_killed_and_resumed_is_as_uninterrupted(pretrain_config, tmp_path, monkeypatch):
     whole = run(pretrain_config)["model"]
 
