@@ -22,9 +22,8 @@ from mt4ssl.targets.quality import cut_phones, joint_counts, phone_quality, usag
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kmeans", type=Path, required=True, help="folder that stage 3 wrote")
-    parser.add_argument(
-        "--cuts", type=Path, required=True, help="labelled cuts, with phone alignments if there are any"
-    )
+    parser.add_argument("--cuts", type=Path, required=True, help="labelled cuts, with alignments if there are any")
+    parser.add_argument("--alignment", choices=["phone", "token"], default="phone", help="token: of mt4ssl.bin.align")
     parser.add_argument("--out", type=Path, required=True, help="JSON file")
     args = parser.parse_args()
 
@@ -34,7 +33,7 @@ def main() -> None:
     labels, phones = [], []
     for cut in tqdm(cuts, unit="cut", disable=None, desc="quality"):
         labels.append(cut.load_custom(config.name))
-        phones.append(cut_phones(cut, len(labels[-1]), getattr(cut, config.name).frame_shift))
+        phones.append(cut_phones(cut, len(labels[-1]), getattr(cut, config.name).frame_shift, args.alignment))
     if any(phone is None for phone in phones):
         quality = usage_quality(np.bincount(np.concatenate(labels), minlength=config.clusters))
     else:

@@ -39,13 +39,16 @@ def frame_phones(alignment: List[AlignmentItem], frames: int, shift: float) -> n
     return phones
 
 
-def cut_phones(cut: Cut, frames: int, shift: float) -> Optional[np.ndarray]:
-    """Return the phone of each frame of a cut, or None if a supervision has no phone alignment."""
+def cut_phones(cut: Cut, frames: int, shift: float, alignment: str = "phone") -> Optional[np.ndarray]:
+    """Return the phone of each frame of a cut, or None if a supervision has no such alignment.
+
+    `alignment` is its type: with `token` (of mt4ssl.bin.align) the tokens of a CTC model stand in for phones.
+    """
     items: List[AlignmentItem] = []
     for supervision in cut.supervisions:
-        if not supervision.alignment or "phone" not in supervision.alignment:
+        if not supervision.alignment or alignment not in supervision.alignment:
             return None
-        items += [item.with_offset(supervision.start - cut.start) for item in supervision.alignment["phone"]]
+        items += [item.with_offset(supervision.start - cut.start) for item in supervision.alignment[alignment]]
     return frame_phones(items, frames, shift) if items else None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -107,6 +108,18 @@ def check_readme_snippets(recipe: Path, workspace: Path, monkeypatch: pytest.Mon
     assert "| test | greedy |" in (workspace / "models/onnx/README.md").read_text()
 
 
+def check_alignment(recipe: Path, out: Path) -> None:
+    """The fine-tuned model aligns dev, and the labels are compared with what it aligned."""
+    labelled, aligned = "data/kmeans/iter1/espeak_cuts_dev.jsonl.gz", out / "aligned.jsonl.gz"
+    align = ["align", "--exp", "exp/finetune/mt4ssl", "--split", "dev", "--cuts", labelled, "--out", aligned]
+    compare = ["label_quality", "--alignment", "token", "--kmeans", "exp/kmeans/iter1", "--cuts", aligned]
+    for verb, *options in (align, [*compare, "--out", out / "quality.json"]):
+        subprocess.run([ROOT / ".venv/bin/python", "-m", f"mt4ssl.bin.{verb}", *options], cwd=recipe, check=True)
+    quality = json.loads((out / "quality.json").read_text())
+    assert 0 < quality["pnmi"] < 1
+    assert quality["frames"] == json.loads((recipe / "exp/kmeans/iter1/quality.json").read_text())["frames"]
+
+
 @pytest.mark.skipif(not (ROOT / ".k2python").exists(), reason="no k2: run tools/install_k2.sh")
 def test_whole_recipe_then_nothing_then_only_what_is_stale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = tmp_path / "a tiny recipe"
@@ -115,6 +128,8 @@ def test_whole_recipe_then_nothing_then_only_what_is_stale(tmp_path: Path, monke
     missing = [name for name in OUTPUTS.split() if not (recipe / name).exists()]
     assert not missing, output
     assert "mt4ssl" in (recipe / "exp/RESULTS.md").read_text()
+
+    check_alignment(recipe, tmp_path)
 
     before = files(recipe)
     assert steps_run(run(recipe)) == []

@@ -1,0 +1,83 @@
+#!/usr/bin/env bash
+# One system of the measurement in RESULTS.md, with one seed: pre-trains, fine-tunes on an hour and on all of train,
+# scores dev and test, and keeps configs, logs and WERs in results/SYSTEM-SEED. What is done is not done again.
+# Usage, after `./run.sh --stop-stage 7`:  local/measure.sh SYSTEM SEED [CHECKPOINT...]
+# SYSTEM: scratch, offline, online, mt4ssl, or mt4ssl_iter2 (labels by a layer of mt4ssl, which must be there).
+# CHECKPOINT: updates of the pre-training after which to fine-tune on an hour too, for the convergence figure.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+. ./path.sh
+system=$1 seed=$2 checkpoints=("${@:3}")
+corpus=mini_librispeech exp=exp/measure/$system-$seed results=results/$system-$seed labels=iter1
+test_set=$(basename data/fbank/${corpus}_cuts_test-clean*.jsonl.gz .jsonl.gz)
+test_set=${test_set#"${corpus}"_cuts_}
+
+# make FILE COMMAND...: runs the command unless its last output is there; steps.tsv gets its time and commit
+make() {
+  local begin=$SECONDS
+  if [ -e "$1" ]; then return; fi
+  mkdir -p "$exp" "$results"
+  echo "$system $seed: $1"
+  "${@:2}" >>"$exp/log" 2>&1 || { tail -n 20 "$exp/log" >&2 && exit 1; }
+  printf '%s\t%s s\t%s\n' "${1#"$exp/"}" $((SECONDS - begin)) "$(git describe --always)" >>"$results/steps.tsv"
+}
+
+# keep FOLDER FILES...: copies small text files into the results
+keep() {
+  mkdir -p "$results/$1"
+  cp "${@:2}" "$results/$1/"
+}
+
+cuts() { echo "data/$1/${corpus}_cuts_$2.jsonl.gz"; } # cuts fbank dev
+
+# finetune PRETRAINED SUBSET NAME: trains, decodes, scores
+finetune() {
+  local folder=$exp/$3 start=() split method
+  if [ "$system" = scratch ]; then start=(--from_scratch true); fi
+  make "$folder/final.pt" python -m mt4ssl.bin.finetune --config "conf/finetune_$2.yaml" --lang data/lang_char \
+    --train_cuts "$(cuts fbank "train_$2")" --dev_cuts "$(cuts fbank dev)" --pretrained "$1" --exp_dir "$folder" \
+    --loop.seed "$seed" "${start[@]}"
+  for split in dev "$test_set"; do
+    make "$folder/log_probs/$split.scp" python -m mt4ssl.bin.emit --exp "$folder" --cuts "$(cuts fbank "$split")" \
+      --split "$split"
+    decode "$folder" "$split"
+    for method in ctc-greedy-search 1best; do
+      make "$folder/$method/wer-$split.json" python -m mt4ssl.bin.score --ref "$folder/log_probs/$split.text" \
+        --split "$split" --out "$folder/$method"
+      keep "$3/$method" "$folder/$method/wer-$split.json"
+    done
+  done
+  keep "$3" "$folder/config.yaml" "$folder/log.jsonl"
+}
+
+# decode FOLDER SPLIT: one-best over HLG, of test at the LM scale that is best on dev
+decode() {
+  local scale=() done_file=$1/1best/$2.done
+  if [ "$2" != dev ]; then scale=(--lm-scales-from "$1/1best/wer-dev.json"); fi
+  make "$done_file" k2_python.sh -m mt4ssl.bin.decode --log-probs "$1/log_probs/$2.scp" --lang data/lang_char \
+    --method 1best --split "$2" --out "$1/1best" --max-active-states 1500 "${scale[@]}"
+  touch "$done_file"
+}
+
+pretrained=exp/measure/mt4ssl-0/pretrain # scratch takes its architecture alone
+if [ "$system" = mt4ssl_iter2 ]; then
+  labels=iter2_$seed
+  make "$exp/kmeans/centroids.npy" python -m mt4ssl.bin.train_kmeans --config conf/kmeans_iter2.yaml \
+    --cuts "$(cuts fbank train)" --checkpoint "exp/measure/mt4ssl-$seed/pretrain" --out "$exp/kmeans"
+  make "$(cuts "kmeans/$labels" "$test_set")" make_labels.sh "$exp/kmeans" "data/fbank/${corpus}_cuts" \
+    "data/fbank/${corpus}_cuts" "data/kmeans/$labels/${corpus}_cuts" train dev "$test_set"
+fi
+if [ "$system" != scratch ]; then
+  config=conf/pretrain_$system.yaml pretrained=$exp/pretrain
+  if [ ! -e "$config" ]; then config=conf/pretrain.yaml; fi
+  make "$pretrained/final.pt" python -m mt4ssl.bin.pretrain --config "$config" --exp_dir "$pretrained" \
+    --train_cuts "$(cuts "kmeans/$labels" train)" --dev_cuts "$(cuts "kmeans/$labels" dev)" --loop.seed "$seed"
+  keep pretrain "$pretrained/config.yaml" "$pretrained/log.jsonl"
+fi
+for updates in "${checkpoints[@]}"; do
+  mkdir -p "$exp/after_$updates"
+  ln -sf ../pretrain/config.yaml "$exp/after_$updates/config.yaml"
+  ln -sf "../pretrain/step-$updates.pt" "$exp/after_$updates/final.pt"
+  finetune "$exp/after_$updates" 1h "1h_after_$updates"
+done
+for subset in 1h all; do finetune "$pretrained" "$subset" "$subset"; done
