@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, Iterable, List
 
 from mt4ssl.files import require
 
@@ -23,6 +23,12 @@ def best_wer(path: Path) -> str:
     scores = json.loads(require(path, "made by stages 9 and 10").read_text())
     best = scores["results"][scores["best"]]
     return f"{best['wer']:.2f} ({best['ci95'][0]:.2f} - {best['ci95'][1]:.2f})"
+
+
+def wer_notes(paths: Iterable[Path]) -> List[str]:
+    """Return what some wer-SPLIT.json say about their splits, each sentence once."""
+    notes = (json.loads(path.read_text()).get("note") for path in paths)
+    return [note for note in dict.fromkeys(notes) if note]
 
 
 def commit() -> str:

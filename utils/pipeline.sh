@@ -164,11 +164,13 @@ done
 
 # score MODEL METHOD SPLIT: the WER table of all hypotheses of that method
 score() {
-  local model=$exp_dir/finetune/$1 folder=$exp_dir/finetune/$1/$2
+  local model=$exp_dir/finetune/$1 folder=$exp_dir/finetune/$1/$2 note=()
+  if [ "$3" != "$dev_set" ] && [ -n "$test_note" ]; then note=(--note "$test_note"); fi
   wer_tables+=("$folder/wer-$3.json")
   step "$1.$2.$3.score" --in "$folder/hyps-$3*.txt" "$model/log_probs/$3.text" \
     --out "$folder/wer-$3.json" "$folder/wer-summary-$3.txt" "$folder/recogs-$3*.txt" "$folder/errs-$3*.txt" -- \
-    python -m mt4ssl.bin.score --ref "$model/log_probs/$3.text" --split "$3" --out "$folder"
+    python -m mt4ssl.bin.score --ref "$model/log_probs/$3.text" --split "$3" --out "$folder" \
+    "${note[@]}"
 }
 
 stage 9 emit
@@ -209,8 +211,8 @@ done
 stage 11 report
 step results --in "${wer_tables[@]}" "${quality_tables[@]}" "$lm/perplexity.json" "$pretrained" \
   "${models[@]/#/$exp_dir/finetune/}" --out "$exp_dir/RESULTS.md" "$exp_dir/plots" -- \
-  python -m mt4ssl.bin.report --exp-dir "$exp_dir" --models "${models[@]}" --test-sets "${test_sets[@]}" \
-  --test-note "$test_note" --lm-scores "$lm/perplexity.json" --out "$exp_dir/RESULTS.md"
+  python -m mt4ssl.bin.report --exp-dir "$exp_dir" --test-sets "${test_sets[@]}" \
+  --lm-scores "$lm/perplexity.json" --out "$exp_dir/RESULTS.md"
 
 stage 12 export
 step pretrained --in "$pretrained" --out "$exp_dir/export/pretrained" -- \

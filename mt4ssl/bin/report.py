@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mt4ssl.errors import run_main
+from mt4ssl.errors import UserError, run_main
 from mt4ssl.files import atomic_path
 from mt4ssl.scoring.report import (
     duration_table,
@@ -13,6 +13,8 @@ from mt4ssl.scoring.report import (
     label_table,
     lm_table,
     plot_curves,
+    scored_models,
+    set_notes,
     training_tables,
     wer_table,
 )
@@ -21,21 +23,22 @@ from mt4ssl.scoring.report import (
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--exp-dir", type=Path, default=Path("exp"))
-    parser.add_argument("--models", nargs="+", required=True, help="fine-tuned models, as named under exp/finetune")
     parser.add_argument("--test-sets", nargs="+", default=["test"])
-    parser.add_argument("--test-note", default="", help="a sentence under every table of the test sets")
     parser.add_argument("--lm-scores", type=Path, required=True, help="JSON of mt4ssl.bin.perplexity")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
 
     finished = sorted(path.parent for path in (args.exp_dir / "pretrain").glob("*/final.pt"))
-    trainings = finished + [args.exp_dir / "finetune" / model for model in args.models]
+    models = scored_models(args.exp_dir / "finetune", args.test_sets)
+    if not models:
+        raise UserError(f"{args.exp_dir / 'finetune'} has no model scored on {args.test_sets}: run stages 8 to 10")
+    trainings = finished + [args.exp_dir / "finetune" / model for model in models]
     plots = [
         plot_curves(folder, args.out.parent / "plots" / f"{folder.parent.name}-{folder.name}.png")
         for folder in trainings
     ]
-    note = f"\n\n{args.test_note}" if args.test_note else ""
-    wer = wer_table(args.exp_dir / "finetune", args.models, args.test_sets) + note
+    notes = set_notes(args.exp_dir / "finetune", models, args.test_sets)
+    wer = "\n\n".join([wer_table(args.exp_dir / "finetune", models, args.test_sets), *notes])
     text = "\n\n".join(
         [
             "# Results",
@@ -45,7 +48,8 @@ def main() -> None:
             wer,
             "## Language models",
             "Perplexity per word, ends of sentences included; words out of the vocabulary (OOV) are left out.",
-            lm_table(args.lm_scores) + note,
+            lm_table(args.lm_scores),
+            *notes,
             "## Label quality",
             "K-means labels of the dev set, against the phones of its alignment if it has one (HuBERT, section 4.3).",
             label_table(args.exp_dir / "kmeans"),

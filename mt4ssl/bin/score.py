@@ -18,6 +18,7 @@ def get_args() -> argparse.Namespace:
     parser.add_argument("--ref", type=Path, required=True, help="Kaldi text: utterance id and words")
     parser.add_argument("--split", required=True)
     parser.add_argument("--out", type=Path, required=True, help="directory of the hypotheses, and of the scores")
+    parser.add_argument("--note", default="", help="a sentence about the split, to stand beside its scores for good")
     return parser.parse_args()
 
 
@@ -61,7 +62,10 @@ def main() -> None:
     best = next(iter(rates))
     write_lines(args.out / f"wer-summary-{args.split}.txt", summary_lines(rates))
     results = {key: as_json(rate) for key, rate in rates.items()}
-    write_lines(args.out / f"wer-{args.split}.json", [json.dumps({"best": best, "results": results}, indent=2)])
+    write_lines(
+        args.out / f"wer-{args.split}.json",
+        [json.dumps({"best": best, "note": args.note, "results": results}, indent=2)],
+    )
     print_table(
         f"WER of {args.split} in {args.out}",
         ["settings", "WER", "95 % interval", "CER", "ins", "del", "sub", "words", ""],
@@ -80,6 +84,8 @@ def main() -> None:
             for key, rate in rates.items()
         ],
     )
+    if args.note:
+        print(args.note)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from typing import Any, Dict, List
 
 import yaml
 
-from mt4ssl.results import METHODS, best_wer, commit
+from mt4ssl.results import METHODS, best_wer, commit, wer_notes
 from mt4ssl.table import markdown_table
 
 USAGE = {
@@ -71,13 +71,11 @@ def model_card(exp: Path, config: Dict[str, Any], kind: str, form: str) -> str:
 
 def _results(exp: Path) -> List[str]:
     """The WER of every set and search that was scored."""
-    rows = [
-        [path.stem.removeprefix("wer-"), name, best_wer(path)]
-        for method, name in METHODS.items()
-        for path in sorted((exp / method).glob("wer-*.json"))
-    ]
+    paths = [(name, path) for method, name in METHODS.items() for path in sorted((exp / method).glob("wer-*.json"))]
+    rows = [[path.stem.removeprefix("wer-"), name, best_wer(path)] for name, path in paths]
     table = markdown_table(["set", "search", "WER (95 % interval)"], rows)
-    return ["## Word error rate", "In percent; LM scales are chosen on dev.", table] if rows else []
+    notes = wer_notes(path for _, path in paths)
+    return ["## Word error rate", "In percent; LM scales are chosen on dev.", table, *notes] if rows else []
 
 
 def _data(config: Dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ import json
 import os
 import platform
 from pathlib import Path
-from typing import Sequence
+from typing import List, Sequence
 
 import matplotlib
 
@@ -15,7 +15,7 @@ import matplotlib.pyplot as plt  # noqa: E402  (the backend comes first)
 import torch  # noqa: E402
 
 from mt4ssl.files import atomic_path, require  # noqa: E402
-from mt4ssl.results import METHODS, best_wer, commit, read_log  # noqa: E402
+from mt4ssl.results import METHODS, best_wer, commit, read_log, wer_notes  # noqa: E402
 from mt4ssl.table import markdown_table  # noqa: E402
 
 NOT_A_MEASURE = ("step", "split")
@@ -47,6 +47,19 @@ def wer_table(finetune: Path, models: Sequence[str], test_sets: Sequence[str]) -
         for model in models
     ]
     return markdown_table(["model", "set", *METHODS.values()], rows)
+
+
+def set_notes(finetune: Path, models: Sequence[str], test_sets: Sequence[str]) -> List[str]:
+    """What was noted about the test sets when they were scored."""
+    paths = [finetune / model / method for model in models for method in METHODS]
+    return wer_notes(path / f"wer-{split}.json" for path in paths for split in test_sets)
+
+
+def scored_models(finetune: Path, test_sets: Sequence[str]) -> List[str]:
+    """Names of the fine-tuned models whose WER is known for every search and test set."""
+    wanted = [f"{method}/wer-{split}.json" for method in METHODS for split in test_sets]
+    folders = sorted(path.parent for path in finetune.glob("*/final.pt"))
+    return [folder.name for folder in folders if all((folder / name).exists() for name in wanted)]
 
 
 def lm_table(path: Path) -> str:

@@ -6,7 +6,16 @@ import pytest
 
 from mt4ssl.errors import UserError
 from mt4ssl.results import METHODS
-from mt4ssl.scoring.report import duration_table, label_table, lm_table, plot_curves, training_tables, wer_table
+from mt4ssl.scoring.report import (
+    duration_table,
+    label_table,
+    lm_table,
+    plot_curves,
+    scored_models,
+    set_notes,
+    training_tables,
+    wer_table,
+)
 
 
 def test_wer_table(tmp_path):
@@ -19,6 +28,18 @@ def test_wer_table(tmp_path):
     assert last == "| m | test | 10.00 (9.00 - 11.25) | 11.00 (10.00 - 12.25) | 12.00 (11.00 - 13.25) |"
     with pytest.raises(UserError, match="wer-dev.json is missing"):
         wer_table(tmp_path, ["m"], ["dev"])
+
+
+def test_every_scored_model_is_reported_with_the_notes_of_its_sets(tmp_path):
+    for model, methods in (("all", METHODS), ("1h", METHODS), ("unscored", [])):
+        for method in methods:
+            (tmp_path / model / method).mkdir(parents=True)
+            scores = {"best": "a", "note": "half of it", "results": {"a": {"wer": 1.0, "ci95": [0, 2]}}}
+            (tmp_path / model / method / "wer-test.json").write_text(json.dumps(scores))
+        (tmp_path / model).mkdir(exist_ok=True)
+        (tmp_path / model / "final.pt").touch()
+    assert scored_models(tmp_path, ["test"]) == ["1h", "all"]
+    assert set_notes(tmp_path, ["1h", "all"], ["test"]) == ["half of it"]
 
 
 def test_trainings(tmp_path):

@@ -6,11 +6,13 @@
 # CHECKPOINT: updates of the pre-training after which to fine-tune on an hour too, for the convergence figure.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=../path.sh
 . ./path.sh
 system=$1 seed=$2 checkpoints=("${@:3}")
 corpus=mini_librispeech exp=exp/measure/$system-$seed results=results/$system-$seed labels=iter1
 test_set=$(basename data/fbank/${corpus}_cuts_test-clean*.jsonl.gz .jsonl.gz)
 test_set=${test_set#"${corpus}"_cuts_}
+note="test-clean-20spk is half of test-clean (20 of its 40 speakers), of lossy audio (Ogg Opus, 31 kbit/s)."
 
 # make FILE COMMAND...: runs the command unless its last output is there; steps.tsv gets its time and commit
 make() {
@@ -43,7 +45,7 @@ finetune() {
     decode "$folder" "$split"
     for method in ctc-greedy-search 1best; do
       make "$folder/$method/wer-$split.json" python -m mt4ssl.bin.score --ref "$folder/log_probs/$split.text" \
-        --split "$split" --out "$folder/$method"
+        --split "$split" --out "$folder/$method" --note "$([ "$split" = dev ] || echo "$note")"
       keep "$3/$method" "$folder/$method/wer-$split.json"
     done
   done

@@ -12,7 +12,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402  (the backend comes first)
 
 from mt4ssl.files import atomic_path  # noqa: E402
-from mt4ssl.results import METHODS, best_wer, read_log  # noqa: E402
+from mt4ssl.results import METHODS, best_wer, read_log, wer_notes  # noqa: E402
 from mt4ssl.table import markdown_table  # noqa: E402
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
@@ -37,8 +37,9 @@ def wer_table(subset: str, test: str) -> str:
         system, seed = run.name.rsplit("-", 1)
         paths = [run / subset / search / f"wer-{split}.json" for split in ("dev", test) for search in SEARCHES]
         rows.append([system, seed, *map(best_wer, paths)])
+    notes = wer_notes(RESULTS.glob(f"*/{subset}/*/wer-{test}.json"))
     names = [f"{split}, {METHODS[search]}" for split in ("dev", test) for search in SEARCHES]
-    return markdown_table(["system", "seed", *names], rows)
+    return "\n\n".join([markdown_table(["system", "seed", *names], rows), *notes])
 
 
 def convergence(test: str) -> tuple[list[int], dict[str, dict[str, list[float]]]]:
