@@ -68,7 +68,7 @@ class K2:
         command += ["--log-probs", self.task.model / f"log_probs/{split}.scp", "--lang", self.task.data / "lang_char"]
         command += ["--out", self.folder, "--method", "whole-lattice-rescoring" if self.order == 4 else "1best"]
         command += ["--rescore-with", self.task.data / "lm/G_4_gram.pt"] if self.order == 4 else []
-        command += ["--lm-scales-from", self.folder / "wer-dev.json"] if split == "test" else []
+        command += ["--weights-from", self.folder / "wer-dev.json"] if split == "test" else []
         printed = subprocess.run(list(map(str, command)), check=True, stdout=subprocess.PIPE, text=True).stdout
         return float(re.findall(r"^  seconds +(\S+)$", printed, re.MULTILINE)[0])
 

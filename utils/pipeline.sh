@@ -196,7 +196,7 @@ for model in "${models[@]}"; do
       if [ "$split" = "$dev_set" ]; then
         best=()
       else
-        best=(--lm-scales-from "$folder/wer-$dev_set.json")
+        best=(--weights-from "$folder/wer-$dev_set.json")
       fi
       log_probs=$exp_dir/finetune/$model/log_probs/$split
       step "$model.$method.$split" --in "$log_probs.ark" "$log_probs.scp" "$lang/HLG.pt" "$lang/words.txt" \

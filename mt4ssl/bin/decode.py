@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import sys
 import time
@@ -13,13 +14,15 @@ import torch
 from mt4ssl.decode.batches import load_log_probs
 from mt4ssl.decode.decoder import Decoder
 from mt4ssl.decode.graph import load_graph
+from mt4ssl.decode.search import Weights
 from mt4ssl.errors import UserError, run_main
 from mt4ssl.files import require
 from mt4ssl.lang.symbols import read_symbols, write_text
 from mt4ssl.lang.tokens import Tokens
 from mt4ssl.table import print_table
 
-LM_SCALES = [0.1, 0.3, 0.5, 0.7, 0.9, 1.1, 1.3, 1.5, 1.7, 2.0]
+LM_SCALES = [0.3, 0.5, 0.7, 0.9, 1.1, 1.3, 1.5, 1.7, 2.0, 2.5]
+WORD_SCORES = [-1.0, 0.0, 1.0, 2.0, 4.0]
 
 
 def get_args() -> argparse.Namespace:
@@ -30,9 +33,10 @@ def get_args() -> argparse.Namespace:
     parser.add_argument("--rescore-with", type=Path, help="G_4_gram.pt, for whole-lattice-rescoring")
     scales = parser.add_mutually_exclusive_group()
     scales.add_argument("--lm-scales", type=float, nargs="+", default=LM_SCALES, help="weights of the LM scores")
-    scales.add_argument("--lm-scales-from", type=Path, help="wer-SPLIT.json: only its best scale")
+    scales.add_argument("--weights-from", type=Path, help="wer-SPLIT.json: only its best LM scale and word score")
+    parser.add_argument("--word-scores", type=float, nargs="+", default=WORD_SCORES, help="for every word said")
     parser.add_argument("--split", required=True, help="name in the output files")
-    parser.add_argument("--out", type=Path, required=True, help="directory of hyps-SPLIT-lm_scale_X.txt")
+    parser.add_argument("--out", type=Path, required=True, help="directory of hyps-SPLIT-lm_scale_X_word_score_Y.txt")
     parser.add_argument("--hlg-scale", type=float, default=1.0, help="LM scale of the search that makes the lattices")
     parser.add_argument("--search-beam", type=float, default=20.0)
     parser.add_argument("--output-beam", type=float, default=8.0)
@@ -48,24 +52,28 @@ def get_args() -> argparse.Namespace:
     return args
 
 
-def best_scale(path: Path) -> float:
-    """Return the best LM scale of a wer-SPLIT.json."""
+def best_weights(path: Path) -> Weights:
+    """Return the best weights of a wer-SPLIT.json."""
     require(path, "decode and score dev first")
     key = json.loads(path.read_text())["best"]
-    if not key.startswith("lm_scale_"):
+    weights = Weights.parse(key)
+    if weights is None:
         raise UserError(f"{path}: its best result is {key!r}, not an LM scale")
-    return float(key[len("lm_scale_") :])
+    return weights
 
 
 def main() -> None:
     args = get_args()
     torch.set_num_threads(1)  # k2 on the CPU is serial, and torch's tensors here are small: more threads only spin
-    lm_scales = [best_scale(args.lm_scales_from)] if args.lm_scales_from else args.lm_scales
+    if args.weights_from:
+        weights = [best_weights(args.weights_from)]
+    else:
+        weights = [Weights(*pair) for pair in itertools.product(args.lm_scales, args.word_scores)]
     matrices, lengths = load_log_probs(args.log_probs, len(Tokens(args.lang)))
     decoder = Decoder(
         hlg=load_graph(args.lang / "HLG.pt", args.device),
         words=list(read_symbols(args.lang / "words.txt")),
-        lm_scales=lm_scales,
+        weights=weights,
         g=load_graph(args.rescore_with, args.device) if args.rescore_with else None,
         hlg_scale=args.hlg_scale,
         search_beam=args.search_beam,
@@ -78,8 +86,8 @@ def main() -> None:
     seconds = time.time() - start
     for old in args.out.glob(f"*-{args.split}-lm_scale_*.txt"):  # of other scales, not to be scored with these
         old.unlink()
-    for lm_scale, texts in hypotheses.items():
-        write_text(args.out / f"hyps-{args.split}-lm_scale_{lm_scale}.txt", texts)
+    for chosen, texts in hypotheses.items():
+        write_text(args.out / f"hyps-{args.split}-{chosen}.txt", texts)
     frames = sum(lengths.values())
     print_table(
         f"Decoded {args.split} with {args.method}",

@@ -10,22 +10,22 @@ import k2
 import numpy as np
 
 from mt4ssl.decode.batches import length_batches, pad
-from mt4ssl.decode.search import best_words, get_lattice, prune, rescaled, rescore, scaled
+from mt4ssl.decode.search import Weights, best_words, get_lattice, prune, rescore, reweighted, scaled
 from mt4ssl.errors import UserError
 
-Hypotheses = dict[float, dict[str, list[str]]]  # {LM scale: {utterance id: words}}
+Hypotheses = dict[Weights, dict[str, list[str]]]  # {weights: {utterance id: words}}
 
 
 @dataclass
 class Decoder:
-    """One-best over HLG, or over its lattices rescored with `g`, at each of `lm_scales`.
+    """One-best over HLG, or over its lattices rescored with `g`, with each of `weights`.
 
     The lattices are made at `hlg_scale`; beams as in `get_lattice`.
     """
 
     hlg: k2.Fsa
     words: Sequence[str]
-    lm_scales: Sequence[float]
+    weights: Sequence[Weights]
     g: Optional[k2.Fsa] = None
     hlg_scale: float = 1.0
     search_beam: float = 20.0
@@ -39,8 +39,8 @@ class Decoder:
         """HLG as the search wants it."""
         return scaled(self.hlg, self.hlg_scale)
 
-    def decode_batch(self, matrices: list[np.ndarray]) -> dict[float, list[Optional[list[str]]]]:
-        """Return {LM scale: words of each matrix (T, V), longest first}, None where there is no path."""
+    def decode_batch(self, matrices: list[np.ndarray]) -> dict[Weights, list[Optional[list[str]]]]:
+        """Return {weights: words of each matrix (T, V), longest first}, None where there is no path."""
         log_probs, lengths = pad(matrices)
         lattice = get_lattice(
             log_probs.to(self.hlg.device),
@@ -56,7 +56,7 @@ class Decoder:
         else:
             lattice = prune(lattice, self.arcs_per_frame * int(lengths.sum()))
             lattice, scale = rescore(lattice, self.hlg_scale, self.g), 1.0
-        return {lm_scale: best_words(rescaled(lattice, scale, lm_scale), self.words) for lm_scale in self.lm_scales}
+        return {weights: best_words(reweighted(lattice, scale, weights), self.words) for weights in self.weights}
 
     def decode(
         self,
@@ -69,9 +69,7 @@ class Decoder:
         `lengths` are the frames of each; a batch has at most `max_frames` (see `length_batches`).
         """
         without_path = [utterance for utterance, frames in lengths.items() if frames == 0]
-        hypotheses: Hypotheses = {
-            lm_scale: {utterance: [] for utterance in without_path} for lm_scale in self.lm_scales
-        }
+        hypotheses: Hypotheses = {weights: {utterance: [] for utterance in without_path} for weights in self.weights}
         pending = list(length_batches({name: frames for name, frames in lengths.items() if frames}, max_frames))
         while pending:
             batch = pending.pop()
@@ -86,7 +84,7 @@ class Decoder:
                 half = len(batch) // 2  # too large for the memory there is: the same, in two halves
                 pending += [batch[half:], batch[:half]]
                 continue
-            for lm_scale, texts in decoded.items():
-                hypotheses[lm_scale].update((utterance, text or []) for utterance, text in zip(batch, texts))
+            for weights, texts in decoded.items():
+                hypotheses[weights].update((utterance, text or []) for utterance, text in zip(batch, texts))
             without_path += [utterance for utterance, text in zip(batch, texts) if text is None]
         return hypotheses, sorted(without_path)

@@ -3,10 +3,28 @@
 from __future__ import annotations
 
 import math
-from typing import Optional, Sequence
+import re
+from typing import NamedTuple, Optional, Sequence
 
 import k2
 import torch
+
+
+class Weights(NamedTuple):
+    """What the score of a path is: its log-probs + `lm_scale` x its LM scores + `word_score` x its words."""
+
+    lm_scale: float
+    word_score: float = 0.0
+
+    def __str__(self) -> str:
+        """As in the names of files: `lm_scale_0.5`, or `lm_scale_0.5_word_score_1.0`."""
+        return f"lm_scale_{self.lm_scale}" + (f"_word_score_{self.word_score}" if self.word_score else "")
+
+    @classmethod
+    def parse(cls, text: str) -> Optional[Weights]:
+        """Read what `str` wrote; None if it is something else."""
+        found = re.fullmatch(r"lm_scale_([0-9.]+)(?:_word_score_(-?[0-9.]+))?", text)
+        return cls(float(found[1]), float(found[2] or 0.0)) if found else None
 
 
 def scaled(hlg: k2.Fsa, lm_scale: float) -> k2.Fsa:
@@ -68,11 +86,21 @@ def rescore(lattice: k2.Fsa, lm_scale: float, g: k2.Fsa) -> k2.Fsa:
     return k2.invert(k2.top_sort(k2.connect(k2.remove_epsilon_self_loops(product))))
 
 
-def rescaled(lattice: k2.Fsa, old_scale: float, lm_scale: float) -> k2.Fsa:
-    """Return the lattice with its `lm_scores` weighted by `lm_scale` instead of `old_scale`."""
+def reweighted(lattice: k2.Fsa, old_scale: float, weights: Weights) -> k2.Fsa:
+    """Return the lattice, made with its `lm_scores` weighted by `old_scale` and no word score, with other weights."""
     lattice = lattice.clone()
-    lattice.scores = lattice.scores + (lm_scale - old_scale) * lattice.lm_scores
+    lattice.scores = lattice.scores + (weights.lm_scale - old_scale) * lattice.lm_scores
+    if weights.word_score:
+        lattice.scores = lattice.scores + weights.word_score * word_counts(lattice)
     return lattice
+
+
+def word_counts(lattice: k2.Fsa) -> torch.Tensor:
+    """Return how many words each arc says, (A,)."""
+    labels = lattice.aux_labels
+    if isinstance(labels, k2.RaggedTensor):  # [arc][word]
+        return labels.remove_values_leq(0).shape.row_splits(1).diff()
+    return (labels > 0).to(torch.int32)
 
 
 def best_words(lattice: k2.Fsa, words: Sequence[str]) -> list[Optional[list[str]]]:

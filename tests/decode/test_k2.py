@@ -122,7 +122,7 @@ def test_every_word_of_clear_speech_is_found(road, k2_python, method):
         "--out",
         out,
     ]
-    done = verb(*decode, "--lm-scales", "0.5", "1.0")
+    done = verb(*decode, "--lm-scales", "0.5", "1.0", "--word-scores", "0")
     assert done.returncode == 0 and "no path was found for: nothing" in done.stderr
     assert "best" in run(sys.executable, "score", "--ref", road / "dev.text", "--split", "dev", "--out", out)
     result = json.loads((out / "wer-dev.json").read_text())
@@ -132,7 +132,7 @@ def test_every_word_of_clear_speech_is_found(road, k2_python, method):
         assert {path.name for path in out.glob(f"{kind}-*")} == {f"{kind}-dev-lm_scale_{s}.txt" for s in (0.5, 1.0)}
     assert "nothing\n" in (out / "hyps-dev-lm_scale_0.5.txt").read_text()
 
-    verb(*decode, "--lm-scales-from", out / "wer-dev.json")
+    verb(*decode, "--weights-from", out / "wer-dev.json")
     assert [path.name for path in out.glob("hyps-*")] == ["hyps-dev-lm_scale_0.5.txt"]
 
 

@@ -55,7 +55,7 @@ finetune() {
 # decode FOLDER SPLIT: one-best over HLG, of test at the LM scale that is best on dev
 decode() {
   local scale=() done_file=$1/1best/$2.done
-  if [ "$2" != dev ]; then scale=(--lm-scales-from "$1/1best/wer-dev.json"); fi
+  if [ "$2" != dev ]; then scale=(--weights-from "$1/1best/wer-dev.json"); fi
   make "$done_file" k2_python.sh -m mt4ssl.bin.decode --log-probs "$1/log_probs/$2.scp" --lang data/lang_char \
     --method 1best --split "$2" --out "$1/1best" --max-active-states 1500 "${scale[@]}"
   touch "$done_file"

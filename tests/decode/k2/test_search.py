@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mt4ssl.decode.graph import compile_hlg, lexicon_graph, load_graph, rescoring_g, save_graph
-from mt4ssl.decode.search import best_scores, best_words, get_lattice, prune, rescaled, rescore, scaled
+from mt4ssl.decode.search import Weights, best_scores, best_words, get_lattice, prune, rescore, reweighted, scaled
 from mt4ssl.lang.lexicon import add_disambiguation
 
 LEXICON = [("A", ["▁", "A"]), ("AB", ["▁", "A", "B"]), ("B", ["▁", "B"]), ("BEE", ["▁", "B"])]
@@ -83,7 +83,7 @@ def acoustic_scores(log_probs):
     return best
 
 
-def brute_force(log_probs, lm, lm_scale):
+def brute_force(log_probs, lm, lm_scale, word_score=0.0):
     """(score, words) of the best word sequence."""
     acoustic = acoustic_scores(log_probs)
     spelling = {word: tuple(TOKENS[token] for token in tokens) for word, tokens in LEXICON}
@@ -92,7 +92,8 @@ def brute_force(log_probs, lm, lm_scale):
         for words in itertools.product(spelling, repeat=length):
             tokens = sum((spelling[word] for word in words), ())
             if tokens in acoustic:
-                results.append((acoustic[tokens] + lm_scale * lm_score(lm, words), list(words)))
+                score = acoustic[tokens] + lm_scale * lm_score(lm, words) + word_score * length
+                results.append((score, list(words)))
     return max(results, key=lambda result: result[0])
 
 
@@ -117,24 +118,31 @@ def test_one_best_is_the_best_of_all(lm, lm_scale):
         assert best_words(prune(lattice), NAMES) == [words]
 
 
-def test_a_lattice_rescaled_is_the_lattice_of_that_scale():
+@pytest.mark.parametrize("word_score", [-1.5, 0.0, 2.0])
+def test_a_lattice_reweighted_is_the_lattice_of_those_weights(word_score):
     log_probs = random_log_probs(0, 6)
-    lattice = rescaled(lattice_of(log_probs, TRIGRAM, 0.6), 0.6, 2.0)
-    score, words = brute_force(log_probs, TRIGRAM, 2.0)
+    lattice = reweighted(lattice_of(log_probs, TRIGRAM, 0.6), 0.6, Weights(2.0, word_score))
+    score, words = brute_force(log_probs, TRIGRAM, 2.0, word_score)
     assert best_words(lattice, NAMES) == [words] and best_scores(lattice).item() == pytest.approx(score, abs=1e-4)
 
 
-@pytest.mark.parametrize("lm_scale", [0.5, 1.0, 2.0])
+@pytest.mark.parametrize("lm_scale,word_score", [(0.5, 0.0), (1.0, 1.0), (2.0, -0.5)])
 @pytest.mark.parametrize("first,second", [(BIGRAM, TRIGRAM), (TRIGRAM, BIGRAM), (TRIGRAM, TRIGRAM)])
-def test_rescoring_gives_the_best_under_the_second_lm(first, second, lm_scale):
+def test_rescoring_gives_the_best_under_the_second_lm(first, second, lm_scale, word_score):
     # Four frames for two words leave few epsilons in the lattice: back-off arcs must not need them.
     for seed, frames in itertools.product(range(3), (4, 6)):
         log_probs = random_log_probs(seed, frames)
         lattice = rescore(lattice_of(log_probs, first, 0.6), 0.6, rescoring_g(graph_of(second), WORDS["#0"]))
-        lattice = rescaled(lattice, 1.0, lm_scale)
-        score, words = brute_force(log_probs, second, lm_scale)
+        lattice = reweighted(lattice, 1.0, Weights(lm_scale, word_score))
+        score, words = brute_force(log_probs, second, lm_scale, word_score)
         assert best_scores(lattice).item() == pytest.approx(score, abs=1e-4)
         assert best_words(lattice, NAMES) == [words]
+
+
+def test_weights_are_read_as_they_are_written():
+    for weights, text in ((Weights(0.5), "lm_scale_0.5"), (Weights(1.5, -1.0), "lm_scale_1.5_word_score_-1.0")):
+        assert str(weights) == text and Weights.parse(text) == weights
+    assert Weights.parse("ctc-greedy-search") is None
 
 
 def test_a_padded_batch_gives_what_each_gives_alone():
