@@ -29,7 +29,8 @@ HERE = Path(__file__).resolve().parent
 RECIPE = HERE.parent / "egs/espeak"
 FLASHLIGHT, WHEEL = HERE / ".venv-flashlight", "flashlight-text==0.0.7"  # torchaudio has the rest; KenLM is inside
 RECIPE_BEAMS = ["--max-active-states", "3000"]  # decode_args of egs/espeak/run.sh
-NARROW_BEAMS = ["--search-beam", "8", "--output-beam", "5", "--max-active-states", "1000"]
+NARROW_BEAMS = ["--search-beam", "5", "--output-beam", "3", "--max-active-states", "200", "--max-frames", "16000"]
+OUR_WORD_SCORES = ["--word-scores", "0", "2", "4", "6"]  # tried on dev, with the default LM scales
 LM_WEIGHTS, WORD_SCORES = (2.0, 2.5, 3.0, 3.5), (2.0, 4.0, 5.0, 6.0, 8.0)  # tried on dev at beam 50
 TARGET = 5
 Text = Dict[str, List[str]]
@@ -53,7 +54,7 @@ class Task:
 
 
 class K2:
-    """`mt4ssl.bin.decode` in a process of its own, with the LM scale that is best on dev."""
+    """`mt4ssl.bin.decode` in a process of its own, with the LM scale and word score that are best on dev."""
 
     def __init__(self, task: Task, order: int, beams: List[str], folder: Path) -> None:
         self.task, self.order, self.beams, self.folder = task, order, beams, folder
@@ -68,7 +69,7 @@ class K2:
         command += ["--log-probs", self.task.model / f"log_probs/{split}.scp", "--lang", self.task.data / "lang_char"]
         command += ["--out", self.folder, "--method", "whole-lattice-rescoring" if self.order == 4 else "1best"]
         command += ["--rescore-with", self.task.data / "lm/G_4_gram.pt"] if self.order == 4 else []
-        command += ["--weights-from", self.folder / "wer-dev.json"] if split == "test" else []
+        command += ["--weights-from", self.folder / "wer-dev.json"] if split == "test" else OUR_WORD_SCORES
         printed = subprocess.run(list(map(str, command)), check=True, stdout=subprocess.PIPE, text=True).stdout
         return float(re.findall(r"^  seconds +(\S+)$", printed, re.MULTILINE)[0])
 
