@@ -192,7 +192,7 @@ for model in "${models[@]}"; do
   for method in 1best whole-lattice-rescoring; do
     folder=$exp_dir/finetune/$model/$method
     if [ "$method" = 1best ]; then rescore=(); else rescore=(--rescore-with "$lm/G_4_gram.pt"); fi
-    for split in "$dev_set" "${test_sets[@]}"; do # the test sets at the scale that is best on dev
+    for split in "$dev_set" "${test_sets[@]}"; do # the test sets with the weights that are best on dev
       if [ "$split" = "$dev_set" ]; then
         best=()
       else

@@ -1,4 +1,4 @@
-"""Decode CTC log-probabilities with k2: one-best over HLG, or rescored with a larger n-gram, by LM scale."""
+"""Decode CTC log-probabilities with k2: one-best over HLG, or rescored with a larger n-gram, with several weights."""
 
 from __future__ import annotations
 

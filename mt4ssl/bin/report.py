@@ -44,7 +44,7 @@ def main() -> None:
             "# Results",
             environment_lines(Path.cwd()),
             "## WER",
-            "LM scales are chosen on dev; the interval is a 95 % bootstrap over utterances.",
+            "LM scales and word scores are chosen on dev; the interval is a 95 % bootstrap over utterances.",
             wer,
             "## Language models",
             "Perplexity per word, ends of sentences included; words out of the vocabulary (OOV) are left out.",

@@ -75,7 +75,7 @@ def _results(exp: Path) -> List[str]:
     rows = [[path.stem.removeprefix("wer-"), name, best_wer(path)] for name, path in paths]
     table = markdown_table(["set", "search", "WER (95 % interval)"], rows)
     notes = wer_notes(path for _, path in paths)
-    return ["## Word error rate", "In percent; LM scales are chosen on dev.", table, *notes] if rows else []
+    return ["## Word error rate", "In percent; LM weights are chosen on dev.", table, *notes] if rows else []
 
 
 def _data(config: Dict[str, Any]) -> str:

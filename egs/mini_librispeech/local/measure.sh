@@ -52,7 +52,7 @@ finetune() {
   keep "$3" "$folder/config.yaml" "$folder/log.jsonl"
 }
 
-# decode FOLDER SPLIT: one-best over HLG, of test at the LM scale that is best on dev
+# decode FOLDER SPLIT: one-best over HLG, of test with the weights that are best on dev
 decode() {
   local scale=() done_file=$1/1best/$2.done
   if [ "$2" != dev ]; then scale=(--weights-from "$1/1best/wer-dev.json"); fi
