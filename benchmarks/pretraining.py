@@ -144,9 +144,8 @@ def parts(step: Step) -> Dict[str, float]:
     return spent
 
 
-def profile_table(steps: Dict[str, Step]) -> str:
-    """Where the time of a step goes, for each of some models."""
-    spent = {name: parts(step) for name, step in steps.items()}
+def profile_table(spent: Dict[str, Dict[str, float]]) -> str:
+    """Where the time of a step goes, for each of some models, from their `parts`."""
     rows = [[part, *(round(times[part]) for times in spent.values())] for part in [*PARTS, "everything else"]]
     rows.append(["all", *(round(sum(times.values())) for times in spent.values())])
     title = f"Milliseconds of one step, {BATCH} x {SECONDS} s, by operation (torch's profiler):"
@@ -196,23 +195,23 @@ def main() -> None:
         Row(f"matrix product, {names[bf16]}", "", peak / 1e9, None, "GFLOP/s", None, "", None)
         for bf16, peak in peaks.items()
     ]
-    profiled: Dict[str, Step] = {}
+    spent: Dict[str, Dict[str, float]] = {}
     for name, make_ours, make_theirs, bf16, count, target in comparisons:
         mine, theirs = make_ours(bf16), make_theirs(bf16)
         peer_name = "transformers" if make_theirs is peer else "torchaudio"
-        if "waveform" in name and make_theirs is peer:
-            profiled[f"ours, {names[bf16]}"], profiled[f"{peer_name}, {names[bf16]}"] = mine, theirs
         _, flops = count_flops(mine)
         first, second, ratio = pairs(mine, theirs, count)
         used = 100 * flops / first / peaks[bf16]
         work = f"{name}, {names[bf16]}, {BATCH} x {SECONDS} s"
+        if "waveform" in name and make_theirs is peer:
+            spent[f"ours, {names[bf16]}"], spent[f"{peer_name}, {names[bf16]}"] = parts(mine), parts(theirs)
         note = f"{flops / audio / 1e9:.1f} GFLOP a second of audio, {used:.0f} % of the matrix peak; with nothing but "
         note += f"matrix products at that peak it would be {peaks[bf16] * second / flops:.2f} x"
         aim, met = (f">= {target} x", ratio >= target) if target else ("", None)
         rows.append(Row(work, peer_name, audio / first, audio / second, "audio s/s", ratio, aim, met, note))
         if target == 2.0:
             rows.append(Row(work, "", used, None, "% of the matrix peak", None, ">= 60 %", used >= 60))
-    table = profile_table(profiled)
+    table = profile_table(spent)
     if DEVICE.type == "cuda":
         rows += on_gpu()
     write_rows(rows, out, table)
