@@ -119,7 +119,9 @@ class Labeller:
     def __call__(self, cut: Cut) -> np.ndarray:
         """Return labels (T,) in int16, or int32 where there are more than 32768 clusters."""
         # |x - c|^2 is least where x.c - |c|^2 / 2 is greatest; for one cut this is faster than a search of faiss.
-        return (self.features(cut) @ self.centroids.T - self.half_norms).argmax(1).astype(self.dtype)
+        scores = self.features(cut) @ self.centroids.T
+        scores -= self.half_norms
+        return scores.argmax(1).astype(self.dtype)
 
 
 def config_of_labels(folder: Path, name: str) -> KMeansConfig:

@@ -21,7 +21,7 @@ from mt4ssl.models.frontend import ConvLayer
 from mt4ssl.train.monitor import Monitor
 from mt4ssl.train.optim import OptimConfig, set_lr
 from mt4ssl.train.processes import Share, add_up, add_up_gradients, is_first, process_count, wait_for_all
-from mt4ssl.train.speed import count_flops, matrix_peak
+from mt4ssl.train.speed import count_flops, keep_freed_memory, matrix_peak
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
@@ -122,6 +122,7 @@ def train(
     out does not depend on their number.
     Raises UserError when the loss or the gradients stop being finite, or when the task's own check fails.
     """
+    keep_freed_memory()
     start = resume(task.model, optimizer, folder, config)
     peak = matrix_peak(DTYPES[loop.dtype], device)
     if is_first() and loop.dtype == "bf16" and (single := matrix_peak(torch.float32, device)) > peak:
