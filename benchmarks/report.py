@@ -13,7 +13,6 @@ from typing import List, Optional
 import torch
 
 from mt4ssl.files import atomic_path
-from mt4ssl.results import commit
 from mt4ssl.table import markdown_table
 
 HERE = Path(__file__).parent
@@ -47,10 +46,15 @@ def main() -> None:
                  row["target"] if row["ratio"] is None else "", VERDICT[row["met"]] if row["ratio"] is None else "",
                  row["note"] if row["ratio"] is None else ""]
             )  # fmt: skip
+    commits = {content["commit"] for content in results.values()}
+    if len(commits) == 1:
+        commit = f"commit `{commits.pop()}`"
+    else:
+        commit = "commits " + ", ".join(f"`{content['commit']}` ({bench})" for bench, content in results.items())
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PEERS)
     parts = [
         "# Benchmarks",
-        f"`benchmarks/run.sh`, {date.today()}, commit `{commit()}`; {machine()}; Python {platform.python_version()}, "
+        f"`benchmarks/run.sh`, {date.today()}, {commit}; {machine()}; Python {platform.python_version()}, "
         f"{versions}. Ours and the peer in turn on the same work; ratios are medians of pairs, above 1 where ours is "
         "faster.",
         markdown_table(["work", "peer", "ratio", "target", "", "note"], compared),

@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Callable, List, Optional, Tuple
 
+from mt4ssl.results import commit
+
 
 @dataclass
 class Row:
@@ -58,7 +60,8 @@ def out_argument(description: str) -> Path:
 def write_rows(rows: List[Row], out: Path, tables: str = "") -> None:
     """Write the rows, and Markdown that is to stand below them, and print what they say."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps({"rows": [asdict(row) for row in rows], "tables": tables}, indent=1) + "\n")
+    content = {"commit": commit(), "rows": [asdict(row) for row in rows], "tables": tables}
+    out.write_text(json.dumps(content, indent=1) + "\n")
     for row in rows:
         ratio = "" if row.ratio is None else f"{row.ratio:.2f} x {row.peer}, "
         theirs = "" if row.theirs is None else f" against {row.theirs:.4g}"
