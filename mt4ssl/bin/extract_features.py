@@ -57,7 +57,7 @@ def main() -> None:
     else:
         write_ark(args.out, extracted)
     kind, width, size = (
-        ("tokens", "clusters", labeller.index.ntotal)
+        ("tokens", "clusters", len(labeller.centroids))
         if labeller
         else ("features", "dim", features.architecture.encoder.dim)
     )

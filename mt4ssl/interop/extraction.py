@@ -64,8 +64,9 @@ def layer_labeller(folder: Path, features: LayerFeatures) -> Labeller:
         source = "MFCC" if config.features == "mfcc" else f"layer {config.layer}"
         raise UserError(f"{folder} was trained on {source}, not on layer {features.layer}")
     labeller, dim = Labeller(folder, features), features.architecture.encoder.dim
-    if labeller.index.d != dim:
-        raise UserError(f"{folder} was trained on features of {labeller.index.d} dimensions, not {dim}")
+    trained_on = labeller.centroids.shape[1]
+    if trained_on != dim:
+        raise UserError(f"{folder} was trained on features of {trained_on} dimensions, not {dim}")
     return labeller
 
 
