@@ -21,8 +21,8 @@ from mt4ssl.lang.symbols import read_symbols, write_text
 from mt4ssl.lang.tokens import Tokens
 from mt4ssl.table import print_table
 
-LM_SCALES = [0.3, 0.5, 0.7, 0.9, 1.1, 1.3, 1.5, 1.7, 2.0, 2.5]
-WORD_SCORES = [-1.0, 0.0, 1.0, 2.0, 4.0]
+LM_SCALES = [0.5, 0.7, 0.9, 1.1, 1.3, 1.5, 2.0]
+WORD_SCORES = [-1.0, 0.0, 2.0, 4.0, 6.0]
 
 
 def get_args() -> argparse.Namespace:
