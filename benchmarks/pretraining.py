@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import ctypes
-import statistics
 from functools import partial
 from typing import Callable, Dict, List, Tuple
 
@@ -13,7 +12,7 @@ import torch
 import torch.nn.functional as F
 import torchaudio
 import transformers
-from rows import Row, out_argument, seconds, write_rows
+from rows import Row, medians, out_argument, seconds, write_rows
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
@@ -151,9 +150,9 @@ def as_trained(step: Step, memory: Callable[[], None]) -> float:
 
 def pairs(mine: Step, theirs: Step, count: int) -> Tuple[float, float, float]:
     """Time both in turn; return the median seconds of each and the median ratio."""
-    times = [(as_trained(mine, keep_freed_memory), as_trained(theirs, forget_freed_memory)) for _ in range(count)]
-    first, second = zip(*times)
-    return statistics.median(first), statistics.median(second), statistics.median(b / a for a, b in times)
+    return medians(
+        [(as_trained(mine, keep_freed_memory), as_trained(theirs, forget_freed_memory)) for _ in range(count)]
+    )
 
 
 def parts(step: Step) -> Dict[str, float]:
@@ -163,7 +162,7 @@ def parts(step: Step) -> Dict[str, float]:
     spent = dict.fromkeys([*PARTS, "everything else"], 0.0)
     for event in profiler.key_averages():
         name = event.key.removeprefix("aten::")
-        owners = [part for part, names in PARTS.items() if name == part or name.startswith(names)]
+        owners = [part for part, names in PARTS.items() if name.startswith(names)]
         spent[owners[0] if owners else "everything else"] += event.self_cpu_time_total / 1000
     return spent
 

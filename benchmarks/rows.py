@@ -45,7 +45,11 @@ def seconds(work: Callable[[], object]) -> float:
 def pairs(ours: Callable[[], object], theirs: Callable[[], object], count: int) -> Tuple[float, float, float]:
     """Time both in turn, `count` times after a warm-up; return the median seconds of each and the median ratio."""
     ours(), theirs()
-    times = [(seconds(ours), seconds(theirs)) for _ in range(count)]
+    return medians([(seconds(ours), seconds(theirs)) for _ in range(count)])
+
+
+def medians(times: List[Tuple[float, float]]) -> Tuple[float, float, float]:
+    """Return the median seconds of ours and of theirs, and the median ratio, of pairs of seconds."""
     mine, other = zip(*times)
     return statistics.median(mine), statistics.median(other), statistics.median(b / a for a, b in times)
 

@@ -18,10 +18,15 @@ def read_log(folder: Path, split: str) -> List[Dict[str, Any]]:
     return [values for values in map(json.loads, lines) if values["split"] == split]
 
 
+def best_result(path: Path) -> Dict[str, Any]:
+    """Return the scores of the settings with the lowest WER in a wer-SPLIT.json."""
+    scores = json.loads(require(path, "made by stages 9 and 10").read_text())
+    return scores["results"][scores["best"]]
+
+
 def best_wer(path: Path) -> str:
     """Return the lowest WER in a wer-SPLIT.json, in percent, with its 95 % bootstrap interval."""
-    scores = json.loads(require(path, "made by stages 9 and 10").read_text())
-    best = scores["results"][scores["best"]]
+    best = best_result(path)
     return f"{best['wer']:.2f} ({best['ci95'][0]:.2f} - {best['ci95'][1]:.2f})"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from statistics import mean
 
@@ -12,7 +11,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402  (the backend comes first)
 
 from mt4ssl.files import atomic_path  # noqa: E402
-from mt4ssl.results import METHODS, best_wer, read_log, wer_notes  # noqa: E402
+from mt4ssl.results import METHODS, best_result, best_wer, read_log, wer_notes  # noqa: E402
 from mt4ssl.table import markdown_table  # noqa: E402
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
@@ -23,11 +22,6 @@ SEARCHES = ("ctc-greedy-search", "1best")
 def runs(system: str) -> list[Path]:
     """Folders of a system, one a seed."""
     return sorted(RESULTS.glob(f"{system}-[0-9]*"))
-
-
-def wer(path: Path) -> float:
-    scores = json.loads(path.read_text())
-    return scores["results"][scores["best"]]["wer"]
 
 
 def wer_table(subset: str, test: str) -> str:
@@ -54,7 +48,7 @@ def convergence(test: str) -> tuple[list[int], dict[str, dict[str, list[float]]]
             folders = [f"1h_after_{number}" if number in points else "1h" for number in updates]
             paths = [RESULTS / f"{system}-0" / folder / search / f"wer-{test}.json" for folder in folders]
             if all(path.exists() for path in paths):
-                curves[search][system] = [wer(path) for path in paths]
+                curves[search][system] = [best_result(path)["wer"] for path in paths]
     return updates, curves
 
 
@@ -82,7 +76,8 @@ def main() -> None:
     ]
     parts.append(f"## Convergence\n\n{markdown_table(['system', 'search', *map(str, updates)], rows)}")
     scratch = {
-        search: mean(wer(run / "1h" / search / f"wer-{test}.json") for run in runs("scratch")) for search in SEARCHES
+        search: mean(best_result(run / "1h" / search / f"wer-{test}.json")["wer"] for run in runs("scratch"))
+        for search in SEARCHES
     }
     plot(updates, curves, scratch, RESULTS / "convergence.png")
     with atomic_path(RESULTS / "README.md") as temporary:
