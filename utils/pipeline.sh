@@ -199,7 +199,7 @@ for model in "${models[@]}"; do
         best=(--weights-from "$folder/wer-$dev_set.json")
       fi
       log_probs=$exp_dir/finetune/$model/log_probs/$split
-      step "$model.$method.$split" --in "$log_probs.ark" "$log_probs.scp" "$lang/HLG.pt" "$lang/words.txt" \
+      step "$model.$method.$split" --nj "$nj" --in "$log_probs.ark" "$log_probs.scp" "$lang/HLG.pt" "$lang/words.txt" \
         "${rescore[@]:1}" "${best[@]:1}" --out "$folder/hyps-$split*.txt" -- \
         k2_python.sh -m mt4ssl.bin.decode --log-probs "$log_probs.scp" --lang "$lang" "${rescore[@]}" \
         --method "$method" "${best[@]}" --split "$split" --out "$folder" "${decode_args[@]}"

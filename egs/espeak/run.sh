@@ -12,7 +12,7 @@ set -euo pipefail
 
 stage=-1  # first stage to run
 stop_stage=12  # last stage to run
-nj=2  # parallel processes of stages 0 to 2
+nj=2  # parallel processes of stages 0 to 2 and 10
 ngpu=1  # GPUs of stages 5 and 8, on each machine
 dry_run=false  # show what each stage would do, and how long the trainings would take
 

@@ -43,12 +43,15 @@ def get_args() -> argparse.Namespace:
     parser.add_argument("--min-active-states", type=int, default=30)
     parser.add_argument("--max-active-states", type=int, default=10000)
     parser.add_argument("--max-frames", type=int, default=1000, help="frames in a batch; on a GPU, far more")
+    parser.add_argument("--nj", type=int, default=1, help="processes, on the CPU")
     parser.add_argument("--device", default="cpu")
     args = parser.parse_args()
     if (args.rescore_with is None) == (args.method == "whole-lattice-rescoring"):
         parser.error("--rescore-with G_4_gram.pt goes with --method whole-lattice-rescoring")
     if min(args.lm_scales) <= 0 or args.hlg_scale <= 0:
         parser.error("LM scales must be above 0")
+    if args.nj < 1 or (args.nj > 1 and args.device != "cpu"):
+        parser.error("--nj is 1 or more, and 1 on a GPU")
     return args
 
 
@@ -82,7 +85,7 @@ def main() -> None:
         max_active_states=args.max_active_states,
     )
     start = time.time()
-    hypotheses, without_path = decoder.decode(matrices, lengths, args.max_frames)
+    hypotheses, without_path = decoder.decode(matrices, lengths, args.max_frames, args.nj)
     seconds = time.time() - start
     for old in args.out.glob(f"*-{args.split}-lm_scale_*.txt"):  # of other scales, not to be scored with these
         old.unlink()

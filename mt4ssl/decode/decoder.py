@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Mapping, Optional, Sequence
+from functools import cached_property, partial
+from multiprocessing import get_context
+from typing import Any, Callable, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 import k2
 import numpy as np
+from tqdm import tqdm
 
 from mt4ssl.decode.batches import length_batches, pad
 from mt4ssl.decode.search import Weights, best_words, get_lattice, prune, rescore, reweighted, scaled
 from mt4ssl.errors import UserError
 
 Hypotheses = dict[Weights, dict[str, list[str]]]  # {weights: {utterance id: words}}
+Decoded = List[Tuple[str, dict[Weights, Optional[list[str]]]]]  # [(utterance id, {weights: words})]
 
 
 @dataclass
@@ -58,33 +62,56 @@ class Decoder:
             lattice, scale = rescore(lattice, self.hlg_scale, self.g), 1.0
         return {weights: best_words(reweighted(lattice, scale, weights), self.words) for weights in self.weights}
 
+    def decode_utterances(self, matrices: Mapping[str, np.ndarray], batch: list[str]) -> Decoded:
+        """Return what was found of each utterance of a batch, longest first; what memory cannot hold is halved."""
+        try:
+            decoded = self.decode_batch([matrices[utterance] for utterance in batch])
+        except (RuntimeError, MemoryError) as error:
+            if len(batch) == 1:
+                reason = str(error).partition("\n")[0]
+                raise UserError(
+                    f"utterance {batch[0]} cannot be decoded ({reason}); lower --output-beam or --max-active-states"
+                ) from error
+            half = len(batch) // 2
+            return self.decode_utterances(matrices, batch[:half]) + self.decode_utterances(matrices, batch[half:])
+        return [(utterance, dict(zip(decoded, texts))) for utterance, texts in zip(batch, zip(*decoded.values()))]
+
     def decode(
-        self,
-        matrices: Mapping[str, np.ndarray],
-        lengths: Mapping[str, int],
-        max_frames: int,
+        self, matrices: Mapping[str, np.ndarray], lengths: Mapping[str, int], max_frames: int, jobs: int = 1
     ) -> tuple[Hypotheses, list[str]]:
         """Return hypotheses of all the matrices, and the ids of those without a path, left with no words.
 
-        `lengths` are the frames of each; a batch has at most `max_frames` (see `length_batches`).
+        `lengths` are the frames of each; a batch has at most `max_frames` (see `length_batches`). Each of `jobs`
+        processes, which share the graphs, takes a batch at a time.
         """
-        without_path = [utterance for utterance, frames in lengths.items() if frames == 0]
-        hypotheses: Hypotheses = {weights: {utterance: [] for utterance in without_path} for weights in self.weights}
-        pending = list(length_batches({name: frames for name, frames in lengths.items() if frames}, max_frames))
-        while pending:
-            batch = pending.pop()
-            try:
-                decoded = self.decode_batch([matrices[utterance] for utterance in batch])
-            except (RuntimeError, MemoryError) as error:
-                if len(batch) == 1:
-                    reason = str(error).partition("\n")[0]
-                    raise UserError(
-                        f"utterance {batch[0]} cannot be decoded ({reason}); lower --output-beam or --max-active-states"
-                    ) from error
-                half = len(batch) // 2  # too large for the memory there is: the same, in two halves
-                pending += [batch[half:], batch[:half]]
-                continue
-            for weights, texts in decoded.items():
-                hypotheses[weights].update((utterance, text or []) for utterance, text in zip(batch, texts))
-            without_path += [utterance for utterance, text in zip(batch, texts) if text is None]
+        batches = list(length_batches({name: frames for name, frames in lengths.items() if frames}, max_frames))
+        hypotheses: Hypotheses = {weights: dict.fromkeys(lengths, []) for weights in self.weights}
+        without_path = set(lengths)
+        work = partial(self.decode_utterances, matrices)
+        with tqdm(total=len(lengths), unit="utterance", disable=None) as progress:
+            for decoded in map_forked(work, batches, jobs) if jobs > 1 else map(work, batches):
+                progress.update(len(decoded))
+                for utterance, texts in decoded:
+                    for weights, text in texts.items():
+                        if text is not None:
+                            hypotheses[weights][utterance] = text
+                            without_path.discard(utterance)
         return hypotheses, sorted(without_path)
+
+
+_work: Callable[[Any], Any]  # what the processes of map_forked do, and came to have by being forked
+
+
+def _remember(work: Callable[[Any], Any]) -> None:
+    global _work
+    _work = work
+
+
+def _do(item: Any) -> Any:
+    return _work(item)
+
+
+def map_forked(work: Callable[[Any], Any], items: Iterable[Any], jobs: int) -> Iterator[Any]:
+    """As `map`, in processes; `work` need not be picklable, and the graphs that it holds are not copied."""
+    with ProcessPoolExecutor(jobs, get_context("fork"), _remember, (work,)) as pool:
+        yield from pool.map(_do, items)
