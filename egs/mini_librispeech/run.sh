@@ -33,9 +33,9 @@ bpe=  # number of sentencepiece units, instead of characters
 labelled=all  # speech with text: all (of train), or 1h
 finetune_config=  # settings of stage 8, if not conf/finetune_<labelled>.yaml
 finetune_args=  # overrides of them
-scratch_args="--optim.lr 1e-3"  # overrides for the model without pre-training: its own learning rate
+scratch_args=  # overrides for the model without pre-training alone
 avg=5  # last checkpoints to average
-decode_args="--max-active-states 1500"  # beams of stage 10, if not the defaults
+decode_args="--search-beam 14 --max-active-states 1500"  # beams of stage 10, if not the defaults
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/path.sh"

@@ -31,8 +31,6 @@ class Batch:
     """Per K-means name (B, T')."""
     mask: Optional[Tensor] = None
     """(B, T') booleans."""
-    channel_mask: Optional[Tensor] = None
-    """(B, C) booleans."""
     tokens: Optional[Tensor] = None
     """(B, U)."""
     token_lengths: Optional[Tensor] = None

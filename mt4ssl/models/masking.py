@@ -22,13 +22,14 @@ def span_mask(
 ) -> np.ndarray:
     """Draw a span mask (B, size) for utterances of `lengths` (B,) frames.
 
-    The number of spans is rounded at random, at least one, so that its expectation is exact. With `same_count`
-    (fairseq's `require_same_masks`) rows with more masked frames give up random ones. Nothing past a length is masked.
+    The number of spans is rounded at random, so that its expectation is exact, and at least one unless `prob` is 0.
+    With `same_count` (fairseq's `require_same_masks`) rows with more masked frames give up random ones. Nothing past
+    a length is masked.
     """
     rows = []
     for length in lengths:
         width = min(config.length, int(length))
-        spans = max(1, int(config.prob * length / config.length + rng.random()))
+        spans = max(1, int(config.prob * length / config.length + rng.random())) if config.prob else 0
         starts = rng.choice(length - width + 1, min(spans, length - width + 1), replace=False)
         rows.append(np.unique(starts[:, None] + np.arange(width)))
     fewest = min(len(row) for row in rows)

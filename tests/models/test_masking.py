@@ -36,3 +36,8 @@ def test_spans_have_their_length():
 def test_the_generator_alone_decides():
     draws = [span_mask([100] * 2, 100, np.random.default_rng(s), MaskConfig()) for s in (4, 4, 5)]
     assert (draws[0] == draws[1]).all() and (draws[0] != draws[2]).any()
+
+
+def test_no_mask_where_none_is_asked_for():
+    assert not span_mask([50, 20], 50, np.random.default_rng(5), MaskConfig(0.0, 10), same_count=False).any()
+    assert span_mask([50, 20], 50, np.random.default_rng(5), MaskConfig(1e-9, 10), same_count=False).any(1).all()

@@ -3,7 +3,7 @@
 # scores dev and test, and keeps configs, logs and WERs in results/SYSTEM-SEED. What is done is not done again.
 # Usage, after `./run.sh --stop-stage 7`:  local/measure.sh SYSTEM SEED [CHECKPOINT...]
 # SYSTEM: scratch, offline, online, mt4ssl, or mt4ssl_iter2 (labels by a layer of mt4ssl, which must be there).
-# CHECKPOINT: updates of the pre-training after which to fine-tune on an hour too, for the convergence figure.
+# CHECKPOINT: updates of the pre-training after which to fine-tune on an hour too, for the convergence figure, of dev.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=../path.sh
@@ -32,14 +32,15 @@ keep() {
 
 cuts() { echo "data/$1/${corpus}_cuts_$2.jsonl.gz"; } # cuts fbank dev
 
-# finetune PRETRAINED SUBSET NAME: trains, decodes, scores
+# finetune PRETRAINED SUBSET NAME SPLIT...: trains, decodes, scores; on all of train for half the updates of the recipe
 finetune() {
-  local folder=$exp/$3 start=() split method
-  if [ "$system" = scratch ]; then start=(--from_scratch true); fi
+  local folder=$exp/$3 options=(--loop.seed "$seed") split method
+  if [ "$system" = scratch ]; then options+=(--from_scratch true); fi
+  if [ "$2" = all ]; then options+=(--loop.updates 3000); fi
   make "$folder/final.pt" python -m mt4ssl.bin.finetune --config "conf/finetune_$2.yaml" --lang data/lang_char \
     --train_cuts "$(cuts fbank "train_$2")" --dev_cuts "$(cuts fbank dev)" --pretrained "$1" --exp_dir "$folder" \
-    --loop.seed "$seed" "${start[@]}"
-  for split in dev "$test_set"; do
+    "${options[@]}"
+  for split in "${@:4}"; do
     make "$folder/log_probs/$split.scp" python -m mt4ssl.bin.emit --exp "$folder" --cuts "$(cuts fbank "$split")" \
       --split "$split"
     decode "$folder" "$split"
@@ -57,7 +58,7 @@ decode() {
   local scale=() done_file=$1/1best/$2.done
   if [ "$2" != dev ]; then scale=(--weights-from "$1/1best/wer-dev.json"); fi
   make "$done_file" k2_python.sh -m mt4ssl.bin.decode --log-probs "$1/log_probs/$2.scp" --lang data/lang_char \
-    --method 1best --split "$2" --out "$1/1best" --max-active-states 1500 "${scale[@]}"
+    --method 1best --split "$2" --out "$1/1best" --search-beam 14 --max-active-states 1500 "${scale[@]}"
   touch "$done_file"
 }
 
@@ -80,6 +81,6 @@ for updates in "${checkpoints[@]}"; do
   mkdir -p "$exp/after_$updates"
   ln -sf ../pretrain/config.yaml "$exp/after_$updates/config.yaml"
   ln -sf "../pretrain/step-$updates.pt" "$exp/after_$updates/final.pt"
-  finetune "$exp/after_$updates" 1h "1h_after_$updates"
+  finetune "$exp/after_$updates" 1h "1h_after_$updates" dev
 done
-for subset in 1h all; do finetune "$pretrained" "$subset" "$subset"; done
+for subset in 1h all; do finetune "$pretrained" "$subset" "$subset" dev "$test_set"; done

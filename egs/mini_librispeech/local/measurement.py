@@ -36,8 +36,8 @@ def wer_table(subset: str, test: str) -> str:
     return "\n\n".join([markdown_table(["system", "seed", *names], rows), *notes])
 
 
-def convergence(test: str) -> tuple[list[int], dict[str, dict[str, list[float]]]]:
-    """Return the updates, and by search and system the WER of test after each, fine-tuned on an hour; seed 0."""
+def convergence() -> tuple[list[int], dict[str, dict[str, list[float]]]]:
+    """Return the updates, and by search and system the WER of dev after each, fine-tuned on an hour; seed 0."""
     points = {int(path.name.split("_")[-1]) for path in RESULTS.glob("*-0/1h_after_*")}
     last = {read_log(run / "pretrain", "train")[-1]["step"] for system in SYSTEMS[1:4] for run in runs(system)}
     updates = sorted(points | last)
@@ -46,7 +46,7 @@ def convergence(test: str) -> tuple[list[int], dict[str, dict[str, list[float]]]
         curves[search] = {}
         for system in SYSTEMS[1:4]:
             folders = [f"1h_after_{number}" if number in points else "1h" for number in updates]
-            paths = [RESULTS / f"{system}-0" / folder / search / f"wer-{test}.json" for folder in folders]
+            paths = [RESULTS / f"{system}-0" / folder / search / "wer-dev.json" for folder in folders]
             if all(path.exists() for path in paths):
                 curves[search][system] = [best_result(path)["wer"] for path in paths]
     return updates, curves
@@ -59,7 +59,7 @@ def plot(updates: list[int], curves: dict[str, dict[str, list[float]]], scratch:
         for system, values in systems.items():
             axis.plot(updates, values, marker="o", label=system)
         axis.axhline(scratch[search], color="grey", linestyle=":", label="scratch")
-        axis.set(title=METHODS[search], xlabel="updates of pre-training", ylabel="WER of test, %", xticks=updates)
+        axis.set(title=METHODS[search], xlabel="updates of pre-training", ylabel="WER of dev, %", xticks=updates)
         axis.legend()
     with atomic_path(path) as temporary:
         figure.savefig(temporary)
@@ -68,15 +68,16 @@ def plot(updates: list[int], curves: dict[str, dict[str, list[float]]], scratch:
 def main() -> None:
     (test,) = {path.stem[len("wer-") :] for path in RESULTS.glob("*/1h/1best/wer-test*.json")}
     parts = [f"## Fine-tuned on {subset}\n\n{wer_table(subset, test)}" for subset in ("1h", "all")]
-    updates, curves = convergence(test)
+    updates, curves = convergence()
     rows = [
         [system, METHODS[search], *(f"{value:.2f}" for value in values)]
         for search, systems in curves.items()
         for system, values in systems.items()
     ]
-    parts.append(f"## Convergence\n\n{markdown_table(['system', 'search', *map(str, updates)], rows)}")
+    table = markdown_table(["system", "search", *map(str, updates)], rows)
+    parts.append(f"## Convergence: WER of dev after so many updates, fine-tuned on 1h, seed 0\n\n{table}")
     scratch = {
-        search: mean(best_result(run / "1h" / search / f"wer-{test}.json")["wer"] for run in runs("scratch"))
+        search: mean(best_result(run / "1h" / search / "wer-dev.json")["wer"] for run in runs("scratch"))
         for search in SEARCHES
     }
     plot(updates, curves, scratch, RESULTS / "convergence.png")
