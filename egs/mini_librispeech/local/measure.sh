@@ -77,10 +77,10 @@ if [ "$system" != scratch ]; then
     --train_cuts "$(cuts "kmeans/$labels" train)" --dev_cuts "$(cuts "kmeans/$labels" dev)" --loop.seed "$seed"
   keep pretrain "$pretrained/config.yaml" "$pretrained/log.jsonl"
 fi
+for subset in 1h all; do finetune "$pretrained" "$subset" "$subset" dev "$test_set"; done
 for updates in "${checkpoints[@]}"; do
   mkdir -p "$exp/after_$updates"
   ln -sf ../pretrain/config.yaml "$exp/after_$updates/config.yaml"
   ln -sf "../pretrain/step-$updates.pt" "$exp/after_$updates/final.pt"
   finetune "$exp/after_$updates" 1h "1h_after_$updates" dev
 done
-for subset in 1h all; do finetune "$pretrained" "$subset" "$subset" dev "$test_set"; done
