@@ -34,8 +34,8 @@ def main() -> None:
     for cut in tqdm(cuts, unit="cut", disable=None, desc=f"aligning {args.split}"):
         if cut.id not in matrices:
             raise UserError(f"{args.exp} has no log-probs of {cut.id}: run stage 9 (emit) for these cuts")
+        ids = tokens.encode(transcript(cut), cut.id)
         try:
-            ids = tokens.encode(transcript(cut), cut.id)
             items = align_tokens(matrices[cut.id], ids, tokens.symbols, cut.duration)
         except UserError as error:
             raise UserError(f"cut {cut.id}: {error}") from error
