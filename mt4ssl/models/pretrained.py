@@ -18,6 +18,7 @@ from mt4ssl.data.datasets import load_input
 from mt4ssl.data.features import make_extractor
 from mt4ssl.errors import UserError
 from mt4ssl.files import require
+from mt4ssl.models.frontend import normalise
 from mt4ssl.models.mt4ssl import ModelConfig, SpeechEncoder
 from mt4ssl.targets.offline import FrameFeatures, KMeansConfig
 
@@ -79,7 +80,12 @@ class LayerFeatures:
 
 def frame_features(config: KMeansConfig) -> FrameFeatures:
     """Return the function from a cut to the features that a K-means clusters."""
-    if config.features == "mfcc":
-        extractor = make_extractor("mfcc")
-        return lambda cut: cut.load_features() if cut.has_features else cut.compute_features(extractor)
-    return LayerFeatures(Path(config.checkpoint), config.layer)
+    if config.features == "layer":
+        return LayerFeatures(Path(config.checkpoint), config.layer)
+    extractor = make_extractor("mfcc")
+
+    def mfcc(cut: Cut) -> np.ndarray:
+        x = cut.load_features() if cut.has_features else cut.compute_features(extractor)
+        return normalise(torch.from_numpy(x)[None], torch.tensor([len(x)]))[0].numpy() if config.normalise else x
+
+    return mfcc

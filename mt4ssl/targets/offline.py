@@ -31,6 +31,8 @@ class KMeansConfig:
     clusters: int = 100
     features: Literal["mfcc", "layer"] = "mfcc"
     """MFCC for the first iteration, a layer of a pre-trained model after it."""
+    normalise: bool = False
+    """Give the MFCC of each cut zero mean and unit variance first, so that labels say less of speaker and channel."""
     layer: int = 6
     """Which layer's output, counted from 1; 0 is what the first layer reads."""
     max_frames: int = 1_000_000

@@ -43,6 +43,10 @@ class FinetuneConfig:
     """Of the encoder during fine-tuning, in place of the pre-training's."""
     activation_dropout: float = 0.1
     layerdrop: float = 0.05
+    freeze_frontend: bool = True
+    """Keep a pre-trained front-end as it is (fairseq `feature_grad_mult: 0`)."""
+    reinit_layers: int = 0
+    """Top layers that start at random again, too close to the pre-training's targets (Pasad et al. 2021)."""
     freeze_updates: int = 0
     """Updates in which only the head learns."""
     head_lr_factor: float = 1.0
@@ -77,9 +81,9 @@ class FinetuneTask:
         self.model = CtcModel(self.architecture, config.ctc, len(self.tokens))
         self.model.mask_embedding.requires_grad_(config.ctc.time_mask_prob > 0)
         if not config.from_scratch:
-            load_pretrained(self.model, Path(config.pretrained))
-        # A front-end pre-trained on far more speech is kept as it is (`feature_grad_mult: 0`).
-        self.model.encoder.frontend.requires_grad_(config.from_scratch)
+            load_pretrained(self.model, Path(config.pretrained), config.reinit_layers)
+        self.trains_frontend = config.from_scratch or not config.freeze_frontend
+        self.model.encoder.frontend.requires_grad_(self.trains_frontend)
         self.model.to(device)
         self.train_data, self.rejected = self.dataset(config.train_cuts)
         self.dev_data, _ = self.dataset(config.dev_cuts)
@@ -108,6 +112,7 @@ class FinetuneTask:
         frozen = step < self.config.freeze_updates
         for module in (self.model.encoder.feature_norm, self.model.encoder.projection, self.model.encoder.encoder):
             module.requires_grad_(not frozen)
+        self.model.encoder.frontend.requires_grad_(self.trains_frontend and not frozen)
         self.rng = np.random.default_rng([self.config.loop.seed, step, 2, number])
 
     def losses(self, batch: Batch) -> StepSums:
@@ -160,9 +165,14 @@ class FinetuneTask:
         return mean.values()
 
 
-def load_pretrained(model: CtcModel, folder: Path) -> None:
-    """Copy a pre-trained student's encoder and mask embedding into a CTC model."""
+def load_pretrained(model: CtcModel, folder: Path, reinit_layers: int = 0) -> None:
+    """Copy a pre-trained student's encoder, but for its top `reinit_layers`, and mask embedding into a CTC model."""
     encoder, mask_embedding = student_weights(folder)
+    layers = len(model.encoder.encoder.layers)
+    if not 0 <= reinit_layers <= layers:
+        raise UserError(f"reinit_layers is {reinit_layers}: {folder} has {layers} layers")
+    random = tuple(f"encoder.layers.{number}." for number in range(layers - reinit_layers, layers))
+    encoder.update({name: w for name, w in model.encoder.state_dict().items() if name.startswith(random)})
     load_weights(model.encoder, encoder, folder)
     with torch.no_grad():
         model.mask_embedding.copy_(mask_embedding)

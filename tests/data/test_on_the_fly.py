@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from lhotse import CutSet, LilcomChunkyWriter, RecordingSet, SupervisionSet
+from sklearn.preprocessing import scale
 from tones import tone_corpus
 
 from mt4ssl.bin import compute_features, make_labels
@@ -40,6 +42,9 @@ def test_kmeans_labels_without_stored_features(tmp_path: Path, monkeypatch: pyte
         stored = CutSet.from_cuts(cut.compute_and_store_features(make_extractor("mfcc"), writer) for cut in plain)
     samples = [sample_frames(these, frame_features(config), 200, seed=0) for these in (plain, stored)]
     np.testing.assert_allclose(samples[0], samples[1], atol=0.5)
+    cut = next(iter(plain))
+    normalised = frame_features(replace(config, normalise=True))(cut)
+    np.testing.assert_allclose(normalised, scale(frame_features(config)(cut)), atol=1e-3)
 
     save_kmeans(tmp_path / "kmeans", *train_kmeans(samples[0], config), len(samples[0]), config)
     out = tmp_path / "labels/tones_cuts_all.jsonl.gz"

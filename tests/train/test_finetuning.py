@@ -10,6 +10,7 @@ import torch
 
 from mt4ssl.checkpoint import average_checkpoints, load_checkpoint, save_checkpoint, step_checkpoints
 from mt4ssl.config import save_config
+from mt4ssl.errors import UserError
 from mt4ssl.lang.tokens import Tokens
 from mt4ssl.models.pretrained import load_student
 from mt4ssl.results import read_log
@@ -59,15 +60,28 @@ def test_starts_from_the_student_with_its_front_end_frozen(finetune_config, pret
     assert all(p.requires_grad for p in scratch.model.encoder.frontend.parameters())
 
 
-def test_frozen_updates_move_the_head_only(finetune_config, pretrained):
+def test_top_layers_start_at_random_again(finetune_config, pretrained):
+    task = FinetuneTask(replace(finetune_config, from_scratch=False, reinit_layers=1), CPU)
+    student, weights = load_student(pretrained)[0].state_dict(), task.model.encoder.state_dict()
+    top = f"encoder.layers.{len(task.model.encoder.encoder.layers) - 1}."
+    assert not torch.equal(weights[top + "fc1.weight"], student[top + "fc1.weight"])
+    assert all(torch.equal(weight, student[name]) for name, weight in weights.items() if not name.startswith(top))
+    with pytest.raises(UserError, match="reinit_layers is 9"):
+        FinetuneTask(replace(finetune_config, from_scratch=False, reinit_layers=9), CPU)
+
+
+@pytest.mark.parametrize("freeze_frontend", [True, False])
+def test_frozen_updates_move_the_head_only(finetune_config, pretrained, freeze_frontend):
     config = replace(
-        finetune_config, from_scratch=False, freeze_updates=6, optim=OptimConfig(lr=1e-2, weight_decay=0.0)
-    )
+        finetune_config, from_scratch=False, freeze_updates=6, optim=OptimConfig(lr=1e-2, weight_decay=0.0),
+        freeze_frontend=freeze_frontend,
+    )  # fmt: skip
     task = run(config)
     student = load_student(pretrained)[0].state_dict()
     assert all(torch.equal(weight, student[name]) for name, weight in task.model.encoder.state_dict().items())
     task.start_batch(6, 0)
     assert task.model.encoder.encoder.layers[0].fc1.weight.requires_grad
+    assert all(p.requires_grad != freeze_frontend for p in task.model.encoder.frontend.parameters())
 
 
 def test_head_has_its_own_rate(finetune_config, pretrained):
