@@ -36,7 +36,7 @@ cuts() { echo "data/$1/${corpus}_cuts_$2.jsonl.gz"; } # cuts fbank dev
 finetune() {
   local folder=$exp/$3 options=(--loop.seed "$seed") split method
   if [ "$system" = scratch ]; then options+=(--from_scratch true); fi
-  if [ "$2" = all ]; then options+=(--loop.updates 3000); fi
+  if [ "$2" = all ]; then options+=(--loop.updates 2500); fi
   make "$folder/final.pt" python -m mt4ssl.bin.finetune --config "conf/finetune_$2.yaml" --lang data/lang_char \
     --train_cuts "$(cuts fbank "train_$2")" --dev_cuts "$(cuts fbank dev)" --pretrained "$1" --exp_dir "$folder" \
     "${options[@]}"
