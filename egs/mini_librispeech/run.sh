@@ -35,7 +35,7 @@ finetune_config=  # settings of stage 8, if not conf/finetune_<labelled>.yaml
 finetune_args=  # overrides of them
 scratch_args=  # overrides for the model without pre-training alone
 avg=5  # last checkpoints to average
-decode_args="--search-beam 14 --max-active-states 1500"  # beams of stage 10, if not the defaults
+decode_args="--search-beam 14 --max-active-states 1500 --arcs-per-frame 6"  # beams of stage 10, if not the defaults
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/path.sh"

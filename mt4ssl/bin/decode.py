@@ -42,6 +42,7 @@ def get_args() -> argparse.Namespace:
     parser.add_argument("--output-beam", type=float, default=8.0)
     parser.add_argument("--min-active-states", type=int, default=30)
     parser.add_argument("--max-active-states", type=int, default=10000)
+    parser.add_argument("--arcs-per-frame", type=int, default=50, help="of lattices to rescore: bounds memory and time")
     parser.add_argument("--max-frames", type=int, default=1000, help="frames in a batch; on a GPU, far more")
     parser.add_argument("--nj", type=int, default=1, help="processes, on the CPU")
     parser.add_argument("--device", default="cpu")
@@ -83,6 +84,7 @@ def main() -> None:
         output_beam=args.output_beam,
         min_active_states=args.min_active_states,
         max_active_states=args.max_active_states,
+        arcs_per_frame=args.arcs_per_frame,
     )
     start = time.time()
     hypotheses, without_path = decoder.decode(matrices, lengths, args.max_frames, args.nj)
