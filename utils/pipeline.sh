@@ -188,6 +188,8 @@ for model in "${models[@]}"; do
 done
 
 stage 10 decode
+jobs=(--nj "$nj")
+if [[ " ${decode_args[*]} " == *" --device "* ]]; then jobs=(); fi # a GPU is not shared by processes
 for model in "${models[@]}"; do
   for method in 1best whole-lattice-rescoring; do
     folder=$exp_dir/finetune/$model/$method
@@ -199,8 +201,8 @@ for model in "${models[@]}"; do
         best=(--weights-from "$folder/wer-$dev_set.json")
       fi
       log_probs=$exp_dir/finetune/$model/log_probs/$split
-      step "$model.$method.$split" --nj "$nj" --in "$log_probs.ark" "$log_probs.scp" "$lang/HLG.pt" "$lang/words.txt" \
-        "${rescore[@]:1}" "${best[@]:1}" --out "$folder/hyps-$split*.txt" -- \
+      step "$model.$method.$split" "${jobs[@]}" --in "$log_probs.ark" "$log_probs.scp" "$lang/HLG.pt" \
+        "$lang/words.txt" "${rescore[@]:1}" "${best[@]:1}" --out "$folder/hyps-$split*.txt" -- \
         k2_python.sh -m mt4ssl.bin.decode --log-probs "$log_probs.scp" --lang "$lang" "${rescore[@]}" \
         --method "$method" "${best[@]}" --split "$split" --out "$folder" "${decode_args[@]}"
       score "$model" "$method" "$split"

@@ -23,8 +23,6 @@ from mt4ssl.train.optim import OptimConfig, set_lr
 from mt4ssl.train.processes import Share, add_up, add_up_gradients, is_first, process_count, wait_for_all
 from mt4ssl.train.speed import count_flops, keep_freed_memory, matrix_peak
 
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
-
 
 @dataclass
 class LoopConfig:
@@ -35,7 +33,8 @@ class LoopConfig:
     """Audio in one update, over all devices and micro-batches together."""
     max_batch_seconds: float = 240.0
     """Audio that fits in memory at once; larger batches are accumulated."""
-    dtype: Literal["fp32", "bf16"] = "bf16"
+    dtype: Literal["auto", "fp32", "bf16"] = "auto"
+    """Of matrix products; `auto` is the one whose products are faster where the training starts."""
     compile: bool = False
     """torch.compile for the Transformer layers and the front-end: minutes at first, faster steps after."""
     log_every: int = 100
@@ -100,9 +99,19 @@ class Mean:
         return mean
 
 
-def autocast(dtype: str, device: torch.device) -> torch.autocast:
-    """The precision that a config names."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=dtype == "bf16")
+def autocast(dtype: torch.dtype, device: torch.device) -> torch.autocast:
+    """Matrix products in that precision."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=dtype == torch.bfloat16)
+
+
+def choose_dtype(name: str, device: torch.device) -> tuple[torch.dtype, float]:
+    """Return the precision that a config names, the same in all processes, and the FLOP/s of matrix products in it."""
+    names = {"fp32": torch.float32, "bf16": torch.bfloat16}
+    peaks = {dtype: matrix_peak(dtype, device) for key, dtype in names.items() if name in (key, "auto")}
+    fastest = max(peaks, key=peaks.__getitem__)
+    bf16_by_first = add_up([float(is_first() and fastest == torch.bfloat16)])[0]
+    dtype = torch.bfloat16 if bf16_by_first else torch.float32
+    return dtype, peaks[dtype]
 
 
 def to_device(batch: Batch, device: torch.device) -> Batch:
@@ -124,9 +133,9 @@ def train(
     """
     keep_freed_memory()
     start = resume(task.model, optimizer, folder, config)
-    peak = matrix_peak(DTYPES[loop.dtype], device)
-    if is_first() and loop.dtype == "bf16" and (single := matrix_peak(torch.float32, device)) > peak:
-        print(f"note: here fp32 multiplies matrices {single / peak:.1f} x as fast as bf16: try --loop.dtype fp32")
+    dtype, peak = choose_dtype(loop.dtype, device)
+    if is_first():
+        print(f"matrix products in {str(dtype).removeprefix('torch.')}, at most {peak / 1e9:.0f} GFLOP/s")
     share = Share(data, loop.batch_seconds)
     monitor = Monitor(folder, start, loop.updates, folder.name, is_first())
     task.model.train()
@@ -142,7 +151,7 @@ def train(
             # Dropout and LayerDrop depend on this alone, as the data do: neither resuming nor sharing changes them.
             torch.manual_seed(loop.seed * 1_000_003 + step + number * 100_000_007)
             task.start_batch(step, number)
-            work = partial(accumulate, task, batch, loop.dtype, device)
+            work = partial(accumulate, task, batch, dtype, device)
             first = number == share.numbers[0]
             if first and (step == start or step % loop.log_every == 0 and not loop.compile):
                 sums, flops = count_flops(work)
@@ -176,7 +185,7 @@ def train(
             mean, seconds, waited, clock = Mean(), 0.0, 0.0, time.perf_counter()
         if is_first() and (done % loop.validate_every == 0 or done == loop.updates):
             paused = time.perf_counter()
-            validate(task, monitor, done, loop.dtype, device)
+            validate(task, monitor, done, dtype, device)
             clock += time.perf_counter() - paused  # the time of validation is not that of training
         if is_first() and (done % loop.save_every == 0 or done == loop.updates):
             save(task.model, optimizer, folder, done, loop.keep, config)
@@ -186,7 +195,7 @@ def train(
     wait_for_all()
 
 
-def accumulate(task: Task, batch: Batch, dtype: str, device: torch.device) -> StepSums:
+def accumulate(task: Task, batch: Batch, dtype: torch.dtype, device: torch.device) -> StepSums:
     """Add the gradients of a micro-batch to those of its update."""
     batch = to_device(batch, device)
     with autocast(dtype, device):
@@ -217,7 +226,7 @@ def finish_gradients(model: nn.Module, count: float, clip_norm: float, step: int
 
 
 @torch.no_grad()
-def validate(task: Task, monitor: Monitor, step: int, dtype: str, device: torch.device) -> None:
+def validate(task: Task, monitor: Monitor, step: int, dtype: torch.dtype, device: torch.device) -> None:
     """Log the task's held-out measures."""
     task.model.eval()
     with autocast(dtype, device):

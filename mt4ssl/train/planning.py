@@ -18,7 +18,7 @@ from mt4ssl.models.frontend import FrontendConfig
 from mt4ssl.models.masking import span_mask
 from mt4ssl.models.mt4ssl import MT4SSL, KMeansTarget, ModelConfig
 from mt4ssl.train.finetuning import FinetuneConfig, finetune_groups
-from mt4ssl.train.loop import LoopConfig, autocast
+from mt4ssl.train.loop import LoopConfig, autocast, choose_dtype
 from mt4ssl.train.optim import make_optimizer
 from mt4ssl.train.pretraining import PretrainConfig
 from mt4ssl.train.processes import check_shares
@@ -102,9 +102,10 @@ def measure(
     measured = micro if device.type == "cuda" else min(CPU_SECONDS, micro)
     seconds = min(longest, measured)
     rows = max(1, round(measured / seconds))
+    dtype, _ = choose_dtype(loop.dtype, device)
 
     def work() -> None:
-        with autocast(loop.dtype, device):
+        with autocast(dtype, device):
             result = loss(rows, seconds)
         result.backward()
 

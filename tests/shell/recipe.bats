@@ -54,3 +54,14 @@ setup() {
   run "$root/utils/new_recipe.sh" "my recipes"
   [ "$status" -eq 1 ]
 }
+
+@test "stage 10 takes nj processes on the CPU, and one with --device" {
+  options=(--dry-run true --stage 10 --stop-stage 10 --nj 3 --data-dir "$PWD/no data" --exp-dir "$PWD/my exp")
+  run "$root/egs/espeak/run.sh" "${options[@]}"
+  [ "$status" -eq 0 ]
+  [[ $output == *"mt4ssl.bin.decode"*"'--nj' '3'"* ]]
+  run "$root/egs/espeak/run.sh" "${options[@]}" --decode-args "--device cuda"
+  [ "$status" -eq 0 ]
+  [[ $output == *"mt4ssl.bin.decode"*"'--device' 'cuda'"* ]]
+  [[ $output != *"'--nj'"* ]]
+}

@@ -11,7 +11,7 @@ from mt4ssl.errors import UserError
 from mt4ssl.models.masking import MaskConfig
 from mt4ssl.models.mt4ssl import KMeansTarget
 from mt4ssl.results import read_log
-from mt4ssl.train.loop import train
+from mt4ssl.train.loop import choose_dtype, train
 from mt4ssl.train.optim import OptimConfig, make_optimizer
 from mt4ssl.train.pretraining import GuardConfig, PretrainTask, with_clusters
 
@@ -66,6 +66,13 @@ def test_speed_leaves_validation_out_and_nothing_else(pretrain_config, monkeypat
     run(pretrain_config)  # six updates of about 4 s, validated after the third and the last, logged after every second
     speeds = [values["audio_s_per_s"] for values in read_log(Path(pretrain_config.exp_dir), "train")]
     assert speeds == pytest.approx([4.0] * 3, rel=0.3)
+
+
+@pytest.mark.parametrize("faster", [torch.float32, torch.bfloat16])
+def test_auto_is_the_dtype_of_the_faster_matrix_products(faster, monkeypatch):
+    monkeypatch.setattr("mt4ssl.train.loop.matrix_peak", lambda dtype, _: 2e9 if dtype == faster else 1e9)
+    assert choose_dtype("auto", CPU) == (faster, 2e9)
+    assert choose_dtype("fp32", CPU)[0] == torch.float32 and choose_dtype("bf16", CPU)[0] == torch.bfloat16
 
 
 def test_killed_and_resumed_is_as_uninterrupted(pretrain_config, tmp_path, monkeypatch):
