@@ -13,7 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from mt4ssl.decode.batches import length_batches, pad
-from mt4ssl.decode.search import Weights, best_words, get_lattice, prune, rescore, reweighted, scaled
+from mt4ssl.decode.search import Weights, best_scores, best_words, get_lattice, prune, rescore, reweighted, scaled
 from mt4ssl.errors import UserError
 
 Hypotheses = dict[Weights, dict[str, list[str]]]  # {weights: {utterance id: words}}
@@ -60,6 +60,7 @@ class Decoder:
         else:
             lattice = prune(lattice, self.arcs_per_frame * int(lengths.sum()))
             lattice, scale = rescore(lattice, self.hlg_scale, self.g), 1.0
+        best_scores(lattice)  # k2 keeps what it finds out about the lattice's shape, and copies take it along
         return {weights: best_words(reweighted(lattice, scale, weights), self.words) for weights in self.weights}
 
     def decode_utterances(self, matrices: Mapping[str, np.ndarray], batch: list[str]) -> Decoded:
