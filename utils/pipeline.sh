@@ -189,7 +189,7 @@ done
 
 stage 10 decode
 jobs=(--nj "$nj")
-if [[ " ${decode_args[*]} " == *" --device "* ]]; then jobs=(); fi # a GPU is not shared by processes
+if [[ " ${decode_args[*]} " == *" --device"[\ =]* ]]; then jobs=(); fi # a GPU is not shared by processes
 for model in "${models[@]}"; do
   for method in 1best whole-lattice-rescoring; do
     folder=$exp_dir/finetune/$model/$method

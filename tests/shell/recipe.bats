@@ -60,8 +60,10 @@ setup() {
   run "$root/egs/espeak/run.sh" "${options[@]}"
   [ "$status" -eq 0 ]
   [[ $output == *"mt4ssl.bin.decode"*"'--nj' '3'"* ]]
-  run "$root/egs/espeak/run.sh" "${options[@]}" --decode-args "--device cuda"
-  [ "$status" -eq 0 ]
-  [[ $output == *"mt4ssl.bin.decode"*"'--device' 'cuda'"* ]]
-  [[ $output != *"'--nj'"* ]]
+  for device in "--device cuda" "--device=cuda"; do
+    run "$root/egs/espeak/run.sh" "${options[@]}" --decode-args "$device"
+    [ "$status" -eq 0 ]
+    [[ $output == *"mt4ssl.bin.decode"*"'${device/ /"' '"}'"* ]]
+    [[ $output != *"'--nj'"* ]]
+  done
 }

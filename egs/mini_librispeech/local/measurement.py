@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 from statistics import mean
 
@@ -36,29 +37,34 @@ def wer_table(subset: str, test: str) -> str:
     return "\n\n".join([markdown_table(["system", "seed", *names], rows), *notes])
 
 
-def convergence() -> tuple[list[int], dict[str, dict[str, list[float]]]]:
-    """Return the updates, and by search and system the WER of dev after each, fine-tuned on an hour; seed 0."""
-    points = {int(path.name.split("_")[-1]) for path in RESULTS.glob("*-0/1h_after_*")}
-    last = {read_log(run / "pretrain", "train")[-1]["step"] for system in SYSTEMS[1:4] for run in runs(system)}
-    updates = sorted(points | last)
-    curves: dict[str, dict[str, list[float]]] = {}
-    for search in SEARCHES:
-        curves[search] = {}
-        for system in SYSTEMS[1:4]:
-            folders = [f"1h_after_{number}" if number in points else "1h" for number in updates]
-            paths = [RESULTS / f"{system}-0" / folder / search / "wer-dev.json" for folder in folders]
+def convergence() -> tuple[list[int], list[tuple[str, str, str, list[float]]]]:
+    """Return the updates, and for each search, system and seed the WER of dev after them, fine-tuned on an hour."""
+    points = {int(path.name.split("_")[-1]) for path in RESULTS.glob("*/1h_after_*")}
+    (last,) = {read_log(run / "pretrain", "train")[-1]["step"] for system in SYSTEMS[1:4] for run in runs(system)}
+    updates, curves = [*sorted(points), last], []
+    for search, system in product(SEARCHES, SYSTEMS[1:4]):
+        for run in runs(system):
+            folders = [*(f"1h_after_{number}" for number in sorted(points)), "1h"]
+            paths = [run / folder / search / "wer-dev.json" for folder in folders]
             if all(path.exists() for path in paths):
-                curves[search][system] = [best_result(path)["wer"] for path in paths]
+                seed = run.name.rsplit("-", 1)[1]
+                curves.append((search, system, seed, [best_result(path)["wer"] for path in paths]))
     return updates, curves
 
 
-def plot(updates: list[int], curves: dict[str, dict[str, list[float]]], scratch: dict[str, float], path: Path) -> None:
-    """Draw the WER over the updates of pre-training, a panel for each search."""
-    figure, axes = plt.subplots(1, len(curves), figsize=(5 * len(curves), 3.5), layout="constrained")
-    for axis, (search, systems) in zip(axes, curves.items()):
-        for system, values in systems.items():
-            axis.plot(updates, values, marker="o", label=system)
-        axis.axhline(scratch[search], color="grey", linestyle=":", label="scratch")
+def plot(updates: list[int], curves: list[tuple[str, str, str, list[float]]], path: Path) -> None:
+    """Draw the WER over the updates of pre-training, a panel for each search: seeds as dots, their mean as a line."""
+    figure, axes = plt.subplots(1, len(SEARCHES), figsize=(5 * len(SEARCHES), 3.5), layout="constrained")
+    for axis, search in zip(axes, SEARCHES):
+        for number, system in enumerate(SYSTEMS[1:4]):
+            seeds = [values for *names, _, values in curves if names == [search, system]]
+            if seeds:
+                axis.plot(updates, [mean(values) for values in zip(*seeds)], color=f"C{number}", label=system)
+            for values in seeds:
+                axis.plot(updates, values, marker="o", linestyle="none", color=f"C{number}")
+        for run in runs("scratch"):
+            scratch = best_result(run / "1h" / search / "wer-dev.json")["wer"]
+            axis.axhline(scratch, color="grey", linestyle=":", label="scratch")
         axis.set(title=METHODS[search], xlabel="updates of pre-training", ylabel="WER of dev, %", xticks=updates)
         axis.legend()
     with atomic_path(path) as temporary:
@@ -70,17 +76,12 @@ def main() -> None:
     parts = [f"## Fine-tuned on {subset}\n\n{wer_table(subset, test)}" for subset in ("1h", "all")]
     updates, curves = convergence()
     rows = [
-        [system, METHODS[search], *(f"{value:.2f}" for value in values)]
-        for search, systems in curves.items()
-        for system, values in systems.items()
+        [METHODS[search], system, seed, *(f"{value:.2f}" for value in values)]
+        for search, system, seed, values in curves
     ]
-    table = markdown_table(["system", "search", *map(str, updates)], rows)
-    parts.append(f"## Convergence: WER of dev after so many updates, fine-tuned on 1h, seed 0\n\n{table}")
-    scratch = {
-        search: mean(best_result(run / "1h" / search / "wer-dev.json")["wer"] for run in runs("scratch"))
-        for search in SEARCHES
-    }
-    plot(updates, curves, scratch, RESULTS / "convergence.png")
+    table = markdown_table(["search", "system", "seed", *map(str, updates)], rows)
+    parts.append(f"## Convergence: WER of dev after so many updates, fine-tuned on 1h\n\n{table}")
+    plot(updates, curves, RESULTS / "convergence.png")
     with atomic_path(RESULTS / "README.md") as temporary:
         temporary.write_text("\n\n".join(["# The measurement", *parts, "![convergence](convergence.png)"]) + "\n")
     print("\n\n".join(parts))
