@@ -17,6 +17,7 @@ from mt4ssl.table import markdown_table  # noqa: E402
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 SYSTEMS = ("scratch", "offline", "online", "mt4ssl", "mt4ssl_iter2")
+CURVES = ("offline", "online", "mt4ssl")  # systems of the convergence figure
 SEARCHES = ("ctc-greedy-search", "1best")
 
 
@@ -40,9 +41,9 @@ def wer_table(subset: str, test: str) -> str:
 def convergence() -> tuple[list[int], list[tuple[str, str, str, list[float]]]]:
     """Return the updates, and for each search, system and seed the WER of dev after them, fine-tuned on an hour."""
     points = {int(path.name.split("_")[-1]) for path in RESULTS.glob("*/1h_after_*")}
-    (last,) = {read_log(run / "pretrain", "train")[-1]["step"] for system in SYSTEMS[1:4] for run in runs(system)}
+    (last,) = {read_log(run / "pretrain", "train")[-1]["step"] for system in CURVES for run in runs(system)}
     updates, curves = [*sorted(points), last], []
-    for search, system in product(SEARCHES, SYSTEMS[1:4]):
+    for search, system in product(SEARCHES, CURVES):
         for run in runs(system):
             folders = [*(f"1h_after_{number}" for number in sorted(points)), "1h"]
             paths = [run / folder / search / "wer-dev.json" for folder in folders]
@@ -56,7 +57,7 @@ def plot(updates: list[int], curves: list[tuple[str, str, str, list[float]]], pa
     """Draw the WER over the updates of pre-training, a panel for each search: seeds as dots, their mean as a line."""
     figure, axes = plt.subplots(1, len(SEARCHES), figsize=(5 * len(SEARCHES), 3.5), layout="constrained")
     for axis, search in zip(axes, SEARCHES):
-        for number, system in enumerate(SYSTEMS[1:4]):
+        for number, system in enumerate(CURVES):
             seeds = [values for *names, _, values in curves if names == [search, system]]
             if seeds:
                 axis.plot(updates, [mean(values) for values in zip(*seeds)], color=f"C{number}", label=system)
@@ -75,10 +76,7 @@ def main() -> None:
     (test,) = {path.stem[len("wer-") :] for path in RESULTS.glob("*/1h/1best/wer-test*.json")}
     parts = [f"## Fine-tuned on {subset}\n\n{wer_table(subset, test)}" for subset in ("1h", "all")]
     updates, curves = convergence()
-    rows = [
-        [METHODS[search], system, seed, *(f"{value:.2f}" for value in values)]
-        for search, system, seed, values in curves
-    ]
+    rows = [[METHODS[search], system, seed, *values] for search, system, seed, values in curves]
     table = markdown_table(["search", "system", "seed", *map(str, updates)], rows)
     parts.append(f"## Convergence: WER of dev after so many updates, fine-tuned on 1h\n\n{table}")
     plot(updates, curves, RESULTS / "convergence.png")
