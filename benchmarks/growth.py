@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import re
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -41,11 +41,9 @@ def peak_memory() -> float:
 def run(config: PretrainConfig) -> Tuple[PretrainTask, List[Dict[str, Any]]]:
     """Pre-train; return the task and what the training logged."""
     config, device = with_clusters(config), torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    Path(config.exp_dir).mkdir(parents=True)
     task = PretrainTask(config, device)
-    optimizer, folder = make_optimizer([(task.model, 1.0)], config.optim), Path(config.exp_dir)
-    train(task, optimizer, task.train_data, config.optim, config.loop, folder, device, asdict(config))
-    return task, read_log(folder, "train")
+    train(task, make_optimizer([(task.model.parameters(), 1.0)], config.optim))
+    return task, read_log(Path(config.exp_dir), "train")
 
 
 def opening(config: PretrainConfig) -> Tuple[float, float]:

@@ -66,7 +66,7 @@ def ours(frontend: str, targets: List[Target], bf16: bool, compiled: bool = Fals
     model = MT4SSL(architecture, targets, EmaConfig()).to(DEVICE).train()
     if compiled:
         compile_layers(model)
-    optimizer = make_optimizer([(model, 1.0)], OptimConfig())
+    optimizer = make_optimizer([(model.parameters(), 1.0)], OptimConfig())
     size = (SECONDS * 16000,) if frontend == "waveform" else (SECONDS * 100, 80)
     inputs = torch.randn(BATCH, *size, device=DEVICE)
     lengths = torch.full((BATCH,), size[0], device=DEVICE)
@@ -88,7 +88,7 @@ def transformers_mt4ssl(bf16: bool) -> Step:
     student = transformers.Data2VecAudioModel(config).to(DEVICE).train()
     teacher = copy.deepcopy(student.encoder).requires_grad_(False).eval()
     heads = nn.ModuleList([nn.Linear(768, CLUSTERS), nn.Linear(768, 768)]).to(DEVICE)
-    optimizer = make_optimizer([(student, 1.0), (heads, 1.0)], OptimConfig())
+    optimizer = make_optimizer([(student.parameters(), 1.0), (heads.parameters(), 1.0)], OptimConfig())
     waveforms = torch.randn(BATCH, SECONDS * 16000, device=DEVICE)
     mask, labels = random_mask(FRAMES), torch.randint(0, CLUSTERS, (BATCH, FRAMES), device=DEVICE)
 
@@ -120,7 +120,7 @@ def _outputs(encoder: nn.Module, features: Tensor) -> List[Tensor]:
 def torchaudio_hubert(bf16: bool) -> Step:
     """A step of torchaudio's HuBERT base, with the loss of its example."""
     model = torchaudio.models.hubert_pretrain_base(num_classes=500, encoder_layer_drop=0.0).to(DEVICE).train()
-    optimizer = make_optimizer([(model, 1.0)], OptimConfig())
+    optimizer = make_optimizer([(model.parameters(), 1.0)], OptimConfig())
     waveforms = torch.randn(BATCH, SECONDS * 16000, device=DEVICE)
     labels = torch.randint(0, 500, (BATCH, FRAMES), device=DEVICE)
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import List
 
 from lhotse import CutSet
+from lhotse.cut import Cut
+from lhotse.supervision import AlignmentItem
 from lhotse.utils import fastcopy
 from tqdm import tqdm
 
@@ -16,6 +19,15 @@ from mt4ssl.files import atomic_path
 from mt4ssl.lang.tokens import Tokens
 from mt4ssl.table import print_table
 from mt4ssl.targets.alignment import align_tokens
+
+
+def with_alignment(cut: Cut, items: List[AlignmentItem]) -> Cut:
+    """Return the cut with one alignment more; UserError unless one supervision has all of its text."""
+    if len(cut.supervisions) != 1:
+        raise UserError(f"cut {cut.id} has {len(cut.supervisions)} supervisions: trim cuts to one each")
+    (supervision,) = cut.supervisions
+    alignment = {**(supervision.alignment or {}), "token": items}
+    return fastcopy(cut, supervisions=[fastcopy(supervision, alignment=alignment)])
 
 
 def main() -> None:
@@ -39,8 +51,7 @@ def main() -> None:
             items = align_tokens(matrices[cut.id], ids, tokens.symbols, cut.duration)
         except UserError as error:
             raise UserError(f"cut {cut.id}: {error}") from error
-        (supervision,) = cut.supervisions
-        aligned.append(fastcopy(cut, supervisions=[fastcopy(supervision, alignment={"token": items})]))
+        aligned.append(with_alignment(cut, items))
     with atomic_path(args.out) as temporary:
         CutSet.from_cuts(aligned).to_file(temporary)
     print_table(

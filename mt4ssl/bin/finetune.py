@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 
 from mt4ssl.config import parse_config
@@ -10,32 +9,31 @@ from mt4ssl.errors import run_main
 from mt4ssl.files import require
 from mt4ssl.results import read_log
 from mt4ssl.table import print_table
-from mt4ssl.train.finetuning import FinetuneConfig, FinetuneTask, describe_ctc, finetune_groups
+from mt4ssl.train.finetuning import FinetuneConfig, FinetuneTask, finetune_groups
 from mt4ssl.train.loop import train
 from mt4ssl.train.optim import make_optimizer
-from mt4ssl.train.processes import is_first, join_processes
+from mt4ssl.train.processes import join_processes
 
 
 def main() -> None:
     config = parse_config(FinetuneConfig, __doc__ or "")
     require(Path(config.pretrained) / "config.yaml", "made by stage 5 (pretrain)")
     device = join_processes()
-    folder = Path(config.exp_dir)
+    folder, loop = Path(config.exp_dir), config.loop
     task = FinetuneTask(config, device)
-    if is_first():
-        describe_ctc(folder, task)
-    data = task.train_data
     print_table(
-        f"fine-tuning {folder.name}",
-        ["weights from", "cuts", "rejected (more tokens than frames)", "minutes", "updates", "batch s", "tokens"],
-        [[
-            "scratch" if config.from_scratch else config.pretrained, len(data.cuts), task.rejected,
-            data.cuts.durations.sum() / 60, config.loop.updates, config.loop.batch_seconds,
-            len(task.tokens),
-        ]],
+        f"fine-tuning {folder.name} from {'scratch' if config.from_scratch else config.pretrained}: "
+        f"{len(task.tokens)} tokens, {loop.updates} updates of {loop.batch_seconds:g} s",
+        ["split", "cuts", "rejected (more tokens than frames)", "minutes"],
+        [
+            [split, len(data.cuts), rejected, data.cuts.durations.sum() / 60]
+            for split, data, rejected in (
+                ("train", task.train_data, task.rejected), ("dev", task.dev_data, task.dev_rejected)
+            )
+        ],
     )  # fmt: skip
     optimizer = make_optimizer(finetune_groups(task.model, config), config.optim)
-    train(task, optimizer, data, config.optim, config.loop, folder, device, asdict(config))
+    train(task, optimizer)
     rows = [[entry["step"], entry["loss"], entry["wer"], entry["cer"]] for entry in read_log(folder, "dev")]
     print_table(f"fine-tuning {folder.name}, greedy search on dev", ["update", "loss", "WER %", "CER %"], rows)
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 from pathlib import Path
 
 from lhotse import CutSet, NumpyFilesWriter, load_manifest_lazy
 from tqdm import tqdm
 
 from mt4ssl.config import load_config
-from mt4ssl.data.rates import FBANK_SHIFT
 from mt4ssl.errors import UserError, run_main
 from mt4ssl.files import atomic_path, require
 from mt4ssl.models.pretrained import frame_features
@@ -28,30 +26,33 @@ def main() -> None:
 
     require(args.kmeans / "centroids.npy", "made by stage 3 (kmeans)")
     config = load_config(KMeansConfig, args.kmeans / "config.yaml")
-    labeller = Labeller(args.kmeans, frame_features(config))
+    features = frame_features(config)
+    labeller = Labeller(args.kmeans, features)
     name = config.name
-    features = load_manifest_lazy(require(args.features, "made by stage 2 (features)"))
-    cuts = load_manifest_lazy(require(args.cuts, "made by stage 2 (features)")).to_eager()
+    sources = load_manifest_lazy(require(args.features, "made by stage 2 (features)"))
+    cuts = {cut.id: cut for cut in load_manifest_lazy(require(args.cuts, "made by stage 2 (features)"))}
     split = args.out.name.removesuffix(".jsonl.gz").split("_cuts_")[-1]
     storage = args.out.parent / f"{name}_{split}"
 
     labelled, frames = [], 0
     with atomic_path(storage) as temporary:
         writer = NumpyFilesWriter(temporary)
-        for source in tqdm(features, unit="cut", disable=None, desc=f"labels of {split}"):
+        for source in tqdm(sources, unit="cut", disable=None, desc=f"labels of {split}"):
             if source.id not in cuts:
                 raise UserError(f"{args.cuts} lacks utterance {source.id} of {args.features}: run stage 2 again")
             labels = labeller(source)
-            shift = round(FBANK_SHIFT * round(source.duration / FBANK_SHIFT / len(labels)), 6)
-            array = writer.store_array(source.id, labels, frame_shift=shift, temporal_dim=0, start=source.start)
+            array = writer.store_array(
+                source.id, labels, frame_shift=features.frame_shift, temporal_dim=0, start=source.start
+            )
             array.array.storage_path = str(storage)
             cut = cuts[source.id]
             setattr(cut, name, array)
             labelled.append(cut)
             frames += len(labels)
-    if len(labelled) != len(cuts):
-        shutil.rmtree(storage)
-        raise UserError(f"{args.features} has {len(labelled)} utterances but {args.cuts} has {len(cuts)}: run stage 2")
+        if len(labelled) != len(cuts):
+            raise UserError(
+                f"{args.features} has {len(labelled)} utterances but {args.cuts} has {len(cuts)}: run stage 2 again"
+            )
     write_label_config(config, args.out.parent)
     with atomic_path(args.out) as temporary:
         CutSet.from_cuts(labelled).to_file(temporary)

@@ -16,13 +16,13 @@ from mt4ssl.table import print_table
 from mt4ssl.targets.offline import KMeansConfig, sample_frames, save_kmeans, train_kmeans
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Config(KMeansConfig):
     """K-means, and where its frames come from."""
 
-    cuts: str = ""
-    """Cuts with stored features."""
-    out: str = ""
+    cuts: str
+    """Cuts whose features are clustered."""
+    out: str
     """Folder for centroids.npy, fit.json and config.yaml."""
 
 

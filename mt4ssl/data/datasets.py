@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Callable, Dict, List, Optional, Protocol, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Optional, Protocol, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -94,8 +94,8 @@ def frame_labels(cut: Cut, name: str, shift: float, frames: int) -> np.ndarray:
     return np.pad(labels, (0, max(0, frames - len(labels))), mode="edge")[:frames].astype(np.int64)
 
 
-class PretrainDataset(Dataset):
-    """Update number -> micro-batches of equally long random crops with labels and a mask; nothing is padded."""
+class PretrainDataset:
+    """Batch number -> equally long random crops with labels and a mask; nothing is padded. `parts` make an update."""
 
     def __init__(
         self,
@@ -117,9 +117,6 @@ class PretrainDataset(Dataset):
         )
         self.parts, seconds = micro_batches(batch_seconds, max_batch_seconds)
         self.plan = BatchPlan(np.minimum(cuts.durations, max_seconds), seconds, seed)
-
-    def __getitem__(self, step: int) -> List[Batch]:
-        return [self.batch(step * self.parts + part) for part in range(self.parts)]
 
     def batch(self, number: int) -> Batch:
         """Build batch `number` of the plan; crops and mask depend on (seed, number) alone."""
@@ -149,8 +146,8 @@ class PretrainDataset(Dataset):
         )
 
 
-class CtcDataset(Dataset):
-    """Update number -> micro-batches of whole utterances, padded, with tokens."""
+class CtcDataset:
+    """Batch number -> whole utterances, padded, with tokens. `parts` batches make an update."""
 
     def __init__(
         self,
@@ -164,9 +161,6 @@ class CtcDataset(Dataset):
         self.cuts, self.frontend, self.encode = cuts, frontend, encode
         self.parts, seconds = micro_batches(batch_seconds, max_batch_seconds)
         self.plan = BatchPlan(cuts.durations, seconds, seed)
-
-    def __getitem__(self, step: int) -> List[Batch]:
-        return [self.batch(step * self.parts + part) for part in range(self.parts)]
 
     def batch(self, number: int) -> Batch:
         """Build batch `number` of the plan."""
@@ -213,8 +207,12 @@ def transcript(cut: Cut) -> str:
     return text
 
 
-def load_steps(dataset: Dataset, steps: range, workers: int) -> DataLoader:
+def load_steps(dataset: Dataset, steps: range, workers: int) -> Iterator[Any]:
     """Iterate over dataset[step] for the given steps, prepared by `workers` processes ahead of time."""
-    return DataLoader(
+    loader = DataLoader(
         dataset, sampler=steps, batch_size=None, num_workers=workers, prefetch_factor=4 if workers else None
     )
+    try:
+        yield from loader
+    except UserError as error:  # torch puts the traceback of a worker before the message
+        raise UserError(str(error).rpartition(f"{UserError.__name__}: ")[2].strip()) from error

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from functools import cached_property
 from pathlib import Path
-from typing import Iterable
+from typing import Any, Iterable
 
 from mt4ssl.errors import UserError
+from mt4ssl.files import atomic_path
 from mt4ssl.lang.symbols import is_disambiguation, read_symbols
 
 BLANK, BOUNDARY = "<blk>", "▁"
@@ -26,12 +28,16 @@ class Tokens:
         self.ids = {token: table[token] for token in self.symbols}
         if self.ids.get(BLANK) != 0 or list(self.ids.values()) != list(range(len(self.symbols))):
             raise UserError(f"{self.path}: ids must count up from 0, {BLANK} first; run prepare_lang again")
-        self.bpe = None
-        bpe_model = Path(lang_dir) / "bpe.model"
-        if bpe_model.exists():
-            from sentencepiece import SentencePieceProcessor
+        self.bpe_model = Path(lang_dir) / "bpe.model"
 
-            self.bpe = SentencePieceProcessor(model_file=str(bpe_model))
+    @cached_property
+    def bpe(self) -> Any:
+        """The sentencepiece processor, None for characters; decoding, where k2 is, needs neither it nor its package."""
+        if not self.bpe_model.exists():
+            return None
+        from sentencepiece import SentencePieceProcessor
+
+        return SentencePieceProcessor(model_file=str(self.bpe_model))
 
     def __len__(self) -> int:
         return len(self.symbols)
@@ -58,7 +64,8 @@ def copy_tokens(lang_dir: str | Path, folder: Path) -> None:
     """Put the files that Tokens reads into another folder, so that it needs the lang dir no more."""
     for name in ("tokens.txt", "bpe.model"):
         if (Path(lang_dir) / name).exists():
-            shutil.copy(Path(lang_dir) / name, folder / name)
+            with atomic_path(folder / name) as temporary:
+                shutil.copy(Path(lang_dir) / name, temporary)
 
 
 def spell(words: Iterable[str]) -> list[str]:

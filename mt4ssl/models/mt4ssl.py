@@ -8,6 +8,7 @@ from typing import Dict, List, Literal, Optional, Tuple, Union
 import torch
 from torch import Tensor, nn
 
+from mt4ssl.errors import UserError
 from mt4ssl.losses import masked_cross_entropy, masked_regression, mean_std
 from mt4ssl.models.encoder import Encoder, EncoderConfig
 from mt4ssl.models.frontend import FrontendConfig, make_frontend, padding_mask
@@ -88,7 +89,7 @@ class MT4SSL(nn.Module):
         for target in targets:
             top_k = target.top_k if isinstance(target, TeacherTarget) else 1
             if not (1 <= target.layer <= config.encoder.layers and 1 <= top_k <= config.encoder.layers):
-                raise ValueError(f"target {target} needs more layers than the encoder's {config.encoder.layers}")
+                raise UserError(f"target {target} needs more layers than the encoder's {config.encoder.layers}")
         dim = config.encoder.dim
         self.targets, self.ema = targets, ema
         self.student = SpeechEncoder(config)
@@ -137,9 +138,7 @@ class MT4SSL(nn.Module):
         return MaskedLosses(loss, frames, {key: value.detach() for key, value in sums.items()})
 
     def update_teacher(self, step: int) -> float:
-        """Move the teacher after update `step` (counted from 1); returns the decay used, 0 where there is none."""
-        if self.teacher is None:
-            return 0.0
+        """Move the teacher after update `step` (counted from 1); returns the decay used."""
         decay = self.ema.at(step)
         self.teacher.update(self.student.encoder, decay)
         return decay

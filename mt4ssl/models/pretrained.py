@@ -16,6 +16,7 @@ from mt4ssl.checkpoint import load_checkpoint, load_weights
 from mt4ssl.config import build
 from mt4ssl.data.datasets import load_input
 from mt4ssl.data.features import make_extractor
+from mt4ssl.data.rates import FBANK_SHIFT
 from mt4ssl.errors import UserError
 from mt4ssl.files import require
 from mt4ssl.models.frontend import normalise
@@ -63,7 +64,7 @@ class LayerFeatures:
         layers = self.architecture.encoder.layers
         if not 0 <= layer <= layers:
             raise UserError(f"{folder} has {layers} layers: layer {layer} is not one of 0 to {layers}")
-        self.layer = layer
+        self.layer, self.frame_shift = layer, self.architecture.frontend.frame_shift
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.encoder.to(self.device)
 
@@ -78,14 +79,21 @@ class LayerFeatures:
         return x[0].float().cpu().numpy()
 
 
+class MfccFeatures:
+    """From a cut to its MFCC (T, 39), stored or computed; with zero mean and unit variance where asked for."""
+
+    frame_shift = FBANK_SHIFT
+
+    def __init__(self, normalised: bool) -> None:
+        self.normalised, self.extractor = normalised, make_extractor("mfcc")
+
+    def __call__(self, cut: Cut) -> np.ndarray:
+        x = cut.load_features() if cut.has_features else cut.compute_features(self.extractor)
+        return normalise(torch.from_numpy(x)[None], torch.tensor([len(x)]))[0].numpy() if self.normalised else x
+
+
 def frame_features(config: KMeansConfig) -> FrameFeatures:
     """Return the function from a cut to the features that a K-means clusters."""
     if config.features == "layer":
         return LayerFeatures(Path(config.checkpoint), config.layer)
-    extractor = make_extractor("mfcc")
-
-    def mfcc(cut: Cut) -> np.ndarray:
-        x = cut.load_features() if cut.has_features else cut.compute_features(extractor)
-        return normalise(torch.from_numpy(x)[None], torch.tensor([len(x)]))[0].numpy() if config.normalise else x
-
-    return mfcc
+    return MfccFeatures(config.normalise)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Literal, Tuple
+from typing import Literal, Protocol, Tuple
 
 import faiss
 import numpy as np
@@ -14,7 +14,6 @@ from lhotse.cut import Cut
 from tqdm import tqdm
 
 from mt4ssl.config import load_config, save_config
-from mt4ssl.data.rates import FBANK_SHIFT
 from mt4ssl.errors import UserError
 from mt4ssl.files import atomic_path
 
@@ -46,8 +45,12 @@ class KMeansConfig:
     """Folder of the pre-trained model, for layer features."""
 
 
-FrameFeatures = Callable[[Cut], np.ndarray]
-"""From a cut to its features (T, D)."""
+class FrameFeatures(Protocol):
+    """From a cut to its features (T, D), every `frame_shift` seconds."""
+
+    frame_shift: float
+
+    def __call__(self, cut: Cut) -> np.ndarray: ...
 
 
 def sample_frames(cuts: CutSet, features: FrameFeatures, max_frames: int, seed: int) -> np.ndarray:
@@ -56,7 +59,7 @@ def sample_frames(cuts: CutSet, features: FrameFeatures, max_frames: int, seed: 
     Cuts are drawn at random first, a tenth of them or as many as hold ten times the frames asked for, so that a large
     corpus is not read to its end.
     """
-    total = sum(cut.num_frames or round(cut.duration / FBANK_SHIFT) for cut in cuts)
+    total = sum(cut.duration for cut in cuts) / features.frame_shift
     keep_cut = min(1.0, max(0.1, 10 * max_frames / total))
     keep_frame = min(1.0, max_frames / (total * keep_cut))
     rng = np.random.default_rng(seed)

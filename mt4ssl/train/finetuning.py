@@ -39,7 +39,7 @@ class FinetuneConfig:
     from_scratch: bool = False
     """Take the architecture only: the baseline without pre-training."""
     ctc: CtcConfig = field(default_factory=CtcConfig)
-    dropout: float = 0.1
+    dropout: float = 0.0
     """Of the encoder during fine-tuning, in place of the pre-training's."""
     activation_dropout: float = 0.1
     layerdrop: float = 0.05
@@ -52,7 +52,7 @@ class FinetuneConfig:
     head_lr_factor: float = 1.0
     """Learning rate of the head over that of the encoder."""
     optim: OptimConfig = field(
-        default_factory=lambda: OptimConfig(lr=5e-5, eps=1e-8, weight_decay=0.0, warmup=0.1, hold=0.4)
+        default_factory=lambda: OptimConfig(lr=5e-5, eps=1e-8, weight_decay=0.0, warmup=0.1, hold=0.4, final_scale=0.05)
     )
     loop: LoopConfig = field(default_factory=lambda: LoopConfig(updates=20_000, batch_seconds=1600.0))
 
@@ -79,14 +79,13 @@ class FinetuneTask:
         self.architecture = with_dropouts(load_architecture(Path(config.pretrained)), config)
         torch.manual_seed(config.loop.seed)
         self.model = CtcModel(self.architecture, config.ctc, len(self.tokens))
-        self.model.mask_embedding.requires_grad_(config.ctc.time_mask_prob > 0)
         if not config.from_scratch:
             load_pretrained(self.model, Path(config.pretrained), config.reinit_layers)
         self.trains_frontend = config.from_scratch or not config.freeze_frontend
-        self.model.encoder.frontend.requires_grad_(self.trains_frontend)
+        self.freeze_encoder(False)
         self.model.to(device)
         self.train_data, self.rejected = self.dataset(config.train_cuts)
-        self.dev_data, _ = self.dataset(config.dev_cuts)
+        self.dev_data, self.dev_rejected = self.dataset(config.dev_cuts)
 
     def dataset(self, path: str) -> Tuple[CtcDataset, int]:
         """Cuts whose transcript fits into their frames, and the number of those whose transcript does not."""
@@ -107,12 +106,22 @@ class FinetuneTask:
         )
         return data, len(cuts) - len(fitting)
 
+    def describe(self, folder: Path) -> None:
+        """Write what opens the model without its pre-training and its lang dir: settings, architecture, tokens."""
+        save_config(self.config, folder / "config.yaml")
+        save_config(self.architecture, folder / "model.yaml")
+        copy_tokens(self.config.lang, folder)
+
+    def freeze_encoder(self, frozen: bool) -> None:
+        """Let all but the head learn or not; the front-end, and what masks frames, only where the config has them."""
+        model = self.model
+        model.encoder.requires_grad_(not frozen)
+        model.encoder.frontend.requires_grad_(self.trains_frontend and not frozen)
+        model.mask_embedding.requires_grad_(self.config.ctc.time_mask_prob > 0 and not frozen)
+
     def start_batch(self, step: int, number: int) -> None:
         """Freeze the encoder for the first updates; a mask belongs to (seed, step, number)."""
-        frozen = step < self.config.freeze_updates
-        for module in (self.model.encoder.feature_norm, self.model.encoder.projection, self.model.encoder.encoder):
-            module.requires_grad_(not frozen)
-        self.model.encoder.frontend.requires_grad_(self.trains_frontend and not frozen)
+        self.freeze_encoder(step < self.config.freeze_updates)
         self.rng = np.random.default_rng([self.config.loop.seed, step, 2, number])
 
     def losses(self, batch: Batch) -> StepSums:
@@ -178,14 +187,6 @@ def load_pretrained(model: CtcModel, folder: Path, reinit_layers: int = 0) -> No
         model.mask_embedding.copy_(mask_embedding)
 
 
-def describe_ctc(folder: Path, task: FinetuneTask) -> None:
-    """Write what opens the model later, without its pre-training and its lang dir: settings, architecture, tokens."""
-    folder.mkdir(parents=True, exist_ok=True)
-    save_config(task.config, folder / "config.yaml")
-    save_config(task.architecture, folder / "model.yaml")
-    copy_tokens(task.config.lang, folder)
-
-
 def load_ctc(folder: Path, weights: Path) -> Tuple[CtcModel, FinetuneConfig, ModelConfig]:
     """Open a fine-tuned model, in eval mode, with the weights of a checkpoint of its folder."""
     config = load_config(FinetuneConfig, folder / "config.yaml")
@@ -195,6 +196,9 @@ def load_ctc(folder: Path, weights: Path) -> Tuple[CtcModel, FinetuneConfig, Mod
     return model.eval(), config, architecture
 
 
-def finetune_groups(model: CtcModel, config: FinetuneConfig) -> List[Tuple[nn.Module, float]]:
-    """Modules and their learning-rate factors."""
-    return [(model.encoder, 1.0), (model.head, config.head_lr_factor)]
+def finetune_groups(model: CtcModel, config: FinetuneConfig) -> List[Tuple[List[nn.Parameter], float]]:
+    """Parameters and their learning-rate factors."""
+    return [
+        ([*model.encoder.parameters(), model.mask_embedding], 1.0),
+        (list(model.head.parameters()), config.head_lr_factor),
+    ]

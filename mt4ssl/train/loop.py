@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import time
 from collections import defaultdict
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Dict, Literal, Protocol
+from typing import Any, Dict, Iterator, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +24,8 @@ from mt4ssl.train.optim import OptimConfig, set_lr
 from mt4ssl.train.processes import Share, add_up, add_up_gradients, is_first, process_count, wait_for_all
 from mt4ssl.train.speed import count_flops, keep_freed_memory, matrix_peak
 
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
 
 @dataclass
 class LoopConfig:
@@ -34,7 +37,7 @@ class LoopConfig:
     max_batch_seconds: float = 240.0
     """Audio that fits in memory at once; larger batches are accumulated."""
     dtype: Literal["auto", "fp32", "bf16"] = "auto"
-    """Of matrix products; `auto` is the one whose products are faster where the training starts."""
+    """Of matrix products; `auto` is the one whose products are faster where the training starts, and stays so."""
     compile: bool = False
     """torch.compile for the Transformer layers and the front-end: minutes at first, faster steps after."""
     log_every: int = 100
@@ -45,6 +48,10 @@ class LoopConfig:
     workers: int = 2
     """Processes that prepare batches."""
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.keep < 1:
+            raise ValueError(f"loop.keep is {self.keep}: at least the last checkpoint must be kept")
 
 
 @dataclass
@@ -59,7 +66,14 @@ class StepSums:
 class Task(Protocol):
     """What is trained: pre-training or CTC."""
 
+    config: Any
+    """Dataclass with `optim`, `loop` and `exp_dir`."""
+    device: torch.device
     model: nn.Module
+    train_data: PretrainDataset | CtcDataset
+
+    def describe(self, folder: Path) -> None:
+        """Write beside the checkpoints what is needed to open them."""
 
     def start_batch(self, step: int, number: int) -> None:
         """Prepare the model for micro-batch `number` of update `step`, both counted from 0."""
@@ -104,14 +118,12 @@ def autocast(dtype: torch.dtype, device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=dtype == torch.bfloat16)
 
 
-def choose_dtype(name: str, device: torch.device) -> tuple[torch.dtype, float]:
-    """Return the precision that a config names, the same in all processes, and the FLOP/s of matrix products in it."""
-    names = {"fp32": torch.float32, "bf16": torch.bfloat16}
-    peaks = {dtype: matrix_peak(dtype, device) for key, dtype in names.items() if name in (key, "auto")}
+def choose_dtype(name: str, device: torch.device) -> tuple[str, float]:
+    """Return the name of the precision to use, the same in all processes, and the FLOP/s of matrix products in it."""
+    peaks = {key: matrix_peak(dtype, device) for key, dtype in DTYPES.items() if name in (key, "auto")}
     fastest = max(peaks, key=peaks.__getitem__)
-    bf16_by_first = add_up([float(is_first() and fastest == torch.bfloat16)])[0]
-    dtype = torch.bfloat16 if bf16_by_first else torch.float32
-    return dtype, peaks[dtype]
+    chosen = "bf16" if add_up([float(is_first() and fastest == "bf16")])[0] else "fp32"
+    return chosen, peaks[chosen]
 
 
 def to_device(batch: Batch, device: torch.device) -> Batch:
@@ -121,22 +133,24 @@ def to_device(batch: Batch, device: torch.device) -> Batch:
     return Batch(**{**vars(batch), **moved, "labels": labels})
 
 
-def train(
-    task: Task, optimizer: torch.optim.Optimizer, data: PretrainDataset | CtcDataset, optim: OptimConfig,
-    loop: LoopConfig, folder: Path, device: torch.device, config: Dict[str, Any],
-) -> None:  # fmt: skip
-    """Run or continue a training; `last.pt` in `folder` is where it continues, `final.pt` what it ends with.
+def train(task: Task, optimizer: torch.optim.Optimizer) -> None:
+    """Run or continue a training; `last.pt` in its `exp_dir` is where it continues, `final.pt` what it ends with.
 
     Of several processes, which `join_processes` brings together, each takes a share of the micro-batches; what comes
     out does not depend on their number.
     Raises UserError when the loss or the gradients stop being finite, or when the task's own check fails.
     """
     keep_freed_memory()
-    start = resume(task.model, optimizer, folder, config)
-    dtype, peak = choose_dtype(loop.dtype, device)
+    config, device, folder = asdict(task.config), task.device, Path(task.config.exp_dir)
+    loop: LoopConfig = task.config.loop
+    optim: OptimConfig = task.config.optim
+    start, wanted_dtype = resume(task.model, optimizer, folder, config)
+    share = Share(task.train_data, loop.batch_seconds)
+    dtype_name, peak = choose_dtype(wanted_dtype, device)
+    dtype = DTYPES[dtype_name]
     if is_first():
-        print(f"matrix products in {str(dtype).removeprefix('torch.')}, at most {peak / 1e9:.0f} GFLOP/s")
-    share = Share(data, loop.batch_seconds)
+        task.describe(folder)
+        print(f"matrix products in {dtype_name}, at most {peak / 1e9:.0f} GFLOP/s")
     monitor = Monitor(folder, start, loop.updates, folder.name, is_first())
     task.model.train()
     mean, seconds, waited, clock = Mean(), 0.0, 0.0, time.perf_counter()
@@ -188,7 +202,7 @@ def train(
             validate(task, monitor, done, dtype, device)
             clock += time.perf_counter() - paused  # the time of validation is not that of training
         if is_first() and (done % loop.save_every == 0 or done == loop.updates):
-            save(task.model, optimizer, folder, done, loop.keep, config)
+            save(task.model, optimizer, folder, loop.keep, {"step": done, "config": config, "dtype": dtype_name})
     if is_first():
         save_checkpoint(folder / "final.pt", {"model": task.model.state_dict(), "step": loop.updates, "config": config})
     monitor.close()
@@ -197,11 +211,21 @@ def train(
 
 def accumulate(task: Task, batch: Batch, dtype: torch.dtype, device: torch.device) -> StepSums:
     """Add the gradients of a micro-batch to those of its update."""
-    batch = to_device(batch, device)
-    with autocast(dtype, device):
-        sums = task.losses(batch)
-    sums.loss.backward()
+    with advise_when_out_of_memory(batch.seconds):
+        batch = to_device(batch, device)
+        with autocast(dtype, device):
+            sums = task.losses(batch)
+        sums.loss.backward()
     return sums
+
+
+@contextmanager
+def advise_when_out_of_memory(seconds: float) -> Iterator[None]:
+    """Turn what torch says when a GPU is full into a UserError that names the key to lower."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise UserError(f"{seconds:.0f} s of audio do not fit on the GPU: lower loop.max_batch_seconds") from error
 
 
 def compile_layers(model: nn.Module) -> None:
@@ -234,26 +258,24 @@ def validate(task: Task, monitor: Monitor, step: int, dtype: torch.dtype, device
     task.model.train()
 
 
-def save(
-    model: nn.Module, optimizer: torch.optim.Optimizer, folder: Path, step: int, keep: int, config: Dict[str, Any]
-) -> None:
-    """Write step-N.pt for averaging and last.pt for resuming; drop the oldest step checkpoints."""
-    weights = {"model": model.state_dict(), "step": step, "config": config}
-    save_checkpoint(folder / f"step-{step}.pt", weights)
-    save_checkpoint(folder / "last.pt", {**weights, "optimizer": optimizer.state_dict()})
+def save(model: nn.Module, optimizer: torch.optim.Optimizer, folder: Path, keep: int, state: Dict[str, Any]) -> None:
+    """Write step-N.pt for averaging and last.pt for resuming, with `state`; drop the oldest step checkpoints."""
+    state = {"model": model.state_dict(), **state}
+    save_checkpoint(folder / f"step-{state['step']}.pt", state)
+    save_checkpoint(folder / "last.pt", {**state, "optimizer": optimizer.state_dict()})
     for old in step_checkpoints(folder)[:-keep]:
         old.unlink()
 
 
-def resume(model: nn.Module, optimizer: torch.optim.Optimizer, folder: Path, config: Dict[str, Any]) -> int:
-    """Load last.pt if there is one and return the updates done; UserError if another config made it."""
+def resume(model: nn.Module, optimizer: torch.optim.Optimizer, folder: Path, config: Dict[str, Any]) -> tuple[int, str]:
+    """Load last.pt if there is one; return the updates done and their dtype. UserError if another config made it."""
     path = folder / "last.pt"
     if not path.exists():
-        return 0
+        return 0, config["loop"]["dtype"]
     state = load_checkpoint(path)
     changed = sorted(key for key in config if state["config"].get(key) != config[key])
     if changed:
         raise UserError(f"{path} was trained with another {', '.join(changed)}: remove {folder} or use another exp_dir")
     load_weights(model, state["model"], path)
     optimizer.load_state_dict(state["optimizer"])
-    return int(state["step"])
+    return state["step"], state["dtype"]

@@ -18,7 +18,7 @@ class Monitor:
         self.progress = tqdm(total=updates, initial=start, unit="update", disable=None if active else True, desc=name)
         if active:
             self._forget_after(start)
-            self.writer = SummaryWriter(str(folder / "tensorboard"), purge_step=start)
+            self.writer = SummaryWriter(str(folder / "tensorboard"), purge_step=start + 1)
 
     def _forget_after(self, start: int) -> None:
         """Drop what an interrupted run logged beyond the checkpoint it resumes from."""

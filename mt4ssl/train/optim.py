@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import List, Tuple
+from typing import Iterable, List, Tuple
 
 import torch
 from torch import nn
@@ -23,7 +23,7 @@ class OptimConfig:
     """Share of the updates in which the rate rises linearly from a hundredth of `lr`."""
     hold: float = 0.9
     """Share in which it stays at `lr`; in what is left it falls exponentially to `final_scale` x `lr`."""
-    final_scale: float = 0.05
+    final_scale: float = 0.01
 
     def __post_init__(self) -> None:
         if not 0 <= self.warmup + self.hold <= 1:
@@ -39,12 +39,12 @@ class OptimConfig:
         return self.final_scale ** min(1.0, (step - warmup - hold) / max(1.0, updates - warmup - hold))
 
 
-def make_optimizer(groups: List[Tuple[nn.Module, float]], config: OptimConfig) -> torch.optim.AdamW:
-    """Build AdamW over modules, each with a factor on the learning rate."""
+def make_optimizer(groups: List[Tuple[Iterable[nn.Parameter], float]], config: OptimConfig) -> torch.optim.AdamW:
+    """Build AdamW over those parameters that take gradients, each group with a factor on the learning rate."""
     return torch.optim.AdamW(
         [
-            {"params": [p for p in module.parameters() if p.requires_grad], "lr": config.lr * factor, "factor": factor}
-            for module, factor in groups
+            {"params": [p for p in parameters if p.requires_grad], "lr": config.lr * factor, "factor": factor}
+            for parameters, factor in groups
         ],
         betas=config.betas,
         eps=config.eps,

@@ -18,7 +18,7 @@ from mt4ssl.models.frontend import FrontendConfig
 from mt4ssl.models.masking import span_mask
 from mt4ssl.models.mt4ssl import MT4SSL, KMeansTarget, ModelConfig
 from mt4ssl.train.finetuning import FinetuneConfig, finetune_groups
-from mt4ssl.train.loop import LoopConfig, autocast, choose_dtype
+from mt4ssl.train.loop import DTYPES, LoopConfig, advise_when_out_of_memory, autocast, choose_dtype
 from mt4ssl.train.optim import make_optimizer
 from mt4ssl.train.pretraining import PretrainConfig
 from mt4ssl.train.processes import check_shares
@@ -50,7 +50,7 @@ class Plan:
 def plan_pretraining(config: PretrainConfig, processes: int, device: torch.device) -> Plan:
     """Plan a pre-training; its K-means targets say how many clusters there are."""
     model = MT4SSL(config.model, config.targets, config.ema).to(device)
-    optimizer = make_optimizer([(model, 1.0)], config.optim)
+    optimizer = make_optimizer([(model.parameters(), 1.0)], config.optim)
     rng = np.random.default_rng(0)
 
     def loss(rows: int, seconds: float) -> Tensor:
@@ -69,7 +69,7 @@ def plan_finetuning(
 ) -> Plan:
     """Plan a fine-tuning of an architecture, with its dropouts, to a number of tokens."""
     model = CtcModel(architecture, config.ctc, tokens).to(device)
-    model.encoder.frontend.requires_grad_(config.from_scratch)
+    model.encoder.frontend.requires_grad_(config.from_scratch or not config.freeze_frontend)
     optimizer = make_optimizer(finetune_groups(model, config), config.optim)
 
     def loss(rows: int, seconds: float) -> Tensor:
@@ -102,17 +102,18 @@ def measure(
     measured = micro if device.type == "cuda" else min(CPU_SECONDS, micro)
     seconds = min(longest, measured)
     rows = max(1, round(measured / seconds))
-    dtype, _ = choose_dtype(loop.dtype, device)
+    dtype = DTYPES[choose_dtype(loop.dtype, device)[0]]
 
     def work() -> None:
-        with autocast(dtype, device):
-            result = loss(rows, seconds)
-        result.backward()
+        with advise_when_out_of_memory(rows * seconds):
+            with autocast(dtype, device):
+                result = loss(rows, seconds)
+            result.backward()
 
     kept: Dict[int, int] = {}
     with torch.autograd.graph.saved_tensors_hooks(lambda tensor: note_storage(kept, tensor), lambda tensor: tensor):
         work()
-    step_time, update_time = clock(work, device), clock(optimizer.step, device)
+    update_time, step_time = clock(optimizer.step, device), clock(work, device)  # with Adam's moments in memory
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     fixed = sum(p.numel() for p in model.parameters()) - trained
     if device.type == "cuda":

@@ -9,6 +9,7 @@ from typing import Dict, List, Tuple, Union
 
 import torch
 
+from mt4ssl.config import save_config
 from mt4ssl.data.datasets import Batch, PretrainDataset, read_cuts
 from mt4ssl.errors import UserError
 from mt4ssl.models.masking import MaskConfig, span_mask
@@ -75,9 +76,10 @@ class PretrainTask:
         torch.manual_seed(config.loop.seed)
         self.model = MT4SSL(config.model, config.targets, config.ema).to(device)
         self.train_data, self.rejected = self.dataset(config.train_cuts)
-        self.dev_data, _ = self.dataset(config.dev_cuts)
+        self.dev_data, self.dev_rejected = self.dataset(config.dev_cuts)
 
     def dataset(self, path: str) -> Tuple[PretrainDataset, int]:
+        """Cuts that are long enough, and the number of those that are not."""
         config = self.config
         cuts, rejected = read_cuts(path, config.min_seconds)
         names = sorted({target.name for target in config.targets if isinstance(target, KMeansTarget)})
@@ -86,6 +88,9 @@ class PretrainTask:
             config.loop.max_batch_seconds, config.max_seconds, config.loop.seed,
         )  # fmt: skip
         return data, rejected
+
+    def describe(self, folder: Path) -> None:
+        save_config(self.config, folder / "config.yaml")
 
     def start_batch(self, step: int, number: int) -> None:
         """Nothing to prepare."""

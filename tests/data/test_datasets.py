@@ -7,7 +7,7 @@ from lhotse import CutSet, NumpyFilesWriter, Recording
 from lhotse.testing.dummies import dummy_supervision
 
 from mt4ssl.data.cuts import Cuts
-from mt4ssl.data.datasets import CtcDataset, PretrainDataset, frame_labels, read_cuts, transcript
+from mt4ssl.data.datasets import CtcDataset, PretrainDataset, frame_labels, load_steps, read_cuts, transcript
 from mt4ssl.data.features import make_extractor
 from mt4ssl.errors import UserError
 from mt4ssl.models.frontend import FrontendConfig
@@ -77,13 +77,13 @@ def test_fbank_crops_and_labels_agree(cuts):
 
 def test_batches_are_a_function_of_their_number(cuts):
     first, second = pretrain(cuts, FBANK), pretrain(cuts, FBANK)
-    second[7]
-    assert torch.equal(first[3][0].inputs, second[3][0].inputs)
-    assert not torch.equal(pretrain(cuts, FBANK, seed=1)[3][0].inputs, first[3][0].inputs)
+    second.batch(7)
+    assert torch.equal(first.batch(3).inputs, second.batch(3).inputs)
+    assert not torch.equal(pretrain(cuts, FBANK, seed=1).batch(3).inputs, first.batch(3).inputs)
 
 
 def test_micro_batches_of_an_update(cuts):
-    assert len(pretrain(cuts, FBANK, batch_seconds=16)[0]) == 2
+    assert pretrain(cuts, FBANK, batch_seconds=16).parts == 2
 
 
 def test_truncated_cut_truncates_its_labels(cuts):
@@ -107,7 +107,7 @@ def encode(text, utterance):
 
 def test_ctc_batches_pad_and_tell(cuts):
     data = CtcDataset(cuts, FBANK, encode, 8, 8, seed=0)
-    batch = data[0][0]
+    batch = data.batch(0)
     assert batch.tokens[0, : batch.token_lengths[0]].tolist() == encode("AB C", "")
     for row, length in zip(batch.inputs, batch.lengths):
         assert row[length:].abs().sum() == 0
@@ -117,6 +117,16 @@ def test_an_epoch_holds_every_cut_once(cuts):
     data = CtcDataset(cuts, FBANK, encode, 8, 8, seed=0).epoch()
     ids = [name for number in range(len(data)) for name in data[number].ids]
     assert sorted(ids) == sorted(cut.id for cut in cuts)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_error_in_a_worker_is_one_line(cuts, workers):
+    def encode(text, utterance):
+        raise UserError(f"utterance {utterance}: no such token")
+
+    data = CtcDataset(cuts, FBANK, encode, 8, 8, seed=0).epoch()
+    with pytest.raises(UserError, match=r"^utterance [^\n]*: no such token$"):
+        next(load_steps(data, range(len(data)), workers))
 
 
 def test_short_cuts_are_counted(cuts, tmp_path):

@@ -14,6 +14,7 @@ from tones import tone_corpus
 
 from mt4ssl.bin import compute_features, make_labels
 from mt4ssl.data.features import make_extractor
+from mt4ssl.errors import UserError
 from mt4ssl.models.pretrained import frame_features
 from mt4ssl.targets.offline import KMeansConfig, sample_frames, save_kmeans, train_kmeans
 
@@ -48,18 +49,16 @@ def test_kmeans_labels_without_stored_features(tmp_path: Path, monkeypatch: pyte
 
     save_kmeans(tmp_path / "kmeans", *train_kmeans(samples[0], config), len(samples[0]), config)
     out = tmp_path / "labels/tones_cuts_all.jsonl.gz"
-    run(
-        monkeypatch,
-        make_labels,
-        "--kmeans",
-        tmp_path / "kmeans",
-        "--features",
-        manifest,
-        "--cuts",
-        manifest,
-        "--out",
-        out,
-    )
+    options = ["--kmeans", tmp_path / "kmeans", "--cuts", manifest, "--out", out]
+    run(monkeypatch, make_labels, "--features", manifest, *options)
+    labels = {cut.id: cut.load_custom("kmeans") for cut in CutSet.from_file(out)}
     for cut in CutSet.from_file(out):
         assert cut.kmeans.frame_shift == 0.01
-        assert len(cut.load_custom("kmeans")) == round(cut.duration * 100)
+        assert len(labels[cut.id]) == round(cut.duration * 100)
+
+    fewer = tmp_path / "fewer_cuts_all.jsonl.gz"
+    plain.subset(first=3).to_file(fewer)
+    with pytest.raises(UserError, match="has 3 utterances but .* has 12"):
+        run(monkeypatch, make_labels, "--features", fewer, *options)
+    for cut in CutSet.from_file(out):  # what was there stays whole
+        np.testing.assert_array_equal(cut.load_custom("kmeans"), labels[cut.id])

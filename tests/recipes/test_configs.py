@@ -29,6 +29,14 @@ def test_config_is_read(path):
     read(path)
 
 
+@pytest.mark.parametrize(
+    "path", sorted(ROOT.glob("egs/*/conf/pretrain*.yaml")), ids=lambda path: str(path.relative_to(ROOT))
+)
+def test_a_collapse_is_noticed_long_before_the_end(path):
+    config = read(path)
+    assert config.guard.after <= config.loop.updates / 3
+
+
 @pytest.mark.parametrize("name, kinds", [("offline", ["kmeans"]), ("online", ["teacher"])])
 def test_ablations_differ_in_targets_only(name, kinds):
     both = read(ROOT / "egs/espeak/conf/pretrain.yaml")

@@ -4,7 +4,10 @@ import itertools
 
 import numpy as np
 import pytest
+from lhotse.supervision import AlignmentItem
+from lhotse.testing.dummies import dummy_cut, dummy_supervision
 
+from mt4ssl.bin.align import with_alignment
 from mt4ssl.errors import UserError
 from mt4ssl.targets.alignment import align_tokens
 
@@ -35,3 +38,13 @@ def test_against_all_paths():
 def test_more_tokens_than_frames():
     with pytest.raises(UserError, match="3 tokens do not fit into 3 frames"):
         align_tokens(np.log(np.full((3, 2), 0.5, np.float32)), [1, 1, 1], ["<blk>", "a"], 0.3)
+
+
+def test_an_alignment_is_added_to_those_there():
+    items = [AlignmentItem("a", 0.0, 0.5)]
+    phones = {"phone": [AlignmentItem("b", 0.0, 1.0)]}
+    cut = dummy_cut(0, supervisions=[dummy_supervision(0, alignment=phones)])
+    assert with_alignment(cut, items).supervisions[0].alignment == {**phones, "token": items}
+    two = dummy_cut(0, supervisions=[dummy_supervision(0), dummy_supervision(1)])
+    with pytest.raises(UserError, match="has 2 supervisions"):
+        with_alignment(two, items)

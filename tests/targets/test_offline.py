@@ -5,6 +5,8 @@ import pytest
 from lhotse.testing.dummies import dummy_cut
 from sklearn.cluster import KMeans
 
+from mt4ssl.bin.train_kmeans import Config
+from mt4ssl.config import parse_config
 from mt4ssl.errors import UserError
 from mt4ssl.targets.offline import KMeansConfig, Labeller, sample_frames, save_kmeans, train_kmeans
 
@@ -44,10 +46,23 @@ def test_too_few_frames():
         train_kmeans(np.zeros((3, 2), np.float32), KMeansConfig(clusters=5))
 
 
+class CutNumbers:
+    """Features of a cut of a second: its number, 25 times as a layer has it, not the 100 of its MFCC."""
+
+    frame_shift = 0.04
+
+    def __call__(self, cut):
+        return np.full((25, 1), int(cut.id), np.float32)
+
+
 def test_sample_is_uniform_over_the_corpus():
-    cuts = [dummy_cut(number) for number in range(50)]  # of 100 frames each
-    values = {cut.id: np.full((100, 1), number, np.float32) for number, cut in enumerate(cuts)}
-    sample = sample_frames(cuts, lambda cut: values[cut.id], 2500, seed=0)
-    assert abs(len(sample) - 2500) < 200
-    assert np.bincount(sample[:, 0].astype(int), minlength=50).min() > 25
-    assert len(sample_frames(cuts, lambda cut: values[cut.id], 10**6, seed=0)) == 5000
+    cuts = [dummy_cut(number).with_id(str(number)) for number in range(50)]
+    sample = sample_frames(cuts, CutNumbers(), 625, seed=0)
+    assert abs(len(sample) - 625) < 60
+    assert np.bincount(sample[:, 0].astype(int), minlength=50).min() > 3
+    assert len(sample_frames(cuts, CutNumbers(), 10**6, seed=0)) == 1250
+
+
+def test_what_is_clustered_and_where_it_goes_must_be_said():
+    with pytest.raises(UserError, match="cuts"):
+        parse_config(Config, "", ["--out", "somewhere"])

@@ -1,18 +1,24 @@
 """A corpus of a few seconds with features, labels and tokens, and configs small enough for tests."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
+import torch
 from tones import tone_corpus
 
+from mt4ssl.checkpoint import save_checkpoint
+from mt4ssl.config import save_config
 from mt4ssl.models.ctc import CtcConfig
 from mt4ssl.models.encoder import EncoderConfig
 from mt4ssl.models.frontend import FrontendConfig
 from mt4ssl.models.masking import MaskConfig
 from mt4ssl.models.mt4ssl import KMeansTarget, ModelConfig, TeacherTarget
 from mt4ssl.targets.online import EmaConfig
-from mt4ssl.train.finetuning import FinetuneConfig
+from mt4ssl.train.finetuning import FinetuneConfig, FinetuneTask
 from mt4ssl.train.loop import LoopConfig
 from mt4ssl.train.optim import OptimConfig
-from mt4ssl.train.pretraining import PretrainConfig
+from mt4ssl.train.pretraining import PretrainConfig, PretrainTask
 
 
 @pytest.fixture(scope="session")
@@ -50,3 +56,41 @@ def finetune_config(corpus, loop, pretrain_config, tmp_path):
         channel_mask_length=4), dropout=0.0, activation_dropout=0.0, layerdrop=0.0,
         optim=OptimConfig(lr=3e-3, warmup=0.1, hold=0.5, clip_norm=1.0), loop=loop,
     )  # fmt: skip
+
+
+@pytest.fixture
+def pretrained(pretrain_config):
+    """The folder of a pre-training of no updates, with another seed than fine-tuning's."""
+    pretrain_config = replace(pretrain_config, loop=replace(pretrain_config.loop, seed=9))
+    folder = Path(pretrain_config.exp_dir)
+    folder.mkdir()
+    save_config(pretrain_config, folder / "config.yaml")
+    save_checkpoint(
+        folder / "final.pt", {"model": PretrainTask(pretrain_config, torch.device("cpu")).model.state_dict()}
+    )
+    return folder
+
+
+@pytest.fixture
+def kill_in_update(monkeypatch):
+    """A function that calls another, which trains, and interrupts it in some update."""
+
+    class Killed(Exception):
+        pass
+
+    def call(update, training):
+        with monkeypatch.context() as patch:
+            for task in (PretrainTask, FinetuneTask):
+                patch.setattr(task, "finish_update", killer(task.finish_update, update))
+            with pytest.raises(Killed):
+                training()
+
+    def killer(original, update):
+        def finish_update(self, step):
+            if step == update:
+                raise Killed
+            return original(self, step)
+
+        return finish_update
+
+    return call

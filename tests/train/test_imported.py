@@ -1,6 +1,6 @@
 """A model from elsewhere is fine-tuned and clustered like one of a pre-training of ours."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -33,14 +33,11 @@ def test_fine_tuning(imported, finetune_config):
     task = FinetuneTask(config, torch.device("cpu"))
     assert torch.equal(task.model.mask_embedding, theirs.masked_spec_embed)
     before = {name: weight.clone() for name, weight in task.model.encoder.state_dict().items()}
-    optimizer = make_optimizer(finetune_groups(task.model, config), config.optim)
-    out = Path(config.exp_dir)
-    out.mkdir()
-    train(task, optimizer, task.train_data, config.optim, config.loop, out, torch.device("cpu"), asdict(config))
+    train(task, make_optimizer(finetune_groups(task.model, config), config.optim))
     after = task.model.encoder.state_dict()
     changed = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
     assert changed == {"feature_norm", "projection", "encoder"}  # the front-end is kept
-    assert read_log(out, "dev")[-1]["loss"] > 0
+    assert read_log(Path(config.exp_dir), "dev")[-1]["loss"] > 0
 
 
 def test_k_means_on_a_layer(imported, corpus):

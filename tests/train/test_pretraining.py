@@ -1,38 +1,28 @@
 """Pre-training runs, resumes exactly, accumulates exactly, and refuses to go on when it has failed."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from mt4ssl.checkpoint import load_checkpoint, step_checkpoints
+from mt4ssl.config import load_config
 from mt4ssl.errors import UserError
 from mt4ssl.models.masking import MaskConfig
 from mt4ssl.models.mt4ssl import KMeansTarget
 from mt4ssl.results import read_log
-from mt4ssl.train.loop import choose_dtype, train
+from mt4ssl.train.loop import DTYPES, LoopConfig, choose_dtype, train
 from mt4ssl.train.optim import OptimConfig, make_optimizer
-from mt4ssl.train.pretraining import GuardConfig, PretrainTask, with_clusters
+from mt4ssl.train.pretraining import GuardConfig, PretrainConfig, PretrainTask, with_clusters
 
 CPU = torch.device("cpu")
 
 
 def run(config):
-    folder = Path(config.exp_dir)
-    folder.mkdir(parents=True, exist_ok=True)
     task = PretrainTask(config, CPU)
-    train(
-        task,
-        make_optimizer([(task.model, 1.0)], config.optim),
-        task.train_data,
-        config.optim,
-        config.loop,
-        folder,
-        CPU,
-        asdict(config),
-    )
-    return load_checkpoint(folder / "final.pt")
+    train(task, make_optimizer([(task.model.parameters(), 1.0)], config.optim))
+    return load_checkpoint(Path(config.exp_dir) / "final.pt")
 
 
 def test_learns_and_logs(pretrain_config):
@@ -71,31 +61,29 @@ def test_speed_leaves_validation_out_and_nothing_else(pretrain_config, monkeypat
 @pytest.mark.parametrize("faster", [torch.float32, torch.bfloat16])
 def test_auto_is_the_dtype_of_the_faster_matrix_products(faster, monkeypatch):
     monkeypatch.setattr("mt4ssl.train.loop.matrix_peak", lambda dtype, _: 2e9 if dtype == faster else 1e9)
-    assert choose_dtype("auto", CPU) == (faster, 2e9)
-    assert choose_dtype("fp32", CPU)[0] == torch.float32 and choose_dtype("bf16", CPU)[0] == torch.bfloat16
+    assert DTYPES[choose_dtype("auto", CPU)[0]] == faster
+    assert choose_dtype("fp32", CPU)[0] == "fp32" and choose_dtype("bf16", CPU)[0] == "bf16"
 
 
-def test_killed_and_resumed_is_as_uninterrupted(pretrain_config, tmp_path, monkeypatch):
+def test_killed_and_resumed_is_as_uninterrupted(pretrain_config, tmp_path, kill_in_update):
     whole = run(pretrain_config)["model"]
-
-    class Killed(Exception):
-        pass
-
-    def kill(self, step):
-        if step == 5:
-            raise Killed
-        return original(self, step)
-
-    original = PretrainTask.finish_update
     config = replace(pretrain_config, exp_dir=str(tmp_path / "interrupted"))
-    monkeypatch.setattr(PretrainTask, "finish_update", kill)
-    with pytest.raises(Killed):
-        run(config)
-    monkeypatch.setattr(PretrainTask, "finish_update", original)
+    kill_in_update(5, lambda: run(config))
     resumed = run(config)["model"]
     for name, weight in whole.items():
         assert torch.equal(weight, resumed[name]), name
     assert [v["step"] for v in read_log(Path(config.exp_dir), "train")] == [2, 4, 6]
+
+
+def test_a_training_goes_on_in_the_dtype_it_started_with(pretrain_config, monkeypatch, kill_in_update, capsys):
+    config = replace(pretrain_config, loop=replace(pretrain_config.loop, dtype="auto"))
+    for faster in (torch.bfloat16, torch.float32):
+        monkeypatch.setattr("mt4ssl.train.loop.matrix_peak", lambda dtype, _: 1e9 + (dtype == faster))  # noqa: B023
+        if faster == torch.bfloat16:
+            kill_in_update(5, lambda: run(config))
+        else:
+            run(config)
+    assert capsys.readouterr().out.count("matrix products in bf16") == 2
 
 
 def test_workers_change_nothing(pretrain_config, tmp_path):
@@ -109,8 +97,8 @@ def test_gradients_of_micro_batches_add_up(pretrain_config):
     config = replace(pretrain_config, loop=replace(pretrain_config.loop, batch_seconds=8, max_batch_seconds=4))
     task = PretrainTask(config, CPU)
     task.model.eval()
-    batches = task.train_data[0]
-    assert len(batches) == 2
+    assert task.train_data.parts == 2
+    batches = [task.train_data.batch(number) for number in range(2)]
     results = [task.losses(batch) for batch in batches]
     sum(result.loss for result in results).backward()
     together = task.model.heads[0].weight.grad.clone()
@@ -124,6 +112,27 @@ def test_other_config_is_not_resumed(pretrain_config):
     run(pretrain_config)
     with pytest.raises(UserError, match="was trained with another mask"):
         run(replace(pretrain_config, mask=MaskConfig(0.5, 3)))
+    described = load_config(PretrainConfig, Path(pretrain_config.exp_dir) / "config.yaml")
+    assert described.mask == pretrain_config.mask
+
+
+def test_no_checkpoint_kept_is_refused():
+    with pytest.raises(ValueError, match="loop.keep is 0"):
+        LoopConfig(keep=0)
+
+
+def test_full_gpu_names_the_key_to_lower(pretrain_config, monkeypatch):
+    def fill(self, batch):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
+
+    monkeypatch.setattr(PretrainTask, "losses", fill)
+    with pytest.raises(UserError, match=r"^\d s of audio do not fit on the GPU: lower loop.max_batch_seconds$"):
+        run(pretrain_config)
+
+
+def test_short_cuts_of_both_sets_are_counted(pretrain_config):
+    task = PretrainTask(replace(pretrain_config, min_seconds=1.0), CPU)
+    assert task.rejected == task.dev_rejected == 4  # those of three words, 0.9 s
 
 
 def test_collapse_is_reported(pretrain_config):
