@@ -6,16 +6,33 @@
 : "${train_set:?}" "${labelled_set:?}" "${dev_set:?}" "${test_sets:?}" "${km_iter:?}" "${pretrain_config:?}" "${pretrain_args?}" "${bpe?}"
 : "${finetune_config:?}" "${finetune_args?}" "${scratch_args?}" "${avg:?}" "${decode_args?}"
 # Not every recipe has these: the subsets to fine-tune on, GPUs, features computed when read, ARPA files of stage 0,
-# what to say about the test sets.
+# what to say about the test sets, a model from elsewhere; what stage 0 reads besides local/.
 : "${labelled_sets:=$labelled_set}" "${ngpu:=1}" "${dry_run:=false}" "${on_the_fly:=false}" "${arpa:=false}"
-: "${test_note:=}"
+: "${test_note:=}" "${pretrained:=}"
+declare -p data_inputs &>/dev/null || data_inputs=()
 if [ $# -gt 0 ]; then
   echo "error: run.sh takes options only, not '$1' (--help lists them)" >&2
   exit 1
 fi
-for number in "$stage" "$stop_stage" "$nj" "$ngpu" "$km_iter" "$avg"; do
+for number in "$stage" "$stop_stage"; do
   if [[ ! $number =~ ^-?[0-9]+$ ]]; then
-    echo "error: --stage, --stop-stage, --nj, --ngpu, --km-iter and --avg take whole numbers, not '$number'" >&2
+    echo "error: --stage and --stop-stage take whole numbers, not '$number'" >&2
+    exit 1
+  fi
+done
+for number in "$nj" "$ngpu" "$km_iter" "$avg"; do
+  if [[ ! $number =~ ^[1-9][0-9]*$ ]]; then
+    echo "error: --nj, --ngpu, --km-iter and --avg take whole numbers from 1, not '$number'" >&2
+    exit 1
+  fi
+done
+if [[ " $labelled_sets " != *" $labelled_set "* ]]; then
+  echo "error: there is no labelled set $labelled_set: it is one of ${labelled_sets// /, }" >&2
+  exit 1
+fi
+for path in "$pretrain_config" "$finetune_config" ${pretrained:+"$pretrained/config.yaml"}; do
+  if [ ! -f "$path" ]; then
+    echo "error: there is no file $path (paths are relative to $PWD)" >&2
     exit 1
   fi
 done
@@ -35,13 +52,14 @@ read -ra scratch_args <<<"$scratch_args"
 read -ra decode_args <<<"$decode_args"
 splits=("$train_set" "$dev_set" "${test_sets[@]}")
 manifests=$data_dir/manifests
-lm=$data_dir/lm
 if [ -n "$bpe" ]; then unit=bpe_$bpe; else unit=char; fi
+lm=$data_dir/lm_$unit
 lang=$data_dir/lang_$unit
 symbols=("$lang/tokens.txt" "$lang/words.txt" "$lang/lexicon.txt")
+tokens=("$lang/tokens.txt" ${bpe:+"$lang/bpe.model"})
 variant=${bpe:+_$unit}
 if [ ${#labelled_sets[@]} -gt 1 ]; then variant+=_$labelled_set; fi
-models=("mt4ssl$variant" "scratch$variant")
+models=("$(basename "${pretrained:-mt4ssl}")$variant" "scratch$variant")
 wer_tables=() quality_tables=()
 
 recordings() { echo "$manifests/${corpus}_recordings_$1.jsonl.gz"; }
@@ -58,12 +76,25 @@ plan() {
 
 stage 0 data
 # shellcheck disable=SC2154 # run.sh sets data_args, perhaps to nothing
-step "$corpus" --out "$dl_dir/$corpus" --nj "$nj" -- local/data.sh --dl-dir "$dl_dir" "${data_args[@]}"
+step "$corpus" --conf local --in "${data_inputs[@]}" --out "$dl_dir/$corpus" --nj "$nj" -- \
+  local/data.sh --dl-dir "$dl_dir" "${data_args[@]}"
 
 stage 1 manifests
-step all --in "$dl_dir/$corpus" --out "$manifests" --nj "$nj" -- \
-  python -m mt4ssl.bin.prepare_manifests --corpus "$corpus" --corpus-dir "$dl_dir/$corpus" \
-  --splits "${splits[@]}" --subsets "${labelled_sets[@]}" --out "$manifests"
+prepare=(python -m mt4ssl.bin.prepare_manifests --corpus "$corpus" --corpus-dir "$dl_dir/$corpus" --out "$manifests")
+others=() others_manifests=()
+for split in "${splits[@]}"; do
+  phones=("$dl_dir/$corpus/phones_$split.ctm")
+  if [ ! -e "${phones[0]}" ]; then phones=(); fi
+  step "$split" --in "$dl_dir/$corpus/$split" "${phones[@]}" "${others_manifests[@]}" --nj "$nj" \
+    --out "$(recordings "$split")" "$(supervisions "$split")" -- \
+    "${prepare[@]}" --split "$split" --apart-from "${others[@]}"
+  others+=("$split") others_manifests+=("$(supervisions "$split")")
+done
+for subset in "${labelled_sets[@]}"; do
+  step "$subset" --conf "$dl_dir/$corpus/$subset.txt" --in "$(recordings "$train_set")" "$(supervisions "$train_set")" \
+    --out "$(recordings "$subset")" "$(supervisions "$subset")" -- \
+    "${prepare[@]}" --split "$subset" --subset-of "$train_set"
+done
 
 stage 2 features
 for type in fbank mfcc; do
@@ -84,6 +115,7 @@ for subset in "${labelled_sets[@]}"; do
 done
 
 # The first iteration clusters MFCC, the next ones a layer of the model just trained (HuBERT, section 2.2).
+if [ -n "$pretrained" ]; then km_iter=0; fi
 for iteration in $(seq "$km_iter"); do
   name=iter$iteration
   kmeans=$exp_dir/kmeans/$name
@@ -100,11 +132,15 @@ for iteration in $(seq "$km_iter"); do
     "${teacher[@]}" --out "$kmeans"
 
   stage 4 labels
-  sources=()
-  for split in "${splits[@]}"; do sources+=("$(cuts "$features" "$split")" "$(cuts fbank "$split")"); done
-  step "$name" --in "$kmeans/centroids.npy" "$kmeans/config.yaml" "${sources[@]}" --out "$data_dir/kmeans/$name" -- \
-    make_labels.sh "$kmeans" "$data_dir/$features/${corpus}_cuts" "$data_dir/fbank/${corpus}_cuts" \
-    "$data_dir/kmeans/$name/${corpus}_cuts" "${splits[@]}"
+  config=("$data_dir/kmeans/$name/*.yaml") # the same for all splits, written with the first
+  for split in "${splits[@]}"; do
+    step "$name.$split" --in "$kmeans/centroids.npy" "$kmeans/config.yaml" "$(cuts "$features" "$split")" \
+      "$(cuts fbank "$split")" --out "$(cuts "kmeans/$name" "$split")" "$data_dir/kmeans/$name/*_$split" \
+      "${config[@]}" -- \
+      python -m mt4ssl.bin.make_labels --kmeans "$kmeans" --features "$(cuts "$features" "$split")" \
+      --cuts "$(cuts fbank "$split")" --out "$(cuts "kmeans/$name" "$split")"
+    config=()
+  done
   quality_tables+=("$kmeans/quality.json")
   step "quality.$name" --in "$kmeans/config.yaml" "$(cuts "kmeans/$name" "$dev_set")" --out "$kmeans/quality.json" -- \
     python -m mt4ssl.bin.label_quality --kmeans "$kmeans" --cuts "$(cuts "kmeans/$name" "$dev_set")" \
@@ -115,7 +151,8 @@ for iteration in $(seq "$km_iter"); do
     --config "$pretrain_config" --train_cuts "$(cuts "kmeans/$name" "$train_set")"
     --dev_cuts "$(cuts "kmeans/$name" "$dev_set")" --exp_dir "$pretrained" "${pretrain_args[@]}"
   )
-  step "$name" --conf "$pretrain_config" --in "$data_dir/kmeans/$name" --out "$pretrained" --ngpu "$ngpu" -- \
+  step "$name" --conf "$pretrain_config" --in "$(cuts "kmeans/$name" "$train_set")" \
+    "$(cuts "kmeans/$name" "$dev_set")" --out "$pretrained" --ngpu "$ngpu" -- \
     python -m mt4ssl.bin.pretrain "${training[@]}"
   plan pretrain "${training[@]}"
 done
@@ -153,22 +190,23 @@ for model in "${models[@]}"; do
   if [[ $model == scratch* ]]; then start=(--from_scratch true "${scratch_args[@]}"); else start=(); fi
   training=(
     --config "$finetune_config" --train_cuts "$(cuts fbank "$labelled_set")"
-    --dev_cuts "$(cuts fbank "$dev_set")" --lang "$lang" --pretrained "$pretrained" "${start[@]}"
-    --exp_dir "$exp_dir/finetune/$model" "${finetune_args[@]}"
+    --dev_cuts "$(cuts fbank "$dev_set")" --lang "$lang" --pretrained "$pretrained"
+    --exp_dir "$exp_dir/finetune/$model" "${finetune_args[@]}" "${start[@]}"
   )
-  step "$model" --conf "$finetune_config" --out "$exp_dir/finetune/$model" --ngpu "$ngpu" \
-    --in "$(cuts fbank "$labelled_set")" "$(cuts fbank "$dev_set")" "$pretrained" "${symbols[@]}" -- \
+  step "$model" --conf "$finetune_config" "${tokens[@]}" --out "$exp_dir/finetune/$model" --ngpu "$ngpu" \
+    --in "$(cuts fbank "$labelled_set")" "$(cuts fbank "$dev_set")" "$pretrained" -- \
     python -m mt4ssl.bin.finetune "${training[@]}"
   plan finetune "${training[@]}"
 done
 
 # score MODEL METHOD SPLIT: the WER table of all hypotheses of that method
 score() {
-  local model=$exp_dir/finetune/$1 folder=$exp_dir/finetune/$1/$2 note=()
+  local model=$exp_dir/finetune/$1 folder=$exp_dir/finetune/$1/$2 note=() hyps='-lm_scale_*' key='lm_scale_*'
+  if [ "$2" = ctc-greedy-search ]; then hyps='' key=$2; fi
   if [ "$3" != "$dev_set" ] && [ -n "$test_note" ]; then note=(--note "$test_note"); fi
   wer_tables+=("$folder/wer-$3.json")
-  step "$1.$2.$3.score" --in "$folder/hyps-$3*.txt" "$model/log_probs/$3.text" \
-    --out "$folder/wer-$3.json" "$folder/wer-summary-$3.txt" "$folder/recogs-$3*.txt" "$folder/errs-$3*.txt" -- \
+  step "$1.$2.$3.score" --in "$folder/hyps-$3$hyps.txt" "$model/log_probs/$3.text" --out "$folder/wer-$3.json" \
+    "$folder/wer-summary-$3.txt" "$folder/recogs-$3-$key.txt" "$folder/errs-$3-$key.txt" -- \
     python -m mt4ssl.bin.score --ref "$model/log_probs/$3.text" --split "$3" --out "$folder" \
     "${note[@]}"
 }
@@ -178,7 +216,7 @@ for model in "${models[@]}"; do
   folder=$exp_dir/finetune/$model
   averaged=("$folder/averaged-$avg.pt") # written with the log-probs of dev, kept for those of the test sets
   for split in "$dev_set" "${test_sets[@]}"; do
-    step "$model.$split" --in "$folder/config.yaml" "$folder/step-*.pt" "$(cuts fbank "$split")" "${symbols[@]}" \
+    step "$model.$split" --in "$folder/config.yaml" "$folder/step-*.pt" "$(cuts fbank "$split")" \
       --out "$folder/log_probs/$split.ark" "$folder/log_probs/$split.scp" "$folder/log_probs/$split.text" \
       "$folder/ctc-greedy-search/hyps-$split.txt" "${averaged[@]}" -- \
       python -m mt4ssl.bin.emit --exp "$folder" --avg "$avg" --cuts "$(cuts fbank "$split")" --split "$split"
@@ -188,8 +226,6 @@ for model in "${models[@]}"; do
 done
 
 stage 10 decode
-jobs=(--nj "$nj")
-if [[ " ${decode_args[*]} " == *" --device"[\ =]* ]]; then jobs=(); fi # a GPU is not shared by processes
 for model in "${models[@]}"; do
   for method in 1best whole-lattice-rescoring; do
     folder=$exp_dir/finetune/$model/$method
@@ -201,8 +237,8 @@ for model in "${models[@]}"; do
         best=(--weights-from "$folder/wer-$dev_set.json")
       fi
       log_probs=$exp_dir/finetune/$model/log_probs/$split
-      step "$model.$method.$split" "${jobs[@]}" --in "$log_probs.ark" "$log_probs.scp" "$lang/HLG.pt" \
-        "$lang/words.txt" "${rescore[@]:1}" "${best[@]:1}" --out "$folder/hyps-$split*.txt" -- \
+      step "$model.$method.$split" --nj "$nj" --in "$log_probs.ark" "$log_probs.scp" "$lang/HLG.pt" \
+        "$lang/words.txt" "${rescore[@]:1}" "${best[@]:1}" --out "$folder/hyps-$split-lm_scale_*.txt" -- \
         k2_python.sh -m mt4ssl.bin.decode --log-probs "$log_probs.scp" --lang "$lang" "${rescore[@]}" \
         --method "$method" "${best[@]}" --split "$split" --out "$folder" "${decode_args[@]}"
       score "$model" "$method" "$split"
@@ -220,6 +256,6 @@ stage 12 export
 step pretrained --in "$pretrained" --out "$exp_dir/export/pretrained" -- \
   python -m mt4ssl.bin.export --exp "$pretrained" --out "$exp_dir/export/pretrained"
 finetuned=$exp_dir/finetune/${models[0]}
-step ctc --in "$finetuned/config.yaml" "$finetuned/averaged-$avg.pt" "${symbols[@]}" --out "$exp_dir/export/ctc" -- \
+step ctc --in "$finetuned/config.yaml" "$finetuned/averaged-$avg.pt" "$finetuned/*/wer-*.json" --out "$exp_dir/export/ctc" -- \
   python -m mt4ssl.bin.export --exp "$finetuned" --out "$exp_dir/export/ctc"
 end_stages

@@ -6,17 +6,19 @@
 #     python -m mt4ssl.bin.train_kmeans --config conf/kmeans.yaml --out exp/kmeans/iter1
 #   end_stages
 #
-# --in, --out and --conf take files, folders or quoted patterns. --nj N is appended to the command, --ngpu N starts its
-# `python -m` through torchrun; they are no part of its identity, since results do not depend on them. Steps of stages
-# that are not selected are only noted as makers of files. With dry_run=true, steps are shown, and nothing is run.
+# --in, --out and --conf take files, folders or quoted patterns; of --conf it is the content that counts, and not the
+# time. --nj N is appended to the command, --ngpu N, of a training, starts its `python -m` through torchrun; they are no
+# part of its identity, since results do not depend on them. Steps of stages that are not selected are only noted as
+# makers of files. With dry_run=true, steps are shown, and nothing is run.
 #
 # exp/done/<stage>.<step> records the command, the content of its config, size and time of its inputs and, once it has
 # succeeded, of its outputs. As long as all of that holds, the step is skipped. When it no longer holds, the outputs are
-# removed first, so that nothing resumes from what another config made. A step that was interrupted, and is the same
-# still, keeps its outputs and may resume. Only outputs in $data_dir and $exp_dir that this step made are ever removed.
+# removed first, so that nothing resumes from what another config made; those of a training, which took hours, are moved
+# to exp/old/. A step that was interrupted, and is the same still, keeps its outputs and may resume. Only outputs in
+# $data_dir and $exp_dir that this step made are ever removed.
 
 : "${stage:?}" "${stop_stage:?}" "${data_dir:?}" "${exp_dir:?}"
-declare -A made_by=() opened_logs=()
+declare -A made_by=()
 stage_number='' stage_name='' stage_file='' steps_run=0 steps_skipped=0
 if [ "${dry_run:=false}" = false ]; then
   mkdir -p "$exp_dir/done" "$exp_dir/log"
@@ -84,7 +86,9 @@ step() {
   fi
   say "$name ($reason)"
   if ! cmp -s "$record.started" "$now"; then
-    if [ -f "$record" ] || [ -f "$record.started" ]; then remove_outputs; fi
+    if [ -f "$record" ] || [ -f "$record.started" ]; then
+      if [ -n "$processes" ]; then set_aside; else remove_outputs; fi
+    fi
     mv "$now" "$record.started"
   fi
   rm -f "$record"
@@ -147,19 +151,30 @@ list_files() {
   [ ${#paths[@]} -eq 0 ] || find -L "${paths[@]}" ! -type d -printf "$word %s %T@ %p\n" | LC_ALL=C sort
 }
 
+# list_contents PATTERN...: a line "conf hash sha256 path" for every file there, in folders too
+list_contents() {
+  local pattern files paths=()
+  for pattern; do
+    mapfile -t files < <(expand "$pattern")
+    paths+=("${files[@]}")
+  done
+  [ ${#paths[@]} -eq 0 ] || find -L "${paths[@]}" -type f ! -path '*/__pycache__/*' -exec sha256sum {} + |
+    sed 's/ / sha256/; s/^/conf /' | LC_ALL=C sort -k 4
+}
+
 # require PATTERN: stops, naming the stage that makes it, unless it exists
 require() {
   if expand "$1" >/dev/null; then return; fi
   local maker=$1
-  until [ -n "${made_by[$maker]:-}" ] || [[ $maker != */* ]]; do maker=${maker%/*}; done
-  maker=${made_by[$maker]:-}
+  while [ -z "${made_by[$maker]:-}" ] && [[ $maker == ?*/* ]]; do maker=${maker%/*}; done
+  maker=${made_by[${maker:-/}]:-}
   stage_error "$1 is missing${maker:+; it is made by stage $maker: run with --stage ${maker%% *}}"
 }
 
 # identity COMMAND...: all that must stay the same for the outputs to stay good
 identity() {
   echo "command ${*@Q}"
-  [ ${#confs[@]} -eq 0 ] || sha256sum "${confs[@]}" | sed 's/ / sha256/; s/^/conf /'
+  list_contents "${confs[@]}"
   list_files in "${inputs[@]}"
 }
 
@@ -197,11 +212,22 @@ remove_outputs() {
   done
 }
 
+# Moves the outputs of a training to exp/old/ and the time of day, where they are found again.
+set_aside() {
+  local path old
+  old=$exp_dir/old/$(date +%Y-%m-%d_%H.%M.%S)
+  for path in "${outputs[@]}"; do
+    if [[ $path == "$exp_dir"/* ]] && [ -e "$path" ]; then
+      mkdir -p "$old/$(dirname "${path#"$exp_dir/"}")"
+      mv "$path" "$old/${path#"$exp_dir/"}"
+      say "what was in $path is now in $old"
+    fi
+  done
+}
+
 # run_logged COMMAND...: on the terminal and in the log of the stage; notes the time it took
 run_logged() {
   local log=$exp_dir/log/stage$stage_file.log begin=${EPOCHREALTIME/[.,]/} status
-  [ -n "${opened_logs[$log]:-}" ] || : >"$log"
-  opened_logs[$log]=yes
   echo "\$ ${*@Q}" >>"$log"
   set +e
   if [ -t 1 ] && [[ $(script --version 2>/dev/null) == *util-linux* ]]; then # a terminal, where progress bars show

@@ -33,6 +33,7 @@ vocab_size=100  # words that sentences are made of
 km_iter=1  # rounds of K-means, labels and pre-training
 pretrain_config=conf/pretrain.yaml  # settings of stage 5
 pretrain_args=  # overrides of them
+pretrained=  # folder of a model from elsewhere, to fine-tune that one: stages 3 to 5 are left out
 bpe=  # number of sentencepiece units, instead of characters
 finetune_config=conf/finetune.yaml  # settings of stage 8
 finetune_args=  # overrides of them

@@ -24,6 +24,7 @@ on_the_fly=true  # compute features whenever they are read, rather than store th
 km_iter=2  # rounds of K-means, labels and pre-training
 pretrain_config=conf/pretrain_base.yaml  # settings of stage 5
 pretrain_args=  # overrides of them
+pretrained=  # folder of a model from elsewhere, to fine-tune that one: stages 3 to 5 are left out
 bpe=  # number of sentencepiece units, instead of characters
 labelled=10h  # speech with text: 10m, 1h, 10h or 100h
 finetune_config=  # settings of stage 8, if not conf/finetune_<labelled>.yaml

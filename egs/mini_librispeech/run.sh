@@ -29,6 +29,7 @@ test_note=  # what stands under their tables, if not that test-clean-20spk is ha
 km_iter=1  # rounds of K-means, labels and pre-training
 pretrain_config=conf/pretrain.yaml  # settings of stage 5
 pretrain_args=  # overrides of them
+pretrained=  # folder of a model from elsewhere, to fine-tune that one: stages 3 to 5 are left out
 bpe=  # number of sentencepiece units, instead of characters
 labelled=all  # speech with text: all (of train), or 1h
 finetune_config=  # settings of stage 8, if not conf/finetune_<labelled>.yaml
@@ -54,5 +55,6 @@ if [ -z "$test_note" ] && [[ " $test_sets " == *" test-clean-20spk "* ]]; then
   test_note="test-clean-20spk is half of test-clean (20 of its 40 speakers), of lossy audio (Ogg Opus, 31 kbit/s)."
 fi
 finetune_config=${finetune_config:-conf/finetune_$labelled.yaml}
+data_inputs=(${lm_text:+"$lm_text"})
 data_args=(--dev-speakers "$dev_speakers" --test-sets "$test_sets" --lm-text "$lm_text")
 . "$MT4SSL_ROOT/utils/pipeline.sh"

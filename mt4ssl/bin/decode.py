@@ -31,10 +31,9 @@ def get_args() -> argparse.Namespace:
     parser.add_argument("--lang", type=Path, required=True, help="lang dir with HLG.pt")
     parser.add_argument("--method", choices=["1best", "whole-lattice-rescoring"], default="1best")
     parser.add_argument("--rescore-with", type=Path, help="G_4_gram.pt, for whole-lattice-rescoring")
-    scales = parser.add_mutually_exclusive_group()
-    scales.add_argument("--lm-scales", type=float, nargs="+", default=LM_SCALES, help="weights of the LM scores")
-    scales.add_argument("--weights-from", type=Path, help="wer-SPLIT.json: only its best LM scale and word score")
+    parser.add_argument("--lm-scales", type=float, nargs="+", default=LM_SCALES, help="weights of the LM scores")
     parser.add_argument("--word-scores", type=float, nargs="+", default=WORD_SCORES, help="for every word said")
+    parser.add_argument("--weights-from", type=Path, help="wer-SPLIT.json: instead of these, what is best there")
     parser.add_argument("--split", required=True, help="name in the output files")
     parser.add_argument("--out", type=Path, required=True, help="directory of hyps-SPLIT-lm_scale_X_word_score_Y.txt")
     parser.add_argument("--hlg-scale", type=float, default=1.0, help="LM scale of the search that makes the lattices")
@@ -44,15 +43,15 @@ def get_args() -> argparse.Namespace:
     parser.add_argument("--max-active-states", type=int, default=10000)
     parser.add_argument("--arcs-per-frame", type=int, default=50, help="of lattices to rescore: bounds memory and time")
     parser.add_argument("--max-frames", type=int, default=1000, help="frames in a batch; on a GPU, far more")
-    parser.add_argument("--nj", type=int, default=1, help="processes, on the CPU")
+    parser.add_argument("--nj", type=int, default=1, help="processes; a GPU has one, whatever is asked for")
     parser.add_argument("--device", default="cpu")
     args = parser.parse_args()
     if (args.rescore_with is None) == (args.method == "whole-lattice-rescoring"):
         parser.error("--rescore-with G_4_gram.pt goes with --method whole-lattice-rescoring")
     if min(args.lm_scales) <= 0 or args.hlg_scale <= 0:
         parser.error("LM scales must be above 0")
-    if args.nj < 1 or (args.nj > 1 and args.device != "cpu"):
-        parser.error("--nj is 1 or more, and 1 on a GPU")
+    if args.nj < 1:
+        parser.error("--nj must be 1 or more")
     return args
 
 
@@ -87,10 +86,13 @@ def main() -> None:
         arcs_per_frame=args.arcs_per_frame,
     )
     start = time.time()
-    hypotheses, without_path = decoder.decode(matrices, lengths, args.max_frames, args.nj)
+    hypotheses, without_path = decoder.decode(
+        matrices, lengths, args.max_frames, args.nj if args.device == "cpu" else 1
+    )
     seconds = time.time() - start
-    for old in args.out.glob(f"*-{args.split}-lm_scale_*.txt"):  # of other scales, not to be scored with these
-        old.unlink()
+    for kind in ("hyps", "recogs", "errs"):  # of other scales, not to be scored with these
+        for old in args.out.glob(f"{kind}-{args.split}-lm_scale_*.txt"):
+            old.unlink()
     for chosen, texts in hypotheses.items():
         write_text(args.out / f"hyps-{args.split}-{chosen}.txt", texts)
     frames = sum(lengths.values())

@@ -17,7 +17,7 @@ from torch import Tensor
 from mt4ssl.errors import UserError, run_main
 from mt4ssl.files import atomic_path, require
 from mt4ssl.interop.card import model_card
-from mt4ssl.interop.folder import Recogniser, save_encoder, save_recogniser
+from mt4ssl.interop.folder import Recogniser, check_replaceable, save_encoder, save_recogniser
 from mt4ssl.interop.huggingface import export_ctc, export_encoder
 from mt4ssl.interop.onnx import export_onnx
 from mt4ssl.lang.tokens import Tokens, copy_tokens
@@ -89,12 +89,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder to make")
     args = parser.parse_args()
 
+    out = args.out.resolve()  # of `.` too the name is known
+    check_replaceable(out)
     source = open_source(args.exp)
-    with atomic_path(args.out) as folder:
+    with atomic_path(out) as folder:
         export(source, args.to, folder)
         card = model_card(args.exp, source.config, "ctc" if source.lang else "encoder", args.to)
-        (folder / "README.md").write_text(card.replace("FOLDER", args.out.name), encoding="utf-8")
-    size = sum(path.stat().st_size for path in args.out.iterdir()) / 2**20
+        (folder / "README.md").write_text(card.replace("FOLDER", out.name), encoding="utf-8")
+    size = sum(path.stat().st_size for path in out.iterdir()) / 2**20
     parameters = sum(p.numel() for p in source.model.parameters()) / 1e6
     print_table(
         f"export of {args.exp}", ["folder", "as", "parameters (M)", "MiB"], [[args.out, args.to, parameters, size]]

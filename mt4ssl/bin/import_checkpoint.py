@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mt4ssl.errors import run_main
 from mt4ssl.interop.fairseq import import_fairseq
-from mt4ssl.interop.folder import save_encoder
+from mt4ssl.interop.folder import check_replaceable, save_encoder
 from mt4ssl.interop.huggingface import import_huggingface
 from mt4ssl.table import print_table
 
@@ -22,9 +22,11 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="folder to make")
     args = parser.parse_args()
 
+    out = args.out.resolve()
+    check_replaceable(out)
     read = import_huggingface if args.checkpoint.is_dir() else import_fairseq
     encoder, mask_embedding, architecture, left_out = read(args.checkpoint)
-    save_encoder(args.out, encoder, mask_embedding, architecture)
+    save_encoder(out, encoder, mask_embedding, architecture)
     parameters = sum(p.numel() for p in encoder.parameters()) / 1e6
     sizes = architecture.encoder
     print_table(

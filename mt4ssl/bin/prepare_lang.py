@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 
 from mt4ssl.errors import UserError, run_main
-from mt4ssl.files import atomic_path, require
+from mt4ssl.files import require
 from mt4ssl.lang.lexicon import choose_words, count_words, write_lang
 from mt4ssl.lang.symbols import UNKNOWN
 from mt4ssl.lang.tokens import BLANK, BOUNDARY, spell
@@ -59,8 +59,6 @@ def main() -> None:
         characters = sorted(set("".join([*spoken, *words])))
         tokens = [BLANK, BOUNDARY, *characters]
         write_lang(args.out, tokens, words, lambda word: spell([word]))
-    with atomic_path(args.out / "transcript_words.txt") as temporary:
-        temporary.write_text("".join(f"{text}\n" for text in transcripts), encoding="utf-8")
 
     missing = sum(spoken[word] for word in spoken.keys() - set(words))
     print_table(

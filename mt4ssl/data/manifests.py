@@ -13,6 +13,7 @@ from lhotse import (
     RecordingSet,
     SupervisionSegment,
     SupervisionSet,
+    load_manifest,
     validate_recordings_and_supervisions,
 )
 from lhotse.recipes.librispeech import parse_utterance
@@ -22,6 +23,7 @@ from mt4ssl.errors import UserError
 from mt4ssl.files import atomic_path, require
 
 SAMPLING_RATE = 16000
+KINDS = ("recordings", "supervisions")
 
 
 def read_transcripts(split_dir: Path) -> dict[str, str]:
@@ -116,7 +118,7 @@ def take_subset(
     known = {segment.id for segment in supervisions}
     for name, count in names.items():
         if name not in known:
-            raise UserError(f"{id_list}: utterance {name} is in none of the splits: correct the list or add its split")
+            raise UserError(f"{id_list}: utterance {name} is not in the split it is taken from: correct the list")
         if count > 1:
             raise UserError(f"{id_list}: utterance {name} is listed {count} times: keep one")
     if not names:
@@ -124,23 +126,21 @@ def take_subset(
     return recordings.filter(lambda item: item.id in names), supervisions.filter(lambda item: item.id in names)
 
 
-def prepare_corpus(
-    corpus_dir: Path, splits: list[str], subsets: list[str], jobs: int
-) -> dict[str, tuple[RecordingSet, SupervisionSet]]:
-    """Return the manifests of every split, and of every subset that <corpus_dir>/<subset>.txt lists."""
-    manifests = {split: prepare_split(corpus_dir, split, jobs) for split in splits}
-    all_recordings = RecordingSet.from_recordings(item for items, _ in manifests.values() for item in items)
-    all_supervisions = SupervisionSet.from_segments(item for _, items in manifests.values() for item in items)
-    for name, count in Counter(item.id for item in all_recordings).items():
-        if count > 1:
-            raise UserError(f"utterance {name} is in {count} splits of {corpus_dir}: keep it in one")
-    for subset in subsets:
-        manifests[subset] = take_subset(corpus_dir / f"{subset}.txt", all_recordings, all_supervisions)
-    return manifests
+def check_apart(supervisions: SupervisionSet, split: str, other: SupervisionSet, other_split: str) -> None:
+    """Raise UserError when an utterance is in both splits."""
+    both = {segment.id for segment in supervisions} & {segment.id for segment in other}
+    if both:
+        raise UserError(f"utterance {min(both)} is in {split} and in {other_split}: keep it in one")
+
+
+def read_manifests(out: Path, corpus: str, name: str) -> tuple[RecordingSet, SupervisionSet]:
+    """Read what `write_manifests` wrote."""
+    paths = [require(out / f"{corpus}_{kind}_{name}.jsonl.gz", "made by stage 1 (manifests)") for kind in KINDS]
+    return load_manifest(paths[0]), load_manifest(paths[1])
 
 
 def write_manifests(recordings: RecordingSet, supervisions: SupervisionSet, out: Path, corpus: str, name: str) -> None:
     """Write <out>/<corpus>_{recordings,supervisions}_<name>.jsonl.gz."""
-    for kind, items in (("recordings", recordings), ("supervisions", supervisions)):
+    for kind, items in zip(KINDS, (recordings, supervisions)):
         with atomic_path(out / f"{corpus}_{kind}_{name}.jsonl.gz") as path:
             items.to_file(path)

@@ -27,6 +27,16 @@ from mt4ssl.models.mt4ssl import ModelConfig, SpeechEncoder
 from mt4ssl.models.pretrained import load_student
 
 
+def check_replaceable(folder: Path) -> None:
+    """Raise UserError when a model written into `folder` would take the place of something that is none."""
+    if folder.is_file() or (
+        folder.exists()
+        and any(folder.iterdir())
+        and not any((folder / name).exists() for name in ("model.safetensors", "model.onnx"))
+    ):
+        raise UserError(f"{folder} is there, and no exported model: name a new folder")
+
+
 def save_folder(
     folder: Path, weights: Mapping[str, Tensor], config: Dict[str, Any], lang: Optional[Path] = None
 ) -> None:
@@ -53,6 +63,8 @@ def save_recogniser(folder: Path, model: CtcModel, architecture: ModelConfig, ct
 
 def _read(folder: Path, kind: str) -> Dict[str, Any]:
     config = yaml.safe_load(require(folder / "config.yaml", "made by stage 12 (export)").read_text(encoding="utf-8"))
+    if "kind" not in config:
+        raise UserError(f"{folder} is the folder of a training: open what stage 12 or mt4ssl.bin.export makes of it")
     if config["kind"] != kind:
         raise UserError(f"{folder} holds a model of kind {config['kind']!r}, not {kind!r}")
     return config

@@ -138,5 +138,7 @@ def config_of_labels(folder: Path, name: str) -> KMeansConfig:
 
 
 def write_label_config(config: KMeansConfig, folder: Path) -> None:
-    """Put the K-means config beside the labels it made."""
-    save_config(config, folder / f"{config.name}.yaml")
+    """Put the K-means config beside the labels it made; one that is there already keeps its time."""
+    path = folder / f"{config.name}.yaml"
+    if not path.exists() or load_config(KMeansConfig, path) != config:
+        save_config(config, path)

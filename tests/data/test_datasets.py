@@ -6,6 +6,7 @@ import torch
 from lhotse import CutSet, NumpyFilesWriter, Recording
 from lhotse.testing.dummies import dummy_supervision
 
+from mt4ssl.bin.emit import no_tokens
 from mt4ssl.data.cuts import Cuts
 from mt4ssl.data.datasets import CtcDataset, PretrainDataset, frame_labels, load_steps, read_cuts, transcript
 from mt4ssl.data.features import make_extractor
@@ -117,6 +118,11 @@ def test_an_epoch_holds_every_cut_once(cuts):
     data = CtcDataset(cuts, FBANK, encode, 8, 8, seed=0).epoch()
     ids = [name for number in range(len(data)) for name in data[number].ids]
     assert sorted(ids) == sorted(cut.id for cut in cuts)
+
+
+def test_emission_reads_no_reference(cuts):
+    batch = CtcDataset(cuts, FBANK, no_tokens, 8, 8, seed=0).epoch()[0]
+    assert batch.tokens.shape == (len(batch.ids), 0)
 
 
 @pytest.mark.parametrize("workers", [0, 1])

@@ -10,7 +10,7 @@ from lhotse import RecordingSet, SupervisionSet
 from lhotse.recipes import prepare_librispeech
 from lhotse.utils import fastcopy
 
-from mt4ssl.data.manifests import prepare_corpus
+from mt4ssl.data.manifests import check_apart, prepare_split, take_subset
 from mt4ssl.errors import UserError
 
 
@@ -38,30 +38,25 @@ def corpus(tmp_path):
     return root
 
 
-def error_of(corpus, splits=("train", "dev"), subsets=()):
+def prepare(corpus, *splits):
+    return {split: prepare_split(corpus, split, jobs=2) for split in splits}
+
+
+def error_of(corpus, *splits):
     with pytest.raises(UserError) as caught:
-        prepare_corpus(corpus, list(splits), list(subsets), jobs=2)
+        prepare(corpus, *(splits or ("train", "dev")))
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
 
-def run(corpus, out):
-    command = [
-        sys.executable,
-        "-m",
-        "mt4ssl.bin.prepare_manifests",
-        "--corpus",
-        "tiny",
-        "--corpus-dir",
-        corpus,
-    ]
-    command += ["--splits", "train", "dev", "--subsets", "train_labelled", "--out", out]
-    return subprocess.run(command, capture_output=True, text=True)
+def run(corpus, out, *options):
+    command = [sys.executable, "-m", "mt4ssl.bin.prepare_manifests", "--corpus", "tiny", "--corpus-dir", corpus]
+    return subprocess.run([*command, "--out", out, *options], capture_output=True, text=True)
 
 
 def test_manifests_are_those_of_lhotse(corpus):
     expected = prepare_librispeech(corpus, dataset_parts=["train", "dev"])
-    manifests = prepare_corpus(corpus, ["train", "dev"], [], jobs=2)
+    manifests = prepare(corpus, "train", "dev")
     for split, (recordings, supervisions) in manifests.items():
         assert list(recordings) == sorted(expected[split]["recordings"], key=lambda item: item.id)
         wanted = sorted(expected[split]["supervisions"], key=lambda item: item.id)
@@ -69,7 +64,7 @@ def test_manifests_are_those_of_lhotse(corpus):
 
 
 def test_phones_become_alignments(corpus):
-    manifests = prepare_corpus(corpus, ["train", "dev"], [], jobs=2)
+    manifests = prepare(corpus, "train", "dev")
     for segment in manifests["train"][1]:
         assert [item.symbol for item in segment.alignment["phone"]] == ["sil", "ʃ"]
         assert segment.alignment["phone"][-1].end == pytest.approx(segment.end)
@@ -77,25 +72,30 @@ def test_phones_become_alignments(corpus):
 
 
 def test_subset_is_a_part_of_both_manifests(corpus):
-    recordings, supervisions = prepare_corpus(corpus, ["train", "dev"], ["train_labelled"], jobs=2)["train_labelled"]
+    recordings, supervisions = take_subset(corpus / "train_labelled.txt", *prepare_split(corpus, "train", jobs=2))
     assert [item.id for item in recordings] == [item.id for item in supervisions] == ["1-7-0000", "2-7-0001"]
 
 
-def test_command_writes_every_manifest_and_prints_the_table(corpus, tmp_path):
-    result = run(corpus, tmp_path / "out")
-    assert result.returncode == 0, result.stderr
-    rows = [line.split() for line in result.stdout.splitlines() if line.strip()]
+def test_command_writes_the_manifests_and_prints_the_table(corpus, tmp_path):
+    out = tmp_path / "out"
+    results = [
+        run(corpus, out, "--split", "train"),
+        run(corpus, out, "--split", "dev", "--apart-from", "train"),
+        run(corpus, out, "--split", "train_labelled", "--subset-of", "train"),
+    ]
+    assert not any(result.returncode for result in results), results
+    rows = [line.split() for result in results for line in result.stdout.splitlines() if line.strip()]
     assert ["train", "2", "4", "4", "0", "0.00"] in rows
     for name, count in (("train", 4), ("dev", 2), ("train_labelled", 2)):
-        recordings = RecordingSet.from_file(tmp_path / f"out/tiny_recordings_{name}.jsonl.gz")
-        supervisions = SupervisionSet.from_file(tmp_path / f"out/tiny_supervisions_{name}.jsonl.gz")
+        recordings = RecordingSet.from_file(out / f"tiny_recordings_{name}.jsonl.gz")
+        supervisions = SupervisionSet.from_file(out / f"tiny_supervisions_{name}.jsonl.gz")
         assert len(recordings) == len(supervisions) == count
-    assert len(list((tmp_path / "out").iterdir())) == 6
+    assert len(list(out.iterdir())) == 6
 
 
 def test_command_fails_in_one_line_and_writes_nothing(corpus, tmp_path):
     (corpus / "dev/3/7/3-7-0001.flac").write_bytes(b"")
-    result = run(corpus, tmp_path / "out")
+    result = run(corpus, tmp_path / "out", "--split", "dev")
     assert result.returncode == 1
     assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
     assert "3-7-0001.flac" in result.stderr
@@ -164,22 +164,26 @@ def test_faulty_transcripts_are_named(corpus, lines, message):
 
 def test_utterance_in_two_splits_is_named(corpus):
     (corpus / "test").symlink_to(corpus / "dev")
-    assert "3-7-0000 is in 2 splits" in error_of(corpus, splits=("dev", "test"))
+    manifests = prepare(corpus, "train", "dev", "test")
+    check_apart(manifests["dev"][1], "dev", manifests["train"][1], "train")
+    with pytest.raises(UserError, match="utterance 3-7-0000 is in test and in dev: keep it in one"):
+        check_apart(manifests["test"][1], "test", manifests["dev"][1], "dev")
 
 
 def test_missing_split_and_split_without_transcripts_are_named(corpus):
-    assert "nothing is missing" in error_of(corpus, splits=["nothing"])
+    assert "nothing is missing" in error_of(corpus, "nothing")
     (corpus / "hollow").mkdir()
-    assert "hollow holds no *.trans.txt" in error_of(corpus, splits=["hollow"])
+    assert "hollow holds no *.trans.txt" in error_of(corpus, "hollow")
 
 
 @pytest.mark.parametrize(
     "ids, message",
-    [("9-9-9\n", "9-9-9 is in none"), ("1-7-0000\n1-7-0000\n", "listed 2 times"), ("", "no utterance")],
+    [("9-9-9\n", "9-9-9 is not in the split"), ("1-7-0000\n1-7-0000\n", "listed 2 times"), ("", "no utterance")],
 )
 def test_faulty_subsets_are_named(corpus, ids, message):
     (corpus / "train_labelled.txt").write_text(ids)
-    assert message in error_of(corpus, subsets=["train_labelled"])
+    with pytest.raises(UserError, match=message):
+        take_subset(corpus / "train_labelled.txt", *prepare_split(corpus, "train", jobs=2))
 
 
 def test_phones_that_do_not_fit_are_refused(corpus):

@@ -132,7 +132,8 @@ def test_every_word_of_clear_speech_is_found(road, k2_python, method):
         assert {path.name for path in out.glob(f"{kind}-*")} == {f"{kind}-dev-lm_scale_{s}.txt" for s in (0.5, 1.0)}
     assert "nothing\n" in (out / "hyps-dev-lm_scale_0.5.txt").read_text()
 
-    verb(*decode, "--weights-from", out / "wer-dev.json")
+    done = verb(*decode, "--weights-from", out / "wer-dev.json", "--lm-scales", "0.7", "1.0")  # as --decode-args has it
+    assert done.returncode == 0, done.stderr
     assert [path.name for path in out.glob("hyps-*")] == ["hyps-dev-lm_scale_0.5.txt"]
 
 

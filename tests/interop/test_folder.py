@@ -9,7 +9,7 @@ import torch
 
 from mt4ssl.decode.greedy import greedy_search
 from mt4ssl.errors import UserError
-from mt4ssl.interop.folder import Encoder, Recogniser, audio_input, save_encoder, save_recogniser
+from mt4ssl.interop.folder import Encoder, Recogniser, audio_input, check_replaceable, save_encoder, save_recogniser
 from mt4ssl.lang.tokens import Tokens
 from mt4ssl.models.ctc import CtcConfig, CtcModel
 from mt4ssl.models.encoder import EncoderConfig
@@ -49,6 +49,22 @@ def test_recogniser(wav, tmp_path):
     assert Recogniser(tmp_path / "folder").transcribe(wav) == expected
     with pytest.raises(UserError, match="kind 'ctc', not 'encoder'"):
         Encoder(tmp_path / "folder")
+
+
+def test_folders_that_hold_something_else(tmp_path):
+    architecture = ModelConfig(FRONTENDS[0], ENCODER)
+    training, out = tmp_path / "training", tmp_path / "out"
+    training.mkdir()
+    (training / "config.yaml").write_text("train_cuts: a\n")
+    with pytest.raises(UserError, match="is the folder of a training"):
+        Encoder(training)
+    with pytest.raises(UserError, match="is there, and no exported model"):
+        check_replaceable(training)
+    with pytest.raises(UserError, match="is there, and no exported model"):
+        check_replaceable(training / "config.yaml")
+    check_replaceable(out)
+    save_encoder(out, SpeechEncoder(architecture), torch.zeros(32), architecture)
+    check_replaceable(out)
 
 
 def test_audio_that_does_not_fit(wav, tmp_path):

@@ -1,6 +1,9 @@
+import sys
+
 import pytest
 
 from mt4ssl.errors import UserError
+from mt4ssl.lang.bpe import train_bpe
 from mt4ssl.lang.lexicon import add_disambiguation, choose_words, read_lexicon, write_lang
 from mt4ssl.lang.symbols import read_symbols
 from mt4ssl.lang.tokens import Tokens, spell
@@ -35,6 +38,16 @@ def test_text_to_ids_and_back(lang):
     assert tokens.encode("A  CAT", "u1") == [1, 2, 1, 4, 2, 5]
     assert tokens.decode([1, 2, 1, 4, 2, 5]) == "A CAT"
     assert tokens.encode("", "u1") == [] and tokens.decode([]) == ""
+
+
+def test_ids_become_text_where_there_is_no_sentencepiece(lang, monkeypatch):
+    """Stage 10 runs in an environment that has k2 and little else."""
+    train_bpe(["A CAT AT A CAT"] * 10, 8, lang / "bpe.model")
+    assert Tokens(lang).bpe.encode("CAT")
+    monkeypatch.setitem(sys.modules, "sentencepiece", None)
+    assert Tokens(lang).decode([1, 4, 2, 5]) == "CAT"
+    with pytest.raises(ImportError):
+        Tokens(lang).encode("CAT", "u1")
 
 
 def test_an_unknown_character_names_the_utterance(lang):

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import importlib.util
 import os
 import re
 import subprocess
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -38,7 +42,9 @@ def test_dry_run_shows_every_stage_and_runs_none(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
     stages = [int(number) for number in re.findall(r"^stage (\d+) ", output, flags=re.MULTILINE)]
     assert set(stages) == set(range(13))
-    assert f"input    {tmp_path}/data/kmeans/iter1\n  output   {tmp_path}/my exp/pretrain/mt4ssl_iter1" in output
+    cuts = f"{tmp_path}/data/kmeans/iter1/librispeech_cuts"
+    labels = [f"input    {cuts}_{split}.jsonl.gz\n" for split in ("train-960", "dev-other")]
+    assert f"{'  '.join(labels)}  output   {tmp_path}/my exp/pretrain/mt4ssl_iter1" in output
     assert "command  'torchrun' '--standalone' '--nproc-per-node' '4' '-m' 'mt4ssl.bin.pretrain'" in output
     assert output.count("global batch  ") == 3  # pre-training, fine-tuning with and without it
     assert output.count("4 x 237.5 s in each process") == 1
@@ -87,10 +93,36 @@ def test_an_existing_copy_is_linked(copy: Path, tmp_path: Path) -> None:
     assert "up to date" in run("--stage", "0", "--stop-stage", "0", *folders)
 
 
-def test_a_failed_or_wrong_download_is_one_line(tmp_path: Path) -> None:
+@pytest.fixture
+def download() -> ModuleType:
+    """local/download.py."""
     spec = importlib.util.spec_from_file_location("download", RECIPE / "local/download.py")
-    download = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(download)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_connection_that_ends_too_early_is_continued(download: ModuleType, tmp_path: Path) -> None:
+    content, asked = bytes(range(256)) * 40, []
+
+    class ShortAnswers(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            start = int(self.headers["Range"].removeprefix("bytes=").rstrip("-"))
+            asked.append(start)
+            self.send_response(206)
+            self.end_headers()
+            self.wfile.write(content[start : start + 4096])
+
+    with HTTPServer(("localhost", 0), ShortAnswers) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        checksum = hashlib.sha256(content).hexdigest()
+        download.fetch(f"http://localhost:{server.server_port}/a", checksum, tmp_path / "got")
+        server.shutdown()
+    assert (tmp_path / "got").read_bytes() == content
+    assert asked == [0, 4096, 8192]
+
+
+def test_a_failed_or_wrong_download_is_one_line(download: ModuleType, tmp_path: Path) -> None:
     source = tmp_path / "source.tar.gz"
     with pytest.raises(UserError, match="cannot download file:.*source.tar.gz .*: run again to go on, or put it into"):
         download.fetch(source.as_uri(), "0", tmp_path / "got.tar.gz")

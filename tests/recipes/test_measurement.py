@@ -51,3 +51,16 @@ def test_cells_are_the_lowest_wer(copy: Path) -> None:
     assert not any(line.startswith("| mt4ssl_iter2 |") for line in lines)
     curves = {tuple(line.split(" | ")[1:3]) for line in lines if line.startswith(("| greedy |", "| HLG, 3-gram |"))}
     assert ("offline", "0") in curves and ("online", "0") not in curves
+
+
+def cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip("|\n ").split("|")]
+
+
+def test_the_error_rates_of_readme_are_those_of_results() -> None:
+    rows = [cells(line) for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("| ")]
+    rates = [row for row in rows if row[0] in ("mt4ssl", "scratch")]
+    measured = [set(cells(line)) for line in (ROOT / "RESULTS.md").read_text().splitlines() if line.startswith("| ")]
+    assert len(rates) == 4
+    for row in rates:
+        assert any(set(row) <= other for other in measured), row

@@ -33,7 +33,7 @@ data/kmeans/iter2/espeak_cuts_train.jsonl.gz
 exp/pretrain/mt4ssl_iter2/final.pt
 data/lang_char/tokens.txt
 data/lang_char/HLG.pt
-data/lm/G_4_gram.pt
+data/lm_char/G_4_gram.pt
 exp/finetune/scratch/final.pt
 exp/finetune/mt4ssl/log_probs/test.scp
 exp/finetune/mt4ssl/ctc-greedy-search/wer-summary-test.txt
@@ -80,7 +80,7 @@ def make_readme_s_models(workspace: Path, recipe: Path) -> None:
     architecture = ModelConfig(FrontendConfig("waveform", 16), encoder)
     lang = recipe / "data/lang_char"
     model = CtcModel(architecture, CtcConfig(), len(Tokens(lang)))
-    save_recogniser(workspace / "egs/librispeech/exp/finetune/mt4ssl", model, architecture, CtcConfig(), lang)
+    save_recogniser(workspace / "egs/librispeech/exp/finetune/mt4ssl_train-10h", model, architecture, CtcConfig(), lang)
 
 
 def check_readme_snippets(recipe: Path, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,6 +106,20 @@ def check_readme_snippets(recipe: Path, workspace: Path, monkeypatch: pytest.Mon
     assert [layer.shape[1] for layer in found["layers"]] == [32, 32]
     assert found["model"].config.num_hidden_layers == 3
     assert "| test | greedy |" in (workspace / "models/onnx/README.md").read_text()
+
+
+def replace_in(path: Path, old: str, new: str) -> None:
+    assert path.read_text().count(old) == 1
+    path.write_text(path.read_text().replace(old, new))
+
+
+def rename_speakers(split: Path) -> None:
+    """Give a copied split speakers, and so utterances, of its own."""
+    for path in sorted(split.rglob("*"), reverse=True):  # what is in a folder before the folder
+        if path.suffix == ".txt":
+            path.write_text(re.sub(r"^", "9", path.read_text().rstrip("\n"), flags=re.MULTILINE) + "\n")
+        if path.is_file() or path.parent == split:
+            path.rename(path.with_name("9" + path.name))
 
 
 def check_alignment(recipe: Path, out: Path) -> None:
@@ -140,6 +154,16 @@ def test_whole_recipe_then_nothing_then_only_what_is_stale(tmp_path: Path, monke
     assert redone[0] == "emit): mt4ssl.test"
     assert "decode): mt4ssl.1best.test" in redone
     assert not [step for step in redone if ".test" not in step or "scratch" in step]
+
+    other = recipe / "download/espeak/other"
+    shutil.copytree(recipe / "download/espeak/test", other)
+    rename_speakers(other)
+    replace_in(recipe / "run.sh", 'test_sets="test"', 'test_sets="test other"')
+    redone = steps_run(run(recipe, "--stage", "1", "--stop-stage", "10"))
+    assert {"manifests): other", "features): fbank.other", "labels): iter2.other", "emit): scratch.other"} <= set(
+        redone
+    )
+    assert not [step for step in redone if "other" not in step and "perplexity" not in step], redone
 
     (recipe / "conf/kmeans.yaml").write_text("clusters: 10\nmax_frames: 10000\n")
     redone = steps_run(run(recipe, "--stop-stage", "3", "--km-iter", "1"))

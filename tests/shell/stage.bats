@@ -33,7 +33,7 @@ stage 2 kmeans
 step iter1 --conf kmeans.yaml --in data/dev.txt --out exp/kmeans -- bash copy.sh kmeans.yaml exp/kmeans/centroids
 step table --in "exp/kmeans/cent*" --out exp/table.txt -- bash copy.sh exp/kmeans/centroids exp/table.txt
 stage 3 train
-step model --in exp/kmeans corpus.txt --out exp/train -- bash both.sh
+step model --in exp/kmeans corpus.txt --out exp/train ${ngpu:+--ngpu "$ngpu"} -- bash both.sh
 end_stages
 END
 }
@@ -194,6 +194,39 @@ END
   touch exp/train/mine
   recipe
   [ -e exp/train/mine ]
+}
+
+@test "a stale training is moved aside, not removed" {
+  export ngpu=1
+  recipe
+  touch exp/train/notes
+  echo "k: 200" >kmeans.yaml
+  recipe
+  [ "$ran" = "exp/kmeans/centroids exp/table.txt exp/train/a exp/train/b" ]
+  [ ! -e exp/train/notes ]
+  ls exp/old/*/train/notes
+  [ "$(cat exp/old/*/train/a)" = "k: 100" ]
+  [[ $output == *"what was in exp/train is now in exp/old/"* ]]
+}
+
+@test "of a folder given as config the content counts" {
+  mkdir -p conf/__pycache__
+  echo one >conf/a.sh
+  sed -i 's/--conf kmeans.yaml/--conf conf/' recipe.sh
+  recipe
+  echo one >conf/a.sh
+  echo compiled >conf/__pycache__/a.pyc
+  recipe
+  [ -z "$ran" ]
+  echo two >conf/b.sh
+  recipe
+  [[ $output == *"iter1 (conf/b.sh has changed)"* ]]
+}
+
+@test "a missing absolute path is one line" {
+  sed -i 's|--in corpus.txt --out data/dev.txt|--in /nowhere/corpus.txt --out data/dev.txt|' recipe.sh
+  recipe
+  [ "$output" = "error: stage 1 (features): /nowhere/corpus.txt is missing" ]
 }
 
 @test "outputs outside data and exp are never removed" {

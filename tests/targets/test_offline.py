@@ -1,5 +1,7 @@
 """K-means against sklearn and brute force."""
 
+import os
+
 import numpy as np
 import pytest
 from lhotse.testing.dummies import dummy_cut
@@ -8,7 +10,15 @@ from sklearn.cluster import KMeans
 from mt4ssl.bin.train_kmeans import Config
 from mt4ssl.config import parse_config
 from mt4ssl.errors import UserError
-from mt4ssl.targets.offline import KMeansConfig, Labeller, sample_frames, save_kmeans, train_kmeans
+from mt4ssl.targets.offline import (
+    KMeansConfig,
+    Labeller,
+    config_of_labels,
+    sample_frames,
+    save_kmeans,
+    train_kmeans,
+    write_label_config,
+)
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +49,15 @@ def test_labels_are_nearest_centroids(frames, tmp_path):
 def test_same_seed_same_centroids(frames):
     first, second = (train_kmeans(frames, KMeansConfig(clusters=5, seed=3))[0] for _ in range(2))
     np.testing.assert_array_equal(first, second)
+
+
+def test_the_config_beside_labels_keeps_its_time(tmp_path):
+    write_label_config(KMeansConfig(clusters=20), tmp_path)
+    os.utime(tmp_path / "kmeans.yaml", (0, 0))
+    write_label_config(KMeansConfig(clusters=20), tmp_path)
+    assert (tmp_path / "kmeans.yaml").stat().st_mtime == 0
+    write_label_config(KMeansConfig(clusters=30), tmp_path)
+    assert config_of_labels(tmp_path, "kmeans").clusters == 30
 
 
 def test_too_few_frames():

@@ -7,7 +7,7 @@ set -euo pipefail
 
 stage=-1  # first stage to run
 stop_stage=12  # last stage to run
-nj=2  # parallel processes of stages 0 to 2
+nj=2  # parallel processes of stages 0 to 2 and 10
 ngpu=1  # GPUs of stages 5 and 8, on each machine
 dry_run=false  # show what each stage would do, and how long the trainings would take
 
@@ -19,6 +19,7 @@ on_the_fly=false  # compute features whenever they are read, rather than store t
 km_iter=1  # rounds of K-means, labels and pre-training
 pretrain_config=conf/pretrain.yaml  # settings of stage 5
 pretrain_args=  # overrides of them
+pretrained=  # folder of a model from elsewhere, to fine-tune that one: stages 3 to 5 are left out
 bpe=  # number of sentencepiece units, instead of characters
 finetune_config=conf/finetune.yaml  # settings of stage 8
 finetune_args=  # overrides of them

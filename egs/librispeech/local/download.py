@@ -14,6 +14,7 @@ from lhotse.utils import resumable_download, safe_extract
 
 from mt4ssl.errors import UserError, run_main
 
+TRIES = 5
 OPENSLR = "https://www.openslr.org/resources"
 # Where each file or folder of --dl-dir comes from, and the SHA-256 of that, which lhotse does not check. They stand in
 # torchaudio (librispeech.py, librilight_limited.py) and RWTH's i6_experiments (common/datasets/librispeech).
@@ -69,15 +70,17 @@ def fetch(url: str, checksum: str, archive: Path) -> None:
     """Make `archive` what the checksum promises; a part of it that is there is continued."""
     if archive.exists() and file_checksum(archive) == checksum:
         return
-    try:
-        resumable_download(url, archive)
-    except OSError as error:
-        raise UserError(
-            f"cannot download {url} ({error}): run again to go on, or put it into {archive.parent} yourself"
-        ) from error
-    if file_checksum(archive) != checksum:
-        archive.unlink()
-        raise UserError(f"{url} came with a wrong SHA-256 and was removed: run again")
+    for _ in range(TRIES):  # a connection that ends too early looks like the end of the file
+        try:
+            resumable_download(url, archive)
+        except OSError as error:
+            raise UserError(
+                f"cannot download {url} ({error}): run again to go on, or put it into {archive.parent} yourself"
+            ) from error
+        if file_checksum(archive) == checksum:
+            return
+    archive.unlink()
+    raise UserError(f"{url} came with a wrong SHA-256 and was removed: run again")
 
 
 def file_checksum(path: Path) -> str:

@@ -1,18 +1,34 @@
 #!/usr/bin/env bash
 # One system of the measurement in RESULTS.md, with one seed: pre-trains, fine-tunes on an hour and on all of train,
 # scores dev and test, and keeps configs, logs and WERs in results/SYSTEM-SEED. What is done is not done again.
-# Usage, after `./run.sh --stop-stage 7`:  local/measure.sh SYSTEM SEED [CHECKPOINT...]
+# Usage, after `./run.sh --stop-stage 7`:  local/measure.sh SYSTEM SEED [UPDATES...] [seed=N...]
 # SYSTEM: scratch, offline, online, mt4ssl, or mt4ssl_iter2 (labels by a layer of mt4ssl, which must be there).
-# CHECKPOINT: updates of the pre-training after which to fine-tune on an hour too, for the convergence figure, of dev.
+# UPDATES: of the pre-training, after which to fine-tune on an hour too, for the convergence figure, of dev.
+# seed=N: fine-tunes the same pre-training again, with another seed, and scores dev: how much is chance?
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=../path.sh
 . ./path.sh
-system=$1 seed=$2 checkpoints=("${@:3}")
+if [ $# -lt 2 ]; then
+  sed -n '1d; /^#/!q; s/^# //p' local/measure.sh >&2
+  exit 1
+fi
+system=$1 seed=$2 finetune_seed=$2
 corpus=mini_librispeech exp=exp/measure/$system-$seed results=results/$system-$seed labels=iter1
-test_set=$(basename data/fbank/${corpus}_cuts_test-clean*.jsonl.gz .jsonl.gz)
-test_set=${test_set#"${corpus}"_cuts_}
-note="test-clean-20spk is half of test-clean (20 of its 40 speakers), of lossy audio (Ogg Opus, 31 kbit/s)."
+test_set=
+for path in data/fbank/"${corpus}"_cuts_*.jsonl.gz; do
+  split=$(basename "$path" .jsonl.gz)
+  split=${split#"${corpus}"_cuts_}
+  case $split in train* | dev | '*') ;; *) test_set=$split ;; esac
+done
+if [ -z "$test_set" ]; then
+  echo "error: there is no test set in data/fbank: run ./run.sh --stop-stage 7 first" >&2
+  exit 1
+fi
+note=
+if [ "$test_set" = test-clean-20spk ]; then
+  note="test-clean-20spk is half of test-clean (20 of its 40 speakers), of lossy audio (Ogg Opus, 31 kbit/s)."
+fi
 
 # make FILE COMMAND...: runs the command unless its last output is there; steps.tsv gets its time and commit
 make() {
@@ -34,7 +50,7 @@ cuts() { echo "data/$1/${corpus}_cuts_$2.jsonl.gz"; } # cuts fbank dev
 
 # finetune PRETRAINED SUBSET NAME SPLIT...: trains, decodes, scores; on all of train for half the updates of the recipe
 finetune() {
-  local folder=$exp/$3 options=(--loop.seed "$seed") split method
+  local folder=$exp/$3 options=(--loop.seed "$finetune_seed") split method
   if [ "$system" = scratch ]; then options+=(--from_scratch true); fi
   if [ "$2" = all ]; then options+=(--loop.updates 2500); fi
   make "$folder/final.pt" python -m mt4ssl.bin.finetune --config "conf/finetune_$2.yaml" --lang data/lang_char \
@@ -67,8 +83,10 @@ if [ "$system" = mt4ssl_iter2 ]; then
   labels=iter2_$seed
   make "$exp/kmeans/centroids.npy" python -m mt4ssl.bin.train_kmeans --config conf/kmeans_iter2.yaml \
     --cuts "$(cuts fbank train)" --checkpoint "exp/measure/mt4ssl-$seed/pretrain" --out "$exp/kmeans"
-  make "$(cuts "kmeans/$labels" "$test_set")" make_labels.sh "$exp/kmeans" "data/fbank/${corpus}_cuts" \
-    "data/fbank/${corpus}_cuts" "data/kmeans/$labels/${corpus}_cuts" train dev "$test_set"
+  for split in train dev; do
+    make "$(cuts "kmeans/$labels" "$split")" python -m mt4ssl.bin.make_labels --kmeans "$exp/kmeans" \
+      --features "$(cuts fbank "$split")" --cuts "$(cuts fbank "$split")" --out "$(cuts "kmeans/$labels" "$split")"
+  done
 fi
 if [ "$system" != scratch ]; then
   config=conf/pretrain_$system.yaml pretrained=$exp/pretrain
@@ -78,7 +96,14 @@ if [ "$system" != scratch ]; then
   keep pretrain "$pretrained/config.yaml" "$pretrained/log.jsonl"
 fi
 for subset in 1h all; do finetune "$pretrained" "$subset" "$subset" dev "$test_set"; done
-for updates in "${checkpoints[@]}"; do
+for more in "${@:3}"; do
+  if [[ $more == seed=* ]]; then
+    finetune_seed=${more#seed=}
+    for subset in 1h all; do finetune "$pretrained" "$subset" "${subset}_seed_$finetune_seed" dev; done
+    finetune_seed=$seed
+    continue
+  fi
+  updates=$more
   mkdir -p "$exp/after_$updates"
   ln -sf ../pretrain/config.yaml "$exp/after_$updates/config.yaml"
   ln -sf "../pretrain/step-$updates.pt" "$exp/after_$updates/final.pt"

@@ -63,22 +63,36 @@ def plot(updates: list[int], curves: list[tuple[str, str, str, list[float]]], pa
                 axis.plot(updates, [mean(values) for values in zip(*seeds)], color=f"C{number}", label=system)
             for values in seeds:
                 axis.plot(updates, values, marker="o", linestyle="none", color=f"C{number}")
-        for run in runs("scratch"):
-            scratch = best_result(run / "1h" / search / "wer-dev.json")["wer"]
-            axis.axhline(scratch, color="grey", linestyle=":", label="scratch")
+        scratch = [best_result(run / "1h" / search / "wer-dev.json")["wer"] for run in runs("scratch")]
+        axis.axhline(mean(scratch), color="grey", linestyle=":", label="scratch")
         axis.set(title=METHODS[search], xlabel="updates of pre-training", ylabel="WER of dev, %", xticks=updates)
         axis.legend()
     with atomic_path(path) as temporary:
         figure.savefig(temporary)
 
 
+def seed_table() -> str:
+    """Each pre-training fine-tuned several times: WER of dev with the HLG, its own seed first."""
+    rows = []
+    for subset, system in product(("1h", "all"), SYSTEMS):
+        for run in runs(system):
+            again = sorted(run.glob(f"{subset}_seed_*"), key=lambda path: int(path.name.rsplit("_", 1)[1]))
+            wers = [best_result(path / "1best/wer-dev.json")["wer"] for path in (run / subset, *again)]
+            if again:
+                seed = run.name.rsplit("-", 1)[1]
+                each = ", ".join(f"{wer:.2f}" for wer in wers)
+                rows.append([subset, system, seed, each, mean(wers), max(wers) - min(wers)])
+    return markdown_table(["fine-tuned on", "system", "pre-training's seed", "WER of each", "mean", "range"], rows)
+
+
 def main() -> None:
-    (test,) = {path.stem[len("wer-") :] for path in RESULTS.glob("*/1h/1best/wer-test*.json")}
+    (test,) = {path.stem[len("wer-") :] for path in RESULTS.glob("*/1h/1best/wer-*.json")} - {"dev"}
     parts = [f"## Fine-tuned on {subset}\n\n{wer_table(subset, test)}" for subset in ("1h", "all")]
     updates, curves = convergence()
     rows = [[METHODS[search], system, seed, *values] for search, system, seed, values in curves]
     table = markdown_table(["search", "system", "seed", *map(str, updates)], rows)
     parts.append(f"## Convergence: WER of dev after so many updates, fine-tuned on 1h\n\n{table}")
+    parts.append(f"## The same pre-training fine-tuned with other seeds: WER of dev, HLG\n\n{seed_table()}")
     plot(updates, curves, RESULTS / "convergence.png")
     with atomic_path(RESULTS / "README.md") as temporary:
         temporary.write_text("\n\n".join(["# The measurement", *parts, "![convergence](convergence.png)"]) + "\n")
