@@ -11,6 +11,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402  (the backend comes first)
 
+from mt4ssl.errors import run_main  # noqa: E402
 from mt4ssl.files import atomic_path  # noqa: E402
 from mt4ssl.results import METHODS, best_result, best_wer, read_log, wer_notes  # noqa: E402
 from mt4ssl.table import markdown_table  # noqa: E402
@@ -28,8 +29,8 @@ def runs(system: str) -> list[Path]:
 
 def wer_table(subset: str, test: str) -> str:
     """Every system and seed, fine-tuned on a subset."""
-    rows = []
-    for run in (run for system in SYSTEMS for run in runs(system) if (run / subset / "1best").exists()):
+    rows, last = [], f"{SEARCHES[-1]}/wer-{test}.json"
+    for run in (run for system in SYSTEMS for run in runs(system) if (run / subset / last).exists()):
         system, seed = run.name.rsplit("-", 1)
         paths = [run / subset / search / f"wer-{split}.json" for split in ("dev", test) for search in SEARCHES]
         rows.append([system, seed, *map(best_wer, paths)])
@@ -100,4 +101,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)
