@@ -134,6 +134,15 @@ def check_alignment(recipe: Path, out: Path) -> None:
     assert quality["frames"] == json.loads((recipe / "exp/kmeans/iter1/quality.json").read_text())["frames"]
 
 
+def check_other_model(recipe: Path, model: Path) -> None:
+    """An imported model is fine-tuned in place of stages 3 to 5; the scratch model of another architecture stays."""
+    short = "--loop.updates 2 --loop.save_every 1 --loop.batch_seconds 5"
+    run(recipe, "--stage", "8", "--stop-stage", "9", "--pretrained", str(model), "--finetune-args", short)
+    assert (recipe / "exp/finetune/hubert/ctc-greedy-search/wer-test.json").exists()
+    (old,) = (recipe / "exp/old").glob("*/finetune/scratch/final.pt")
+    assert (recipe / "exp/finetune/scratch/final.pt").stat().st_mtime_ns > old.stat().st_mtime_ns
+
+
 @pytest.mark.skipif(not (ROOT / ".k2python").exists(), reason="no k2: run tools/install_k2.sh")
 def test_whole_recipe_then_nothing_then_only_what_is_stale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = tmp_path / "a tiny recipe"
@@ -170,3 +179,4 @@ def test_whole_recipe_then_nothing_then_only_what_is_stale(tmp_path: Path, monke
     assert redone == ["kmeans): iter1"]
 
     check_readme_snippets(recipe, tmp_path / "somewhere else", monkeypatch)
+    check_other_model(recipe, tmp_path / "somewhere else/models/hubert")
