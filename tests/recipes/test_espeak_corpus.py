@@ -59,7 +59,7 @@ def phones(corpus, split):
 
 
 def test_another_run_gives_the_same_bytes(dl_dir, tmp_path):
-    (tmp_path / "tools").symlink_to(dl_dir / "tools")
+    (tmp_path / "espeak_tools").symlink_to(dl_dir / "espeak_tools")
     assert data_sh(tmp_path, *SIZES, "--nj", "3").returncode == 0
     digests = [
         {path.relative_to(root): hashlib.md5(path.read_bytes()).digest() for path in root.rglob("*.*")}
@@ -161,11 +161,11 @@ def test_phones_lie_where_they_sound(corpus):
     ],
 )
 def test_impossible_sizes_are_one_line(dl_dir, tmp_path, options, message):
-    (tmp_path / "tools").symlink_to(dl_dir / "tools")
+    (tmp_path / "espeak_tools").symlink_to(dl_dir / "espeak_tools")
     result = data_sh(tmp_path, *options)
     assert result.returncode == 1
     assert message in result.stderr and result.stderr.count("\n") == 1
-    assert [path.name for path in tmp_path.iterdir()] == ["tools"]
+    assert [path.name for path in tmp_path.iterdir()] == ["espeak_tools"]
 
 
 def test_unknown_option_is_refused(tmp_path):
@@ -178,12 +178,12 @@ def test_without_pypi_one_line_says_so(tmp_path):
     result = data_sh(tmp_path, PIP_NO_INDEX="1", PIP_FIND_LINKS="")
     assert result.returncode == 1
     assert result.stderr.startswith("error: cannot install espeakng-loader") and result.stderr.count("\n") == 1
-    assert not (tmp_path / "tools").exists()
+    assert not (tmp_path / "espeak_tools").exists()
 
 
 def test_unknown_voices_are_refused(dl_dir):
     code = "from espeak import Synthesiser; Synthesiser().speak('GOD', '{}', 120, 50, 0)"
-    paths = [dl_dir / "tools", ROOT / "egs/espeak/local", ROOT]
+    paths = [dl_dir / "espeak_tools", ROOT / "egs/espeak/local", ROOT]
     for voice in ("gmw/en-US+f99", "gmw/en-XX+f2", "en-gb"):
         result = subprocess.run(
             [sys.executable, "-c", code.format(voice)],

@@ -82,7 +82,7 @@ def test_stages_0_to_2_and_6_to_7(dl_dir: Path) -> None:
     assert "'" in (data / "lang_char/tokens.txt").read_text()
     assert (data / "lang_char/HLG.pt").exists()
 
-    scores = json.loads((data / "lm/perplexity.json").read_text())
+    scores = json.loads((data / "lm_char/perplexity.json").read_text())
     assert scores["dev"] == scores["dev-clean-2"]
     assert scores["dev"]["words"] == 15 and scores["dev"]["OOV %"] == pytest.approx(20)  # ON, AND, SAT
     assert 1 < scores["dev"]["perplexity, 4gram"] < 20
