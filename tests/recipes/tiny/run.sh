@@ -11,6 +11,7 @@ exp_dir=exp  # models and results
 km_iter=2  # rounds of K-means, labels and pre-training
 pretrain_config=conf/pretrain.yaml  # settings of stage 5
 pretrain_args=  # overrides of them
+pretrained=  # folder of a model from elsewhere, to fine-tune that one: stages 3 to 5 are left out
 bpe=  # number of sentencepiece units, instead of characters
 finetune_config=conf/finetune.yaml  # settings of stage 8
 finetune_args=  # overrides of them
