@@ -140,24 +140,23 @@ stage_error() {
 # expand PATTERN: the existing paths it stands for, one a line; fails when there is none
 expand() { if [ -e "$1" ]; then echo "$1"; else compgen -G "$1"; fi; }
 
+# expand_all PATTERN...: what there is of all of them
+expand_all() {
+  local pattern
+  for pattern; do expand "$pattern" || true; done
+}
+
 # list_files WORD PATTERN...: a line "WORD size time path" for every file there, in folders too
 list_files() {
-  local word=$1 pattern files paths=()
-  shift
-  for pattern; do
-    mapfile -t files < <(expand "$pattern")
-    paths+=("${files[@]}")
-  done
+  local word=$1 paths
+  mapfile -t paths < <(expand_all "${@:2}")
   [ ${#paths[@]} -eq 0 ] || find -L "${paths[@]}" ! -type d -printf "$word %s %T@ %p\n" | LC_ALL=C sort
 }
 
 # list_contents PATTERN...: a line "conf hash sha256 path" for every file there, in folders too
 list_contents() {
-  local pattern files paths=()
-  for pattern; do
-    mapfile -t files < <(expand "$pattern")
-    paths+=("${files[@]}")
-  done
+  local paths
+  mapfile -t paths < <(expand_all "$@")
   [ ${#paths[@]} -eq 0 ] || find -L "${paths[@]}" -type f ! -path '*/__pycache__/*' -exec sha256sum {} + |
     sed 's/ / sha256/; s/^/conf /' | LC_ALL=C sort -k 4
 }

@@ -49,7 +49,7 @@ def main() -> None:
     check_cuts(cuts, kaldi=args.format == "ark")
     count = Count()
     extracted = extract(cuts, labeller or features, count)
-    frame_shift = features.architecture.frontend.frame_shift
+    frame_shift = features.frame_shift
     if args.format == "lhotse":
         write_cuts(args.out, "tokens" if labeller else f"features_l{args.layer}", frame_shift, extracted)
     elif labeller:

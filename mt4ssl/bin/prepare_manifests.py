@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mt4ssl.data.manifests import check_apart, prepare_split, read_manifests, take_subset, write_manifests
+from mt4ssl.data.manifests import KINDS, check_apart, prepare_split, read_manifest, take_subset, write_manifests
 from mt4ssl.errors import run_main
 from mt4ssl.table import print_table
 
@@ -22,12 +22,12 @@ def main() -> None:
     args = parser.parse_args()
 
     if args.subset_of:
-        whole = read_manifests(args.out, args.corpus, args.subset_of)
+        whole = [read_manifest(args.out, args.corpus, kind, args.subset_of) for kind in KINDS]
         recordings, supervisions = take_subset(args.corpus_dir / f"{args.split}.txt", *whole)
     else:
         recordings, supervisions = prepare_split(args.corpus_dir, args.split, args.nj)
     for other in args.apart_from:
-        check_apart(supervisions, args.split, read_manifests(args.out, args.corpus, other)[1], other)
+        check_apart(supervisions, args.split, read_manifest(args.out, args.corpus, "supervisions", other), other)
     write_manifests(recordings, supervisions, args.out, args.corpus, args.split)
     speakers = len({segment.speaker for segment in supervisions})
     rejected = len(recordings) - len(supervisions)

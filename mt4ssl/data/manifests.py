@@ -133,10 +133,9 @@ def check_apart(supervisions: SupervisionSet, split: str, other: SupervisionSet,
         raise UserError(f"utterance {min(both)} is in {split} and in {other_split}: keep it in one")
 
 
-def read_manifests(out: Path, corpus: str, name: str) -> tuple[RecordingSet, SupervisionSet]:
-    """Read what `write_manifests` wrote."""
-    paths = [require(out / f"{corpus}_{kind}_{name}.jsonl.gz", "made by stage 1 (manifests)") for kind in KINDS]
-    return load_manifest(paths[0]), load_manifest(paths[1])
+def read_manifest(out: Path, corpus: str, kind: str, name: str) -> RecordingSet | SupervisionSet:
+    """Read one of what `write_manifests` wrote."""
+    return load_manifest(require(out / f"{corpus}_{kind}_{name}.jsonl.gz", "made by stage 1 (manifests)"))
 
 
 def write_manifests(recordings: RecordingSet, supervisions: SupervisionSet, out: Path, corpus: str, name: str) -> None:

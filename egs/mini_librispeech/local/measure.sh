@@ -13,7 +13,7 @@ if [ $# -lt 2 ]; then
   sed -n '1d; /^#/!q; s/^# //p' local/measure.sh >&2
   exit 1
 fi
-system=$1 seed=$2 finetune_seed=$2
+system=$1 seed=$2
 corpus=mini_librispeech exp=exp/measure/$system-$seed results=results/$system-$seed labels=iter1
 test_set=
 for path in data/fbank/"${corpus}"_cuts_*.jsonl.gz; do
@@ -48,15 +48,15 @@ keep() {
 
 cuts() { echo "data/$1/${corpus}_cuts_$2.jsonl.gz"; } # cuts fbank dev
 
-# finetune PRETRAINED SUBSET NAME SPLIT...: trains, decodes, scores; on all of train for half the updates of the recipe
+# finetune PRETRAINED SUBSET NAME SEED SPLIT...: trains, decodes, scores; on all of train for half the updates of the recipe
 finetune() {
-  local folder=$exp/$3 options=(--loop.seed "$finetune_seed") split method
+  local folder=$exp/$3 options=(--loop.seed "$4") split method
   if [ "$system" = scratch ]; then options+=(--from_scratch true); fi
   if [ "$2" = all ]; then options+=(--loop.updates 2500); fi
   make "$folder/final.pt" python -m mt4ssl.bin.finetune --config "conf/finetune_$2.yaml" --lang data/lang_char \
     --train_cuts "$(cuts fbank "train_$2")" --dev_cuts "$(cuts fbank dev)" --pretrained "$1" --exp_dir "$folder" \
     "${options[@]}"
-  for split in "${@:4}"; do
+  for split in "${@:5}"; do
     make "$folder/log_probs/$split.scp" python -m mt4ssl.bin.emit --exp "$folder" --cuts "$(cuts fbank "$split")" \
       --split "$split"
     decode "$folder" "$split"
@@ -95,17 +95,15 @@ if [ "$system" != scratch ]; then
     --train_cuts "$(cuts "kmeans/$labels" train)" --dev_cuts "$(cuts "kmeans/$labels" dev)" --loop.seed "$seed"
   keep pretrain "$pretrained/config.yaml" "$pretrained/log.jsonl"
 fi
-for subset in 1h all; do finetune "$pretrained" "$subset" "$subset" dev "$test_set"; done
+for subset in 1h all; do finetune "$pretrained" "$subset" "$subset" "$seed" dev "$test_set"; done
 for more in "${@:3}"; do
   if [[ $more == seed=* ]]; then
-    finetune_seed=${more#seed=}
-    for subset in 1h all; do finetune "$pretrained" "$subset" "${subset}_seed_$finetune_seed" dev; done
-    finetune_seed=$seed
-    continue
+    other=${more#seed=}
+    for subset in 1h all; do finetune "$pretrained" "$subset" "${subset}_seed_$other" "$other" dev; done
+  else
+    mkdir -p "$exp/after_$more"
+    ln -sf ../pretrain/config.yaml "$exp/after_$more/config.yaml"
+    ln -sf "../pretrain/step-$more.pt" "$exp/after_$more/final.pt"
+    finetune "$exp/after_$more" 1h "1h_after_$more" "$seed" dev
   fi
-  updates=$more
-  mkdir -p "$exp/after_$updates"
-  ln -sf ../pretrain/config.yaml "$exp/after_$updates/config.yaml"
-  ln -sf "../pretrain/step-$updates.pt" "$exp/after_$updates/final.pt"
-  finetune "$exp/after_$updates" 1h "1h_after_$updates" dev
 done
