@@ -7,7 +7,6 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Dict, List
 
 from rows import Row, out_argument, write_rows
 
@@ -23,7 +22,7 @@ RUNS = {
 }
 
 
-def pretrain(folder: Path, options: List[str]) -> List[dict]:
+def pretrain(folder: Path, options: list[str]) -> list[dict]:
     """Run the recipe's pre-training for 300 updates; return its training log."""
     cuts = RECIPE / "data/kmeans/iter1/espeak_cuts_"
     subprocess.run(
@@ -42,7 +41,7 @@ def main() -> None:
     out = out_argument(__doc__ or "")
     subprocess.run([RECIPE / "run.sh", "--stop-stage", "4"], check=True, stdout=subprocess.DEVNULL)
     with tempfile.TemporaryDirectory() as folder:
-        logs: Dict[str, List[dict]] = {
+        logs: dict[str, list[dict]] = {
             name: pretrain(Path(folder) / str(number), options) for number, (name, options) in enumerate(RUNS.items())
         }
     reference = logs["fp32"]

@@ -13,7 +13,6 @@ import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Dict, List, Tuple
 
 import kaldiio
 import torch
@@ -33,7 +32,7 @@ NARROW_BEAMS = ["--search-beam", "5", "--output-beam", "3", "--max-active-states
 OUR_WORD_SCORES = ["--word-scores", "0", "2", "4", "6"]  # tried on dev, with the default LM scales
 LM_WEIGHTS, WORD_SCORES = (2.0, 2.5, 3.0, 3.5), (2.0, 4.0, 5.0, 6.0, 8.0)  # tried on dev at beam 50
 TARGET = 5
-Text = Dict[str, List[str]]
+Text = dict[str, list[str]]
 
 
 @dataclass
@@ -42,7 +41,7 @@ class Task:
 
     model: Path
     data: Path
-    refs: Dict[str, Text] = field(init=False)
+    refs: dict[str, Text] = field(init=False)
 
     def __post_init__(self) -> None:
         self.refs = {split: read_text(self.model / f"log_probs/{split}.text") for split in ("dev", "test")}
@@ -56,7 +55,7 @@ class Task:
 class K2:
     """`mt4ssl.bin.decode` in a process of its own, with the LM scale and word score that are best on dev."""
 
-    def __init__(self, task: Task, order: int, beams: List[str], folder: Path) -> None:
+    def __init__(self, task: Task, order: int, beams: list[str], folder: Path) -> None:
         self.task, self.order, self.beams, self.folder = task, order, beams, folder
         self.run("dev")
         score_dev = ["--ref", str(task.model / "log_probs/dev.text"), "--split", "dev", "--out", str(folder)]
@@ -73,7 +72,7 @@ class K2:
         printed = subprocess.run(list(map(str, command)), check=True, stdout=subprocess.PIPE, text=True).stdout
         return float(re.findall(r"^  seconds +(\S+)$", printed, re.MULTILINE)[0])
 
-    def timed_test(self) -> Tuple[float, ErrorRate, str]:
+    def timed_test(self) -> tuple[float, ErrorRate, str]:
         seconds = self.run("test")
         (path,) = self.folder.glob("hyps-test-*.txt")
         return seconds, self.task.error_rate("test", read_text(path)), path.stem[len("hyps-test-") :].replace("_", " ")
@@ -109,7 +108,7 @@ class Flashlight:
             itertools.product(LM_WEIGHTS, WORD_SCORES), key=lambda weights: self.timed("dev", 50, weights)[1].wer
         )
 
-    def timed(self, split: str, beam: int, weights: Tuple[float, float]) -> Tuple[float, ErrorRate]:
+    def timed(self, split: str, beam: int, weights: tuple[float, float]) -> tuple[float, ErrorRate]:
         """Return the seconds of decoding, without building the decoder, and the errors."""
         from torchaudio.models.decoder import ctc_decoder
 
@@ -135,7 +134,7 @@ def install_flashlight() -> None:
     sys.path.insert(0, str(FLASHLIGHT))
 
 
-def compare(ours: K2, peer: Flashlight, beam: int, count: int) -> Tuple[Row, List[list]]:
+def compare(ours: K2, peer: Flashlight, beam: int, count: int) -> tuple[Row, list[list]]:
     """Decode test with both in turn, `count` times; return the row, and a line for each in the table of WERs."""
     measured = [(ours.timed_test(), peer.timed("test", beam, peer.weights)) for _ in range(count)]
     (_, rate, scale), (_, peer_rate) = measured[0]

@@ -6,7 +6,8 @@ import os
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before anything reads it
 
-from typing import Callable, Dict, Iterator, List
+from collections.abc import Iterator
+from typing import Callable
 
 import kaldi_native_fbank as knf
 import numpy as np
@@ -23,7 +24,7 @@ Extract = Callable[[np.ndarray], np.ndarray]
 """From samples (1, S) to features (T, D)."""
 
 
-def utterances() -> List[np.ndarray]:
+def utterances() -> list[np.ndarray]:
     """Five tones and noise, 1 to 15 seconds: two minutes in all."""
     rng = np.random.default_rng(0)
     result = []
@@ -69,10 +70,10 @@ def exact(kind: str) -> Extract:
     return lambda samples: single(samples.astype(np.float64))
 
 
-def measure(kind: str, audio: List[np.ndarray]) -> Iterator[Row]:
+def measure(kind: str, audio: list[np.ndarray]) -> Iterator[Row]:
     """Speed against the faster peer, and nearness to both."""
     extractor = make_extractor(kind)
-    extracts: Dict[str, Extract] = {
+    extracts: dict[str, Extract] = {
         "ours": lambda samples: extractor.extract(samples, RATE),
         "torchaudio": torchaudio_s(kind),
         "kaldi-native-fbank": native(kind),

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
-from typing import Any, Callable, Dict, List, Tuple
+from typing import Any, Callable
 
 import numpy as np
 import torch
@@ -20,9 +20,9 @@ from mt4ssl.config import parse_config
 from mt4ssl.data.batches import BatchPlan, micro_batches
 from mt4ssl.results import read_log
 from mt4ssl.table import markdown_table
-from mt4ssl.train.loop import LoopConfig, train
-from mt4ssl.train.optim import make_optimizer
+from mt4ssl.train.loop import train
 from mt4ssl.train.pretraining import PretrainConfig, PretrainTask, with_clusters
+from mt4ssl.train.task import LoopConfig
 
 SIZES = (1_000, 10_000, 100_000, 300_000)
 
@@ -38,33 +38,33 @@ def peak_memory() -> float:
     return int(re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())[1]) / 1024
 
 
-def run(config: PretrainConfig) -> Tuple[PretrainTask, List[Dict[str, Any]]]:
+def run(config: PretrainConfig) -> tuple[PretrainTask, list[dict[str, Any]]]:
     """Pre-train; return the task and what the training logged."""
     config, device = with_clusters(config), torch.device("cuda" if torch.cuda.is_available() else "cpu")
     task = PretrainTask(config, device)
-    train(task, make_optimizer([(task.model.parameters(), 1.0)], config.optim))
+    train(task)
     return task, read_log(Path(config.exp_dir), "train")
 
 
-def opening(config: PretrainConfig) -> Tuple[float, float]:
+def opening(config: PretrainConfig) -> tuple[float, float]:
     """Seconds to open the training set with its plan, and to the first batch's cuts: medians of three."""
     task = PretrainTask(with_clusters(replace(config, train_cuts=config.dev_cuts)), torch.device("cpu"))
     opened, begun = [], []
     for _ in range(3):
-        made: List[Any] = []
+        made: list[Any] = []
         opened.append(seconds(lambda: made.append(task.dataset(config.train_cuts)[0])))  # noqa: B023
         begun.append(seconds(lambda: made[0].plan[0]))  # noqa: B023
     return median(opened), median(begun)
 
 
-def growing(config: PretrainConfig) -> Tuple[float, float]:
+def growing(config: PretrainConfig) -> tuple[float, float]:
     """Seconds of a step in the best of some windows, and peak MiB, of a pre-training that reads its data itself."""
     torch.set_num_threads(1)  # a second thread, where others compute too, waits more than it works
     _, log = run(config)
     return min(config.loop.batch_seconds / entry["audio_s_per_s"] for entry in log[1:]), peak_memory()
 
 
-def waiting(config: PretrainConfig) -> Tuple[float, float, float]:
+def waiting(config: PretrainConfig) -> tuple[float, float, float]:
     """Percent of the time that steps wait for data; of the frames, padding; of the audio, what crops leave out."""
     task, log = run(config)
     data = task.train_data

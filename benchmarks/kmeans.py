@@ -5,12 +5,12 @@ from __future__ import annotations
 import resource
 import statistics
 import time
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Dict, Iterator, List, Tuple
 
 import faiss
 import numpy as np
@@ -19,7 +19,8 @@ from rows import Row, out_argument, pairs, seconds, write_rows
 from sklearn.cluster import MiniBatchKMeans
 from threadpoolctl import threadpool_limits
 
-from mt4ssl.targets.offline import KMeansConfig, Labeller, sample_frames, save_kmeans, train_kmeans
+from mt4ssl.clustering.kmeans import KMeansConfig, sample_frames, save_kmeans, train_kmeans
+from mt4ssl.clustering.labels import Labeller
 
 CONFIG = KMeansConfig()
 FRAMES, LARGE, CUT = 2_000_000, 100_000_000, 1000
@@ -51,7 +52,7 @@ class FakeCut:
     num_frames: int = CUT
 
 
-def corpus(frames: int) -> List[FakeCut]:
+def corpus(frames: int) -> list[FakeCut]:
     return [FakeCut(number) for number in range(frames // CUT)]
 
 
@@ -72,7 +73,7 @@ def fairseq(frames: np.ndarray) -> np.ndarray:
 def learning() -> Iterator[Row]:
     """Time and quality on two million frames."""
     frames = np.concatenate([Speech(39).frames(CUT, seed) for seed in range(FRAMES // CUT)])
-    found: Dict[str, np.ndarray] = {}
+    found: dict[str, np.ndarray] = {}
 
     def ours() -> None:
         sample = sample_frames(corpus(FRAMES), lambda cut: frames[cut.number * CUT :][:CUT], CONFIG.max_frames, 0)
@@ -97,7 +98,7 @@ def learning() -> Iterator[Row]:
     yield Row(work, "faiss defaults", near, farthest, unit, ratio, ">= 1 x", ratio >= 1, note)
 
 
-def cluster_large() -> Tuple[float, float]:
+def cluster_large() -> tuple[float, float]:
     """Cluster a sample of the large corpus; return the seconds, and the most memory this process ever had, in GiB."""
     speech = Speech(39)
     begin = time.perf_counter()

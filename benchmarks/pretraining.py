@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import ctypes
 from functools import partial
-from typing import Callable, Dict, List, Tuple
+from typing import Callable
 
 import numpy as np
 import torch
@@ -16,14 +16,16 @@ from rows import Row, medians, out_argument, seconds, write_rows
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
-from mt4ssl.losses import masked_cross_entropy, masked_regression
 from mt4ssl.models.encoder import EncoderConfig
 from mt4ssl.models.frontend import FrontendConfig
 from mt4ssl.models.masking import MaskConfig, span_mask
-from mt4ssl.models.mt4ssl import MT4SSL, KMeansTarget, ModelConfig, Target, TeacherTarget
+from mt4ssl.models.mt4ssl import MT4SSL
+from mt4ssl.models.speech import ModelConfig, compile_layers
 from mt4ssl.table import markdown_table
-from mt4ssl.targets.online import EmaConfig, teacher_target
-from mt4ssl.train.loop import compile_layers
+from mt4ssl.targets.base import Target
+from mt4ssl.targets.kmeans import KMeansTarget
+from mt4ssl.targets.losses import masked_cross_entropy, masked_regression
+from mt4ssl.targets.teacher import EmaConfig, TeacherTarget, teacher_target
 from mt4ssl.train.optim import OptimConfig, make_optimizer
 from mt4ssl.train.speed import M_MMAP_MAX, M_TRIM_THRESHOLD, count_flops, keep_freed_memory, matrix_peak
 
@@ -42,7 +44,7 @@ PARTS = {  # of a step, by the beginnings of its operations' names
     "optimiser and EMA": ("_fused_adamw", "lerp", "_foreach"),
 }
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-BOTH: List[Target] = [KMeansTarget("kmeans", clusters=CLUSTERS), TeacherTarget("teacher")]
+BOTH: list[Target] = [KMeansTarget("kmeans", clusters=CLUSTERS), TeacherTarget("teacher")]
 FRONTENDS = {"waveform": FrontendConfig(), "fbank": FrontendConfig("fbank", 512, [3, 3], [2, 1])}
 FRAMES = 499  # of ten seconds, in every model that reads waveforms
 Step = Callable[[], None]
@@ -60,7 +62,7 @@ def update(model: nn.Module, loss: Tensor, optimizer: torch.optim.Optimizer) -> 
         torch.cuda.synchronize()
 
 
-def ours(frontend: str, targets: List[Target], bf16: bool, compiled: bool = False) -> Step:
+def ours(frontend: str, targets: list[Target], bf16: bool, compiled: bool = False) -> Step:
     """A step of this library's model: forward, backward, AdamW, EMA."""
     architecture = ModelConfig(FRONTENDS[frontend], EncoderConfig(layerdrop=0.0))
     model = MT4SSL(architecture, targets, EmaConfig()).to(DEVICE).train()
@@ -77,7 +79,7 @@ def ours(frontend: str, targets: List[Target], bf16: bool, compiled: bool = Fals
         with torch.autocast(DEVICE.type, torch.bfloat16, enabled=bf16):
             result = model(inputs, lengths, labels, mask)
         update(model, result.loss / result.frames, optimizer)
-        model.update_teacher(1)
+        model.finish_update(1)
 
     return step
 
@@ -107,9 +109,9 @@ def transformers_mt4ssl(bf16: bool) -> Step:
     return step
 
 
-def _outputs(encoder: nn.Module, features: Tensor) -> List[Tensor]:
+def _outputs(encoder: nn.Module, features: Tensor) -> list[Tensor]:
     """What every layer of transformers' encoder gives."""
-    outputs: List[Tensor] = []
+    outputs: list[Tensor] = []
     hooks = [layer.register_forward_hook(lambda *call: outputs.append(call[2])) for layer in encoder.layers]
     encoder(features)
     for hook in hooks:
@@ -148,14 +150,14 @@ def as_trained(step: Step, memory: Callable[[], None]) -> float:
     return seconds(step)
 
 
-def pairs(mine: Step, theirs: Step, count: int) -> Tuple[float, float, float]:
+def pairs(mine: Step, theirs: Step, count: int) -> tuple[float, float, float]:
     """Time both in turn; return the median seconds of each and the median ratio."""
     return medians(
         [(as_trained(mine, keep_freed_memory), as_trained(theirs, forget_freed_memory)) for _ in range(count)]
     )
 
 
-def parts(step: Step) -> Dict[str, float]:
+def parts(step: Step) -> dict[str, float]:
     """Milliseconds of one step that each of PARTS takes on the CPU, as torch's profiler sees it."""
     with profile(activities=[ProfilerActivity.CPU]) as profiler:
         step()
@@ -167,7 +169,7 @@ def parts(step: Step) -> Dict[str, float]:
     return spent
 
 
-def profile_table(spent: Dict[str, Dict[str, float]]) -> str:
+def profile_table(spent: dict[str, dict[str, float]]) -> str:
     """Where the time of a step goes, for each of some models, from their `parts`."""
     rows = [[part, *(round(times[part]) for times in spent.values())] for part in [*PARTS, "everything else"]]
     rows.append(["all", *(round(sum(times.values())) for times in spent.values())])
@@ -175,7 +177,7 @@ def profile_table(spent: Dict[str, Dict[str, float]]) -> str:
     return f"{title}\n\n{markdown_table(['operation', *spent], rows)}"
 
 
-def on_gpu() -> List[Row]:
+def on_gpu() -> list[Row]:
     """What only a GPU can show: the share of its peak that a compiled step uses, and the hours of the paper's run."""
     global BATCH, SECONDS
     BATCH, SECONDS = GPU_BATCH, GPU_SECONDS
@@ -202,7 +204,7 @@ def on_gpu() -> List[Row]:
 def main() -> None:
     out = out_argument(__doc__ or "")
     audio = BATCH * SECONDS
-    offline: List[Target] = [BOTH[0]]
+    offline: list[Target] = [BOTH[0]]
     peer, hubert = transformers_mt4ssl, torchaudio_hubert
     comparisons = [  # what, ours, theirs, in bf16, how often, how many times faster it should be
         ("MT4SSL base, waveform", partial(ours, "waveform", BOTH), peer, True, 3, 2.0),
@@ -218,7 +220,7 @@ def main() -> None:
         Row(f"matrix product, {names[bf16]}", "", peak / 1e9, None, "GFLOP/s", None, "", None)
         for bf16, peak in peaks.items()
     ]
-    spent: Dict[str, Dict[str, float]] = {}
+    spent: dict[str, dict[str, float]] = {}
     for name, make_ours, make_theirs, bf16, count, target in comparisons:
         mine, theirs = make_ours(bf16), make_theirs(bf16)
         peer_name = "transformers" if make_theirs is peer else "torchaudio"

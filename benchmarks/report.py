@@ -8,7 +8,6 @@ import os
 import platform
 from datetime import date
 from pathlib import Path
-from typing import List, Optional
 
 import torch
 
@@ -27,14 +26,14 @@ def machine() -> str:
     return f"{os.cpu_count()} x {model[0].split(':', 1)[1].strip()}"
 
 
-def number(value: Optional[float], digits: int = 4) -> str:
+def number(value: float | None, digits: int = 4) -> str:
     return "" if value is None else f"{value:.{digits}g}"
 
 
 def main() -> None:
     results = {path.stem: json.loads(path.read_text()) for path in sorted((HERE / "out").glob("*.json"))}
-    compared: List[list] = []
-    absolute: List[list] = []
+    compared: list[list] = []
+    absolute: list[list] = []
     for bench, content in results.items():
         for row in content["rows"]:
             if row["ratio"] is not None:

@@ -8,7 +8,7 @@ import statistics
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Callable, List, Optional, Tuple
+from typing import Callable
 
 from mt4ssl.results import commit
 
@@ -22,14 +22,14 @@ class Row:
     peer: str
     """Who else did it; empty for a figure of ours alone."""
     ours: float
-    theirs: Optional[float]
+    theirs: float | None
     unit: str
     """Of the two figures, such as `audio s/s` or `s`."""
-    ratio: Optional[float]
+    ratio: float | None
     """How many times better than the peer, above 1; the median of pairs."""
     target: str
     """What is to be reached, such as `>= 2 x`."""
-    met: Optional[bool]
+    met: bool | None
     """None for a figure without a target."""
     note: str = ""
     """What else was seen: quality, memory, versions; the limit, where the target is missed."""
@@ -42,13 +42,13 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - begin
 
 
-def pairs(ours: Callable[[], object], theirs: Callable[[], object], count: int) -> Tuple[float, float, float]:
+def pairs(ours: Callable[[], object], theirs: Callable[[], object], count: int) -> tuple[float, float, float]:
     """Time both in turn, `count` times after a warm-up; return the median seconds of each and the median ratio."""
     ours(), theirs()
     return medians([(seconds(ours), seconds(theirs)) for _ in range(count)])
 
 
-def medians(times: List[Tuple[float, float]]) -> Tuple[float, float, float]:
+def medians(times: list[tuple[float, float]]) -> tuple[float, float, float]:
     """Return the median seconds of ours and of theirs, and the median ratio, of pairs of seconds."""
     mine, other = zip(*times)
     return statistics.median(mine), statistics.median(other), statistics.median(b / a for a, b in times)
@@ -61,7 +61,7 @@ def out_argument(description: str) -> Path:
     return parser.parse_args().out
 
 
-def write_rows(rows: List[Row], out: Path, tables: str = "") -> None:
+def write_rows(rows: list[Row], out: Path, tables: str = "") -> None:
     """Write the rows, and Markdown that is to stand below them, and print what they say."""
     out.parent.mkdir(parents=True, exist_ok=True)
     content = {"commit": commit(), "rows": [asdict(row) for row in rows], "tables": tables}

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
-from typing import Any, Dict, List
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -22,15 +22,18 @@ from lhotse import LilcomChunkyWriter, NumpyFilesWriter, Recording
 from lhotse.supervision import SupervisionSegment
 from rows import Row, out_argument, seconds, write_rows
 
+from mt4ssl.clustering.kmeans import KMeansConfig
+from mt4ssl.clustering.labels import write_label_config
 from mt4ssl.config import save_config
 from mt4ssl.data.features import make_extractor
 from mt4ssl.models.encoder import EncoderConfig
 from mt4ssl.models.frontend import FrontendConfig
-from mt4ssl.models.mt4ssl import KMeansTarget, ModelConfig, TeacherTarget
+from mt4ssl.models.speech import ModelConfig
 from mt4ssl.table import markdown_table
-from mt4ssl.targets.offline import KMeansConfig, write_label_config
-from mt4ssl.train.loop import LoopConfig
+from mt4ssl.targets.kmeans import KMeansTarget
+from mt4ssl.targets.teacher import TeacherTarget
 from mt4ssl.train.pretraining import PretrainConfig
+from mt4ssl.train.task import LoopConfig
 
 ROOT = Path(__file__).parent.parent
 LIBRISPEECH = 281_241  # utterances of its three training sets
@@ -44,7 +47,7 @@ def durations(count: int) -> np.ndarray:
     return drawn.clip(1.3, LONGEST - 0.5).round(3)
 
 
-def store_recordings(folder: Path) -> List[Dict[str, Any]]:
+def store_recordings(folder: Path) -> list[dict[str, Any]]:
     """Store noise, its fbank and random labels; return cuts of them in the form of JSON."""
     rng, clusters, stored = np.random.default_rng(0), KMeansConfig().clusters, []
     labels = NumpyFilesWriter(folder / "labels")
@@ -62,7 +65,7 @@ def store_recordings(folder: Path) -> List[Dict[str, Any]]:
     return stored
 
 
-def write_cuts(path: Path, stored: List[Dict[str, Any]], lengths: np.ndarray) -> str:
+def write_cuts(path: Path, stored: list[dict[str, Any]], lengths: np.ndarray) -> str:
     """Write a manifest of cuts that last `lengths` seconds (N,); return its path."""
     with gzip.open(path, "wt", compresslevel=6) as file:
         for number, length in enumerate(lengths.tolist()):

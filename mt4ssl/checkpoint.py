@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Dict, List, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +19,7 @@ def save_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
         torch.save(dict(content), temporary)
 
 
-def load_checkpoint(path: Path) -> Dict[str, Any]:
+def load_checkpoint(path: Path) -> dict[str, Any]:
     """Read a checkpoint onto the CPU; UserError if it is missing or damaged."""
     require(path, "the training that writes it has not run")
     try:
@@ -35,16 +36,29 @@ def load_weights(module: nn.Module, weights: Mapping[str, Tensor], source: Path)
         raise UserError(f"{source} does not fit the model: {str(error).splitlines()[1].strip()}") from error
 
 
-def step_checkpoints(folder: Path) -> List[Path]:
+def step_checkpoints(folder: Path) -> list[Path]:
     """The `step-N.pt` files of a training, in order of N."""
     return sorted(folder.glob("step-*.pt"), key=lambda path: int(path.stem.split("-")[1]))
 
 
-def average_checkpoints(paths: List[Path]) -> Dict[str, Tensor]:
+def average_checkpoints(paths: list[Path]) -> dict[str, Tensor]:
     """Mean of the `model` weights of several checkpoints."""
-    average: Dict[str, Tensor] = {}
+    average: dict[str, Tensor] = {}
     for path in paths:
         weights = load_checkpoint(path)["model"]
         for name, weight in weights.items():
             average[name] = average.get(name, 0) + weight.double() / len(paths)
     return {name: weight.to(weights[name].dtype) for name, weight in average.items()}
+
+
+def average_last(folder: Path, count: int) -> Path:
+    """Return the file that holds the mean of the last `count` step checkpoints; UserError if there are fewer."""
+    steps = step_checkpoints(folder)
+    if len(steps) < count:
+        raise UserError(f"{folder} has {len(steps)} step checkpoints, not {count}: lower --avg or raise loop.keep")
+    path = folder / f"averaged-{count}.pt"
+    if path.exists() and path.stat().st_mtime_ns > max(step.stat().st_mtime_ns for step in steps):
+        return path
+    last = steps[-count:]
+    save_checkpoint(path, {"model": average_checkpoints(last), "from": [step.name for step in last]})
+    return path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Type, TypeVar, Union
+from typing import Any, TypeVar
 
 import yaml
 from jsonargparse import ArgumentParser, Namespace
@@ -18,12 +18,12 @@ T = TypeVar("T")
 class _Parser(ArgumentParser):
     """jsonargparse, with its explanation folded into one line."""
 
-    def error(self, message: str, ex: Optional[Exception] = None) -> None:  # type: ignore[override]
+    def error(self, message: str, ex: Exception | None = None) -> None:  # type: ignore[override]
         lines = [line.strip() for line in message.splitlines() if line.strip()]
         raise UserError(" ".join(lines))
 
 
-def parse_config(config_type: Type[T], description: str, args: Optional[List[str]] = None) -> T:
+def parse_config(config_type: type[T], description: str, args: list[str] | None = None) -> T:
     """Build a config from `--config FILE.yaml` and `--key value` overrides; `--help` lists every key.
 
     Raises UserError on a missing file, an unknown key, a wrong type or a value that the dataclass refuses.
@@ -36,26 +36,26 @@ def parse_config(config_type: Type[T], description: str, args: Optional[List[str
     return _instantiate(parser, config_type, namespace)
 
 
-def _instantiate(parser: ArgumentParser, config_type: Type[T], namespace: Namespace) -> T:
+def _instantiate(parser: ArgumentParser, config_type: type[T], namespace: Namespace) -> T:
     try:
         return config_type(**parser.instantiate(namespace).as_dict())
     except ValueError as error:  # raised by a dataclass that refuses its values
         raise UserError(str(error)) from error
 
 
-def build(config_type: Type[T], values: Dict[str, Any]) -> T:
+def build(config_type: type[T], values: dict[str, Any]) -> T:
     """Build a config from plain data, checked as if it came from a file."""
     parser = _Parser()
     parser.add_class_arguments(config_type, as_group=False)
     return _instantiate(parser, config_type, parser.parse_object(values))
 
 
-def load_config(config_type: Type[T], path: Union[str, Path]) -> T:
+def load_config(config_type: type[T], path: str | Path) -> T:
     """Read a resolved config back."""
     return parse_config(config_type, "", ["--config", str(require(path, "the step that writes it has not run"))])
 
 
-def save_config(config: Any, path: Union[str, Path]) -> None:
+def save_config(config: Any, path: str | Path) -> None:
     """Write the resolved config, every key included, as YAML."""
     with atomic_path(path) as temporary:
         temporary.write_text(yaml.safe_dump(asdict(config), sort_keys=False), encoding="utf-8")

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator, Union
 
 from mt4ssl.errors import UserError
 
 
 @contextmanager
-def atomic_path(path: Union[str, Path]) -> Iterator[Path]:
+def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; it takes its place on success and is removed on any error.
 
     Works for a file and for a directory that the caller makes; the suffixes are kept, since writers choose by them.
@@ -32,7 +32,7 @@ def atomic_path(path: Union[str, Path]) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def require(path: Union[str, Path], hint: str) -> Path:
+def require(path: str | Path, hint: str) -> Path:
     """Return `path`, or raise UserError naming it and what makes it."""
     path = Path(path)
     if not path.exists():

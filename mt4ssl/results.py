@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Dict, Iterable, List
+from typing import Any
 
 from mt4ssl.files import require
 
 METHODS = {"ctc-greedy-search": "greedy", "1best": "HLG, 3-gram", "whole-lattice-rescoring": "4-gram rescoring"}
 
 
-def read_log(folder: Path, split: str) -> List[Dict[str, Any]]:
+def read_log(folder: Path, split: str) -> list[dict[str, Any]]:
     """Return the logged values of `train` or `dev` of a training, one dict per logged update."""
     lines = require(folder / "log.jsonl", "made by stages 5 and 8").read_text().splitlines()
     return [values for values in map(json.loads, lines) if values["split"] == split]
 
 
-def best_result(path: Path) -> Dict[str, Any]:
+def best_result(path: Path) -> dict[str, Any]:
     """Return the scores of the settings with the lowest WER in a wer-SPLIT.json."""
     scores = json.loads(require(path, "made by stages 9 and 10").read_text())
     return scores["results"][scores["best"]]
@@ -30,7 +31,7 @@ def best_wer(path: Path) -> str:
     return f"{best['wer']:.2f} ({best['ci95'][0]:.2f} - {best['ci95'][1]:.2f})"
 
 
-def wer_notes(paths: Iterable[Path]) -> List[str]:
+def wer_notes(paths: Iterable[Path]) -> list[str]:
     """Return what some wer-SPLIT.json say about their splits, each sentence once."""
     notes = (json.loads(path.read_text()).get("note") for path in paths)
     return [note for note in dict.fromkeys(notes) if note]

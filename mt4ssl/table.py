@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, List, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 
-def _cells(rows: Sequence[Sequence[Any]]) -> List[List[str]]:
+def _cells(rows: Sequence[Sequence[Any]]) -> list[list[str]]:
     return [[f"{cell:.2f}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows]
 
 

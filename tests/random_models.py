@@ -5,7 +5,7 @@ import re
 import torch
 import transformers
 
-from mt4ssl.models.mt4ssl import SpeechEncoder
+from mt4ssl.models.speech import SpeechEncoder
 
 SIZES = dict(
     hidden_size=48, num_hidden_layers=3, num_attention_heads=4, intermediate_size=96, conv_dim=(32,) * 7,

@@ -4,7 +4,9 @@ import pytest
 
 from mt4ssl.config import build, load_config, parse_config, save_config
 from mt4ssl.errors import UserError
-from mt4ssl.models.mt4ssl import KMeansTarget, ModelConfig, TeacherTarget
+from mt4ssl.models.speech import ModelConfig
+from mt4ssl.targets.kmeans import KMeansTarget
+from mt4ssl.targets.teacher import TeacherTarget
 from mt4ssl.train.pretraining import PretrainConfig
 
 YAML = """

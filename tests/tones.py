@@ -7,8 +7,9 @@ import soundfile
 from lhotse import CutSet, LilcomChunkyWriter, NumpyFilesWriter, Recording
 from lhotse.supervision import SupervisionSegment
 
+from mt4ssl.clustering.kmeans import KMeansConfig
+from mt4ssl.clustering.labels import write_label_config
 from mt4ssl.data.features import make_extractor
-from mt4ssl.targets.offline import KMeansConfig, write_label_config
 
 WORDS = {"A": 440.0, "B": 880.0, "C": 1760.0}
 

@@ -9,19 +9,19 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mt4ssl.data.datasets import read_cuts
+from mt4ssl.clustering.features import LayerFeatures
+from mt4ssl.data.loading import read_cuts
 from mt4ssl.errors import run_main
-from mt4ssl.interop.extraction import (
+from mt4ssl.inference.extraction import (
     Count,
     audio_cuts,
     check_cuts,
     extract,
     layer_labeller,
-    write_ark,
     write_cuts,
+    write_features,
     write_tokens,
 )
-from mt4ssl.models.pretrained import LayerFeatures
 from mt4ssl.table import print_table
 
 
@@ -55,7 +55,7 @@ def main() -> None:
     elif labeller:
         write_tokens(args.out, extracted)
     else:
-        write_ark(args.out, extracted)
+        write_features(args.out, extracted)
     kind, width, size = (
         ("tokens", "clusters", len(labeller.centroids))
         if labeller

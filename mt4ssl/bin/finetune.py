@@ -9,9 +9,8 @@ from mt4ssl.errors import run_main
 from mt4ssl.files import require
 from mt4ssl.results import read_log
 from mt4ssl.table import print_table
-from mt4ssl.train.finetuning import FinetuneConfig, FinetuneTask, finetune_groups
+from mt4ssl.train.finetuning import FinetuneConfig, FinetuneTask
 from mt4ssl.train.loop import train
-from mt4ssl.train.optim import make_optimizer
 from mt4ssl.train.processes import join_processes
 
 
@@ -32,8 +31,7 @@ def main() -> None:
             )
         ],
     )  # fmt: skip
-    optimizer = make_optimizer(finetune_groups(task.model, config), config.optim)
-    train(task, optimizer)
+    train(task)
     rows = [[entry["step"], entry["loss"], entry["wer"], entry["cer"]] for entry in read_log(folder, "dev")]
     print_table(f"fine-tuning {folder.name}, greedy search on dev", ["update", "loss", "WER %", "CER %"], rows)
 

@@ -10,8 +10,8 @@ import argparse
 from pathlib import Path
 
 from mt4ssl.errors import run_main
+from mt4ssl.inference.folder import check_replaceable, save_encoder
 from mt4ssl.interop.fairseq import import_fairseq
-from mt4ssl.interop.folder import check_replaceable, save_encoder
 from mt4ssl.interop.huggingface import import_huggingface
 from mt4ssl.table import print_table
 

@@ -7,16 +7,15 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
 from lhotse import load_manifest_lazy
 from tqdm import tqdm
 
+from mt4ssl.clustering.kmeans import KMeansConfig
+from mt4ssl.clustering.quality import label_quality
 from mt4ssl.config import load_config
 from mt4ssl.errors import run_main
 from mt4ssl.files import atomic_path, require
 from mt4ssl.table import print_table
-from mt4ssl.targets.offline import KMeansConfig
-from mt4ssl.targets.quality import cut_phones, joint_counts, phone_quality, usage_quality
 
 
 def main() -> None:
@@ -30,14 +29,8 @@ def main() -> None:
     config = load_config(KMeansConfig, args.kmeans / "config.yaml")
     fit = json.loads(require(args.kmeans / "fit.json", "made by stage 3 (kmeans)").read_text())
     cuts = load_manifest_lazy(require(args.cuts, "made by stage 4 (labels)"))
-    labels, phones = [], []
-    for cut in tqdm(cuts, unit="cut", disable=None, desc="quality"):
-        labels.append(cut.load_custom(config.name))
-        phones.append(cut_phones(cut, len(labels[-1]), getattr(cut, config.name).frame_shift, args.alignment))
-    if any(phone is None for phone in phones):
-        quality = usage_quality(np.bincount(np.concatenate(labels), minlength=config.clusters))
-    else:
-        quality = phone_quality(joint_counts(labels, phones, config.clusters))
+    cuts = tqdm(cuts, unit="cut", disable=None, desc="quality")
+    quality = label_quality(cuts, config.name, config.clusters, args.alignment)
     result = {"mean_squared_distance": fit["mean_squared_distance"], **asdict(quality)}
     with atomic_path(args.out) as temporary:
         temporary.write_text(json.dumps(result, indent=2) + "\n")

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import torch
 
+from mt4ssl.clustering.kmeans import KMeansConfig
 from mt4ssl.config import load_config, parse_config
 from mt4ssl.errors import run_main
 from mt4ssl.lang.tokens import Tokens
 from mt4ssl.table import print_table
-from mt4ssl.targets.offline import KMeansConfig
 from mt4ssl.train.finetuning import FinetuneConfig, with_dropouts
-from mt4ssl.train.planning import Plan, kmeans_targets, plan_finetuning, plan_pretraining
+from mt4ssl.train.planning import Plan, plan_finetuning, plan_pretraining
 from mt4ssl.train.pretraining import PretrainConfig
 
 CHARACTERS = 30  # tokens, where no lang dir says how many: blank, boundary, letters, apostrophe
@@ -34,8 +34,7 @@ def main() -> None:
         config = parse_config(PretrainConfig, "", args.arguments)
         if args.kmeans:
             clusters = load_config(KMeansConfig, args.kmeans).clusters
-            for target in kmeans_targets(config):
-                target.clusters = clusters
+            config.targets = [target.with_classes(clusters) if target.labels else target for target in config.targets]
         plan = plan_pretraining(config, args.processes, device)
     else:
         config = parse_config(FinetuneConfig, "", args.arguments)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mt4ssl.data.manifests import KINDS, check_apart, prepare_split, read_manifest, take_subset, write_manifests
+from mt4ssl.data.layouts.librispeech import prepare_split
+from mt4ssl.data.manifests import KINDS, check_apart, read_manifest, take_subset, write_manifests
 from mt4ssl.errors import run_main
 from mt4ssl.table import print_table
 

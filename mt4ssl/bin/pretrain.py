@@ -9,7 +9,6 @@ from mt4ssl.errors import run_main
 from mt4ssl.results import read_log
 from mt4ssl.table import print_table
 from mt4ssl.train.loop import train
-from mt4ssl.train.optim import make_optimizer
 from mt4ssl.train.pretraining import PretrainConfig, PretrainTask, with_clusters
 from mt4ssl.train.processes import join_processes
 
@@ -31,8 +30,7 @@ def main() -> None:
             )
         ],
     )  # fmt: skip
-    optimizer = make_optimizer([(task.model.parameters(), 1.0)], config.optim)
-    train(task, optimizer)
+    train(task)
     last = {split: read_log(folder, split)[-1] for split in ("train", "dev")}
     rows = [
         [name, value, last["train"].get(name, "")]

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from lhotse import load_manifest_lazy
 
+from mt4ssl.clustering.features import frame_features
+from mt4ssl.clustering.kmeans import KMeansConfig, sample_frames, save_kmeans, train_kmeans
 from mt4ssl.config import parse_config
 from mt4ssl.errors import run_main
 from mt4ssl.files import require
-from mt4ssl.models.pretrained import frame_features
 from mt4ssl.table import print_table
-from mt4ssl.targets.offline import KMeansConfig, sample_frames, save_kmeans, train_kmeans
 
 
 @dataclass(kw_only=True)

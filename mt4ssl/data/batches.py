@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import List, Sequence, Tuple
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -38,7 +38,7 @@ class BatchPlan:
         batch = self._shuffled[position]
         return self._order[self._bounds[batch] : self._bounds[batch + 1]]
 
-    def in_order(self) -> List[np.ndarray]:
+    def in_order(self) -> list[np.ndarray]:
         """One epoch from the shortest cut to the longest: for validation and emission."""
         order = np.argsort(self.durations, kind="stable")
         return np.split(order, self._ends(order))
@@ -51,7 +51,7 @@ class BatchPlan:
         return np.searchsorted(middles, share * np.arange(1, self.batches_per_epoch))
 
 
-def micro_batches(batch_seconds: float, max_batch_seconds: float) -> Tuple[int, float]:
+def micro_batches(batch_seconds: float, max_batch_seconds: float) -> tuple[int, float]:
     """Split a global batch into the fewest equal parts that fit in memory; return their number and seconds."""
     parts = max(1, int(np.ceil(batch_seconds / max_batch_seconds)))
     return parts, batch_seconds / parts

@@ -8,9 +8,10 @@ import os
 import re
 import tempfile
 import zlib
+from collections.abc import Iterator, Sequence
 from multiprocessing import reduction
 from pathlib import Path
-from typing import Any, BinaryIO, Dict, Iterator, Sequence, Tuple
+from typing import Any, BinaryIO
 
 import numpy as np
 from lhotse.cut import Cut
@@ -65,15 +66,15 @@ class Cuts(Sequence[Cut]):
         """Some of the cuts, in the order of their indices."""
         return Cuts(self.rows[indices], self.lines)
 
-    def __getstate__(self) -> Dict[str, Any]:
+    def __getstate__(self) -> dict[str, Any]:
         """For workers that are not forked: they get the open file, as it has no name to be opened by."""
         return {"rows": self.rows, "lines": reduction.DupFd(self.lines.fileno())}
 
-    def __setstate__(self, state: Dict[str, Any]) -> None:
+    def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(state["rows"], os.fdopen(state["lines"].detach(), "rb"))
 
 
-def copy_lines(path: Path, copy: BinaryIO) -> Iterator[Tuple[float, int, int]]:
+def copy_lines(path: Path, copy: BinaryIO) -> Iterator[tuple[float, int, int]]:
     """Write the lines of a manifest to `copy`; yield a ROW of each."""
     start = 0
     with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as manifest:

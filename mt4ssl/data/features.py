@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from lhotse.features.base import FeatureExtractor, register_extractor
 from torchaudio.functional import compute_deltas
 from tqdm import tqdm
 
-from mt4ssl.data.rates import FBANK_BINS, FBANK_SHIFT, SAMPLING_RATE
+from mt4ssl.data.signals import FBANK_BINS, FBANK_SHIFT, SAMPLING_RATE
 from mt4ssl.errors import UserError
 from mt4ssl.files import atomic_path
 
@@ -32,11 +33,11 @@ class MfccDeltasConfig:
 
     sampling_rate: int = SAMPLING_RATE
 
-    def to_dict(self) -> Dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         return {"sampling_rate": self.sampling_rate}
 
     @staticmethod
-    def from_dict(data: Dict[str, Any]) -> MfccDeltasConfig:
+    def from_dict(data: dict[str, Any]) -> MfccDeltasConfig:
         return MfccDeltasConfig(**data)
 
 
@@ -114,6 +115,6 @@ def compute_features(cuts: CutSet, kind: str, storage_dir: Path, jobs: int) -> C
     return CutSet.from_cuts(cut for manifest in manifests for cut in CutSet.from_file(manifest))
 
 
-def _shards(cuts: CutSet) -> List[CutSet]:
+def _shards(cuts: CutSet) -> list[CutSet]:
     items: Sequence[Any] = list(cuts)
     return [CutSet.from_cuts(items[start : start + SHARD_CUTS]) for start in range(0, len(items), SHARD_CUTS)]

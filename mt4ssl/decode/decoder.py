@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
 from multiprocessing import get_context
-from typing import Any, Callable, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Optional
 
 import k2
 import numpy as np
@@ -17,7 +18,7 @@ from mt4ssl.decode.search import Weights, best_scores, best_words, get_lattice, 
 from mt4ssl.errors import UserError
 
 Hypotheses = dict[Weights, dict[str, list[str]]]  # {weights: {utterance id: words}}
-Decoded = List[Tuple[str, dict[Weights, Optional[list[str]]]]]  # [(utterance id, {weights: words})]
+Decoded = list[tuple[str, dict[Weights, Optional[list[str]]]]]  # [(utterance id, {weights: words})]
 
 
 @dataclass
@@ -30,7 +31,7 @@ class Decoder:
     hlg: k2.Fsa
     words: Sequence[str]
     weights: Sequence[Weights]
-    g: Optional[k2.Fsa] = None
+    g: k2.Fsa | None = None
     hlg_scale: float = 1.0
     search_beam: float = 20.0
     output_beam: float = 8.0
@@ -43,7 +44,7 @@ class Decoder:
         """HLG as the search wants it."""
         return scaled(self.hlg, self.hlg_scale)
 
-    def decode_batch(self, matrices: list[np.ndarray]) -> dict[Weights, list[Optional[list[str]]]]:
+    def decode_batch(self, matrices: list[np.ndarray]) -> dict[Weights, list[list[str] | None]]:
         """Return {weights: words of each matrix (T, V), longest first}, None where there is no path."""
         log_probs, lengths = pad(matrices)
         lattice = get_lattice(

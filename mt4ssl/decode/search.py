@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from typing import NamedTuple, Optional, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import k2
 import torch
@@ -21,7 +22,7 @@ class Weights(NamedTuple):
         return f"lm_scale_{self.lm_scale}" + (f"_word_score_{self.word_score}" if self.word_score else "")
 
     @classmethod
-    def parse(cls, text: str) -> Optional[Weights]:
+    def parse(cls, text: str) -> Weights | None:
         """Read what `str` wrote; None if it is something else."""
         found = re.fullmatch(r"lm_scale_([0-9.]+)(?:_word_score_(-?[0-9.]+))?", text)
         return cls(float(found[1]), float(found[2] or 0.0)) if found else None
@@ -103,7 +104,7 @@ def word_counts(lattice: k2.Fsa) -> torch.Tensor:
     return (labels > 0).to(torch.int32)
 
 
-def best_words(lattice: k2.Fsa, words: Sequence[str]) -> list[Optional[list[str]]]:
+def best_words(lattice: k2.Fsa, words: Sequence[str]) -> list[list[str] | None]:
     """Return the words on the best path of each lattice, None for an empty lattice."""
     best = k2.shortest_path(lattice, use_double_scores=True)
     arcs = best.arcs.shape().remove_axis(1)  # [utterance][arc]

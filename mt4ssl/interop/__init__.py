@@ -1,1 +1,1 @@
-"""Weights in and out."""
+"""Foreign formats alone: fairseq, transformers, ONNX."""

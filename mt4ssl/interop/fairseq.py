@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, NamedTuple, Tuple
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -14,8 +15,11 @@ from mt4ssl.interop.names import fairseq_names, take_weights
 from mt4ssl.interop.unpickle import plain, read_pickle
 from mt4ssl.models.encoder import EncoderConfig
 from mt4ssl.models.frontend import FrontendConfig
-from mt4ssl.models.mt4ssl import MT4SSL, KMeansTarget, ModelConfig, SpeechEncoder, Target, TeacherTarget
-from mt4ssl.targets.online import EmaConfig
+from mt4ssl.models.mt4ssl import MT4SSL
+from mt4ssl.models.speech import ModelConfig, SpeechEncoder
+from mt4ssl.targets.base import Target
+from mt4ssl.targets.kmeans import KMeansTarget
+from mt4ssl.targets.teacher import EmaConfig, TeacherTarget
 
 # Wav2Vec2Config's values of what a checkpoint may leave out (fairseq/models/wav2vec/wav2vec2.py).
 DEFAULTS = {
@@ -93,9 +97,9 @@ def load_mt4ssl(state_dict: Mapping[str, Tensor], config: Mapping[str, Any]) -> 
 
 def _targets(
     weights: Mapping[str, Tensor], config: Mapping[str, Any], layers: int
-) -> Tuple[List[Target], Tuple[str, ...]]:
+) -> tuple[list[Target], tuple[str, ...]]:
     """The targets that `ce_loss` and `mse_loss` switch on, and the names of their heads."""
-    targets: Dict[str, Target] = {}
+    targets: dict[str, Target] = {}
     if config.get("ce_loss", True):
         if "final_proj_hubert.weight" not in weights:
             raise UserError("ce_loss is on, but the state dict has no final_proj_hubert.weight")
@@ -109,7 +113,7 @@ def _targets(
 
 def _teacher(
     ema: Mapping[str, Tensor] | None, model: MT4SSL, architecture: ModelConfig, student: Mapping[str, Tensor]
-) -> Dict[str, Tensor]:
+) -> dict[str, Tensor]:
     """The teacher's weights; what `_ema` leaves out (it may lack the positional convolution) is the student's."""
     mine = {f"encoder.{name}": name for name in model.teacher.encoder.state_dict()}
     result = {f"teacher.encoder.{name}": student[full] for full, name in mine.items()}
@@ -122,8 +126,8 @@ def _teacher(
 
 
 def take_encoder(
-    weights: Dict[str, Tensor], encoder: SpeechEncoder, architecture: ModelConfig, source: str
-) -> Tuple[Dict[str, Tensor], Tensor]:
+    weights: dict[str, Tensor], encoder: SpeechEncoder, architecture: ModelConfig, source: str
+) -> tuple[dict[str, Tensor], Tensor]:
     """Move the encoder's weights and the mask embedding (C,) out of fairseq's `weights`."""
     names = fairseq_names([*encoder.state_dict(), "mask_embedding"], architecture)
     ours = take_weights(weights, names, source)
@@ -136,7 +140,7 @@ class Imported(NamedTuple):
     encoder: SpeechEncoder
     mask_embedding: Tensor
     architecture: ModelConfig
-    left_out: List[str]
+    left_out: list[str]
 
 
 def import_fairseq(path: Path) -> Imported:
@@ -159,7 +163,7 @@ def import_fairseq(path: Path) -> Imported:
     return Imported(encoder.eval(), mask_embedding, architecture, sorted(weights))
 
 
-def stored_settings(checkpoint: Mapping[str, Any], path: Path) -> Tuple[Dict[str, Any], bool]:
+def stored_settings(checkpoint: Mapping[str, Any], path: Path) -> tuple[dict[str, Any], bool]:
     """The model's settings, and whether its task normalises waveforms: from `cfg`, or from `args` of older versions."""
     cfg, args = plain(checkpoint.get("cfg")), plain(checkpoint.get("args"))
     if cfg:

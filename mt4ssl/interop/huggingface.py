@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Dict, Mapping
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from mt4ssl.checkpoint import load_checkpoint, load_weights
-from mt4ssl.data.rates import SAMPLING_RATE
+from mt4ssl.data.signals import SAMPLING_RATE, WAVEFORM
 from mt4ssl.errors import UserError
 from mt4ssl.files import atomic_path, require
 from mt4ssl.interop.fairseq import Imported
 from mt4ssl.interop.names import give_weights, take_weights, transformers_names
-from mt4ssl.lang.tokens import BLANK, BOUNDARY, Tokens
+from mt4ssl.lang.tokens import Tokens
+from mt4ssl.lang.units.base import BLANK, BOUNDARY
 from mt4ssl.models.ctc import CtcModel
 from mt4ssl.models.encoder import EncoderConfig
 from mt4ssl.models.frontend import FrontendConfig
-from mt4ssl.models.mt4ssl import ModelConfig, SpeechEncoder
+from mt4ssl.models.speech import ModelConfig, SpeechEncoder
 
 TYPES = ("data2vec-audio", "hubert", "wav2vec2")
 # What this library computes; any other value would be another model.
@@ -65,7 +67,7 @@ def _normalises(folder: Path) -> bool:
     return path.exists() and json.loads(path.read_text(encoding="utf-8")).get("do_normalize", True)
 
 
-def _read_weights(folder: Path) -> Dict[str, Tensor]:
+def _read_weights(folder: Path) -> dict[str, Tensor]:
     if (folder / "model.safetensors").exists():
         weights = load_file(folder / "model.safetensors")
     else:
@@ -133,10 +135,13 @@ def export_ctc(model: CtcModel, architecture: ModelConfig, tokens: Tokens, folde
     # transformers knows "|" as what stands between words (another choice is lost when it opens the folder), and joins
     # other tokens as they are: a piece of sentencepiece that begins a word brings its space along.
     vocab = {"|" if s == BOUNDARY else s.replace(BOUNDARY, " "): number for number, s in enumerate(tokens.symbols)}
-    _save(folder, config, weights, {**_preprocessor(architecture), **_tokenizer(vocab)})
+    files = {**_preprocessor(architecture), **_tokenizer(vocab)}
+    for name in ("preprocessor_config.json", "tokenizer_config.json"):
+        files[name] |= PROCESSOR
+    _save(folder, config, weights, files)
 
 
-def _foreign_weights(ours: Mapping[str, Tensor], architecture: ModelConfig) -> Dict[str, Tensor]:
+def _foreign_weights(ours: Mapping[str, Tensor], architecture: ModelConfig) -> dict[str, Tensor]:
     return give_weights(ours, transformers_names(ours, architecture))
 
 
@@ -144,10 +149,10 @@ def _class(config: Mapping[str, Any], suffix: str) -> str:
     return {"data2vec-audio": "Data2VecAudio", "wav2vec2": "Wav2Vec2"}[config["model_type"]] + suffix
 
 
-def write_architecture(architecture: ModelConfig) -> Dict[str, Any]:
+def write_architecture(architecture: ModelConfig) -> dict[str, Any]:
     """Turn our settings into those of transformers; UserError for a model that it does not have."""
     frontend, encoder = architecture.frontend, architecture.encoder
-    if frontend.type == "fbank":
+    if frontend.reads != WAVEFORM:
         raise UserError(
             "transformers has no wav2vec 2.0 with an fbank front-end: export to ONNX, which computes fbank inside"
         )
@@ -178,7 +183,11 @@ def write_architecture(architecture: ModelConfig) -> Dict[str, Any]:
     return {**config, "feat_extract_norm": frontend.norm, "do_stable_layer_norm": encoder.pre_norm}
 
 
-def _preprocessor(architecture: ModelConfig) -> Dict[str, Dict[str, Any]]:
+PROCESSOR = {"processor_class": "Wav2Vec2Processor"}
+"""What makes AutoProcessor join the feature extractor and the tokenizer of a CTC model."""
+
+
+def _preprocessor(architecture: ModelConfig) -> dict[str, dict[str, Any]]:
     return {
         "preprocessor_config.json": {
             "feature_extractor_type": "Wav2Vec2FeatureExtractor",
@@ -191,7 +200,7 @@ def _preprocessor(architecture: ModelConfig) -> Dict[str, Dict[str, Any]]:
     }
 
 
-def _tokenizer(vocab: Dict[str, int]) -> Dict[str, Dict[str, Any]]:
+def _tokenizer(vocab: dict[str, int]) -> dict[str, dict[str, Any]]:
     return {
         "vocab.json": vocab,
         "tokenizer_config.json": {

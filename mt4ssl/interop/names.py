@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import Dict, Iterable, List, Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor
 
 from mt4ssl.errors import UserError
-from mt4ssl.models.mt4ssl import ModelConfig
+from mt4ssl.models.speech import ModelConfig
 
-Names = Dict[str, List[str]]
+Names = dict[str, list[str]]
 """Our name -> the foreign one, or three whose tensors are stacked in ours: query, key and value."""
 
 
@@ -68,7 +68,7 @@ def _rename(ours: Iterable[str], rules: Mapping[str, str]) -> Names:
     return names
 
 
-def take_weights(foreign: Dict[str, Tensor], names: Names, source: str) -> Dict[str, Tensor]:
+def take_weights(foreign: dict[str, Tensor], names: Names, source: str) -> dict[str, Tensor]:
     """Move the named weights out of `foreign`, under our names; UserError for one that `source` lacks."""
     missing = [name for parts in names.values() for name in parts if name not in foreign]
     if missing:
@@ -79,7 +79,7 @@ def take_weights(foreign: Dict[str, Tensor], names: Names, source: str) -> Dict[
     }
 
 
-def give_weights(weights: Mapping[str, Tensor], names: Names) -> Dict[str, Tensor]:
+def give_weights(weights: Mapping[str, Tensor], names: Names) -> dict[str, Tensor]:
     """Return our weights under their foreign names."""
     return {
         name: part.contiguous()

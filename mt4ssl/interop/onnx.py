@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Tuple, Union
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mt4ssl.data.features import make_extractor
-from mt4ssl.data.rates import FBANK_SHIFT, SAMPLING_RATE
+from mt4ssl.data.signals import FBANK, FBANK_SHIFT, SAMPLING_RATE
 from mt4ssl.errors import UserError
 from mt4ssl.files import atomic_path
 from mt4ssl.models.ctc import CtcModel
 from mt4ssl.models.frontend import padding_mask
-from mt4ssl.models.mt4ssl import ModelConfig, SpeechEncoder
+from mt4ssl.models.speech import ModelConfig, SpeechEncoder
 
 OPSET = 17  # the first with LayerNormalization
 
@@ -39,7 +38,7 @@ class Fbank(nn.Module):
         self.register_buffer("mel", torch.cat([layer._fb, layer._fb]).float())  # (514, 80)
         self.floor = layer._eps.item()
 
-    def forward(self, waveforms: Tensor, lengths: Tensor) -> Tuple[Tensor, Tensor]:
+    def forward(self, waveforms: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Turn waveforms (B, S) with lengths (B,) in samples into fbank (B, T, 80), zero beyond its lengths (B,)."""
         half, overlap = self.shift // 2, self.window - self.shift
         frames = (waveforms.size(1) + half) // self.shift
@@ -57,19 +56,19 @@ class Fbank(nn.Module):
 class FromWaveforms(nn.Module):
     """A model that starts from waveforms, whatever its front-end reads, and whose output is one tensor."""
 
-    def __init__(self, model: Union[CtcModel, SpeechEncoder], architecture: ModelConfig) -> None:
+    def __init__(self, model: CtcModel | SpeechEncoder, architecture: ModelConfig) -> None:
         super().__init__()
-        self.fbank = Fbank() if architecture.frontend.type == "fbank" else None
+        self.fbank = Fbank() if architecture.frontend.reads == FBANK else None
         self.model = model
 
-    def forward(self, waveforms: Tensor, lengths: Tensor) -> Tuple[Tensor, Tensor]:
+    def forward(self, waveforms: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Turn waveforms (B, S) with lengths (B,) in samples into the model's outputs and their lengths (B,)."""
         inputs = (waveforms, lengths) if self.fbank is None else self.fbank(waveforms, lengths)
         outputs, lengths = self.model(*inputs)
         return torch.stack(outputs, 1) if isinstance(outputs, list) else outputs, lengths
 
 
-def export_onnx(model: Union[CtcModel, SpeechEncoder], architecture: ModelConfig, path: Union[str, Path]) -> None:
+def export_onnx(model: CtcModel | SpeechEncoder, architecture: ModelConfig, path: str | Path) -> None:
     """Write a model on the CPU, which is left in eval mode, as one ONNX file; B, S and T are free.
 
     Inputs: `waveforms` (B, S) of 16 kHz, float32, and `lengths` (B,) in samples, int64.

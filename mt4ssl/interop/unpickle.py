@@ -6,7 +6,7 @@ import pickletools
 import re
 import zipfile
 from pathlib import Path
-from typing import Any, Dict, Set
+from typing import Any
 
 import torch
 
@@ -43,12 +43,12 @@ def plain(value: Any) -> Any:
     return [plain(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
-def _dict(*_: Any) -> Dict[Any, Any]:
+def _dict(*_: Any) -> dict[Any, Any]:
     """Stands in for defaultdict, whose first argument is code."""
     return {}
 
 
-def named_globals(path: Path) -> Set[str]:
+def named_globals(path: Path) -> set[str]:
     """Return the functions and classes that a checkpoint's pickle names, by reading and not by running it."""
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
@@ -60,7 +60,7 @@ def named_globals(path: Path) -> Set[str]:
         return _globals(file, pickles=4)
 
 
-def _globals(file: Any, pickles: int) -> Set[str]:
+def _globals(file: Any, pickles: int) -> set[str]:
     found = {arg for _ in range(pickles) for op, arg, _ in pickletools.genops(file) if op.name == "GLOBAL"}
     return {name.replace(" ", ".").replace("__builtin__.", "builtins.") for name in found}
 

@@ -1,1 +1,1 @@
-"""Tokens, lexicon and n-gram language models."""
+"""Units and tokens, lexicon and n-gram language models."""

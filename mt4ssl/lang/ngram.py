@@ -7,8 +7,8 @@ import io
 import subprocess
 import sys
 import tempfile
+from collections.abc import Collection, Iterable
 from pathlib import Path
-from typing import Collection, Iterable
 
 from kaldingram import train as kaldingram_train
 from kaldingram.prune import ArpaParser

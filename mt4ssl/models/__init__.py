@@ -1,1 +1,1 @@
-"""Front-ends, Transformer encoder, masking, MT4SSL model and CTC model."""
+"""Networks and their weights: front-ends, Transformer encoder, masking, MT4SSL model and CTC model."""

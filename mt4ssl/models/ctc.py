@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Optional, Tuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mt4ssl.models.frontend import padding_mask
-from mt4ssl.models.mt4ssl import ModelConfig, SpeechEncoder
+from mt4ssl.models.speech import ModelConfig, SpeechEncoder
 
 
 @dataclass
@@ -45,9 +43,9 @@ class CtcModel(nn.Module):
         self,
         inputs: Tensor,
         lengths: Tensor,
-        time_mask: Optional[Tensor] = None,
-        channel_mask: Optional[Tensor] = None,
-    ) -> Tuple[Tensor, Tensor]:
+        time_mask: Tensor | None = None,
+        channel_mask: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
         """Return log-probs (B, T, V) and their lengths (B,).
 
         `time_mask` (B, T') puts the mask embedding in place of projected frames, `channel_mask` (B, C) zeroes channels.
@@ -57,7 +55,7 @@ class CtcModel(nn.Module):
             x = torch.where(time_mask[..., None], self.mask_embedding.to(x.dtype), x)
         if channel_mask is not None:
             x = x.masked_fill(channel_mask[:, None], 0.0)
-        outputs, _ = self.encoder.encoder(x, padding_mask(lengths, x.size(1)))
+        outputs = self.encoder.encode(x, lengths)
         logits = self.head(self.dropout(outputs[-1]))  # (B, T', slots x V)
         logits = logits.reshape(x.size(0), x.size(1) * self.slots, -1)
         return logits.float().log_softmax(-1), lengths * self.slots

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import List, Literal, Optional, Tuple
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
+
+from mt4ssl.models.kernels import Dropout, attention
 
 
 @dataclass
@@ -60,7 +62,7 @@ class PositionalConv(nn.Module):
                 nn.init.zeros_(layer.bias)
                 weight_norm(layer, dim=2)
 
-    def forward(self, x: Tensor, padding: Optional[Tensor]) -> Tensor:
+    def forward(self, x: Tensor, padding: Tensor | None) -> Tensor:
         """(B, T, C) -> (B, T, C); padding (B, T) is kept from leaking into the utterance, layer by layer."""
         for number, layer in enumerate(self.layers):
             if padding is not None and not (number and self.padding_leaks):
@@ -68,35 +70,6 @@ class PositionalConv(nn.Module):
             y = layer(x.transpose(1, 2))[:, :, : x.size(1)].transpose(1, 2)  # an even kernel yields a frame too many
             x = F.gelu(F.layer_norm(y, (layer.out_channels,)) if self.norm_output else y)
         return x
-
-
-def dropout(x: Tensor, p: float) -> Tensor:
-    """F.dropout, from 16 random bits an element: torch's own takes a quarter of a training step on CPU."""
-    if x.is_cuda or p == 0.0:
-        return F.dropout(x, p)
-    count = -(-x.numel() // 4)
-    bits = torch.empty(count, dtype=torch.int64).random_(-(2**63), None).view(torch.int16)[: x.numel()].view(x.shape)
-    dropped = round(p * 2**16)
-    kept = torch.ge(bits, dropped - 2**15, out=torch.empty_like(x, requires_grad=False))
-    return x * kept.mul_(2**16 / (2**16 - dropped))
-
-
-class Dropout(nn.Dropout):
-    """nn.Dropout with the function above."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return dropout(x, self.p) if self.training else x
-
-
-def attention(q: Tensor, k: Tensor, v: Tensor, key_mask: Optional[Tensor], drop: float) -> Tensor:
-    """Scaled dot-product attention over (B, H, T, C/H); key_mask (B, 1, 1, T) is true where a key may be seen."""
-    if q.is_cuda:
-        return F.scaled_dot_product_attention(q, k, v, key_mask, drop)
-    # On CPU torch's fused kernel is slower than its parts, in its backward pass above all.
-    scores = (q * q.size(-1) ** -0.5) @ k.transpose(2, 3)
-    if key_mask is not None:
-        scores = scores.masked_fill(~key_mask, float("-inf"))
-    return dropout(scores.softmax(-1), drop).to(v.dtype) @ v
 
 
 class EncoderLayer(nn.Module):
@@ -118,7 +91,7 @@ class EncoderLayer(nn.Module):
         self.dropout = Dropout(config.dropout)
         self.activation_dropout = Dropout(config.activation_dropout)
 
-    def attend(self, x: Tensor, key_mask: Optional[Tensor]) -> Tensor:
+    def attend(self, x: Tensor, key_mask: Tensor | None) -> Tensor:
         """Self-attention over (B, T, C); key_mask (B, 1, 1, T) is true where a key may be seen."""
         batch, frames, dim = x.shape
         q, k, v = self.qkv(x).view(batch, frames, 3, self.heads, -1).permute(2, 0, 3, 1, 4)  # (B, H, T, C/H) each
@@ -128,7 +101,7 @@ class EncoderLayer(nn.Module):
     def feed_forward(self, x: Tensor) -> Tensor:
         return self.fc2(self.activation_dropout(F.gelu(self.fc1(x))))
 
-    def forward(self, x: Tensor, key_mask: Optional[Tensor]) -> Tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, key_mask: Tensor | None) -> tuple[Tensor, Tensor]:
         if self.pre_norm:
             x = x + self.dropout(self.attend(self.attention_norm(x), key_mask))
             result = self.feed_forward(self.final_norm(x))
@@ -138,7 +111,7 @@ class EncoderLayer(nn.Module):
         return self.final_norm(x + self.dropout(result)), result
 
 
-class Encoder(nn.Module):
+class Transformer(nn.Module):
     """Positional convolution, the layers, and a LayerNorm: before the layers, or with `pre_norm` after the last."""
 
     def __init__(self, config: EncoderConfig) -> None:
@@ -150,14 +123,14 @@ class Encoder(nn.Module):
         self.layerdrop, self.pre_norm = config.layerdrop, config.pre_norm
         self.apply(_init_linear)
 
-    def embed(self, x: Tensor, padding: Optional[Tensor] = None) -> Tensor:
+    def embed(self, x: Tensor, padding: Tensor | None = None) -> Tensor:
         """Return layer 0, what the first layer reads: frames (B, T, C) with their positions; arguments as `forward`."""
         x = x + self.position(x, padding)
         return self.dropout(x if self.pre_norm else self.norm(x))
 
     def forward(
-        self, x: Tensor, padding: Optional[Tensor] = None, last_layer: Optional[int] = None
-    ) -> Tuple[List[Tensor], List[Tensor]]:
+        self, x: Tensor, padding: Tensor | None = None, last_layer: int | None = None
+    ) -> tuple[list[Tensor], list[Tensor]]:
         """Encode frames (B, T, C), of which `padding` (B, T) marks those that are none.
 
         Returns the outputs and the layer results of layers 1 to `last_layer` (default: all), each (B, T, C).
@@ -167,8 +140,8 @@ class Encoder(nn.Module):
             padding = None  # attention without a mask takes the fast kernels
         key_mask = None if padding is None else ~padding[:, None, None, :]
         x = self.embed(x, padding)
-        outputs: List[Tensor] = []
-        results: List[Tensor] = []
+        outputs: list[Tensor] = []
+        results: list[Tensor] = []
         for layer in self.layers[:last_layer]:
             if self.training and torch.rand(()).item() < self.layerdrop:
                 result = results[-1] if results else x

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import List, Literal, Tuple
+from math import prod
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mt4ssl.data.rates import FBANK_BINS, FBANK_SHIFT, SAMPLING_RATE
+from mt4ssl.data.signals import FBANK, WAVEFORM, Signal
+from mt4ssl.models.kernels import convolve
 
 
 @dataclass
@@ -19,8 +21,8 @@ class FrontendConfig:
     type: Literal["waveform", "fbank"] = "waveform"
     dim: int = 512
     """Channels of every convolution."""
-    kernels: List[int] = field(default_factory=lambda: [10, 3, 3, 3, 3, 2, 2])
-    strides: List[int] = field(default_factory=lambda: [5, 2, 2, 2, 2, 2, 2])
+    kernels: list[int] = field(default_factory=lambda: [10, 3, 3, 3, 3, 2, 2])
+    strides: list[int] = field(default_factory=lambda: [5, 2, 2, 2, 2, 2, 2])
     normalise: bool = True
     """Give each utterance zero mean and unit variance first (`task.normalize`: not in wav2vec 2.0 base)."""
     norm: Literal["layer", "group"] = "layer"
@@ -35,17 +37,19 @@ class FrontendConfig:
             raise ValueError(f"frontend has {len(self.kernels)} kernels but {len(self.strides)} strides")
 
     @property
+    def reads(self) -> Signal:
+        """What the front-end reads."""
+        return FRONTENDS[self.type].reads
+
+    @property
     def frame_shift(self) -> float:
         """Seconds between two output frames."""
-        stride = 1
-        for step in self.strides:
-            stride *= step
-        return round(stride * (FBANK_SHIFT if self.type == "fbank" else 1 / SAMPLING_RATE), 6)
+        return round(prod(self.strides) / self.reads.rate, 6)
 
     def frames(self, size: int) -> int:
         """Frames that come out of `size` samples or fbank frames; works on tensors of sizes too."""
         for kernel, stride in zip(self.kernels, self.strides):
-            size = (size + stride - 1) // stride if self.type == "fbank" else (size - kernel) // stride + 1
+            size = FRONTENDS[self.type].convolved_length(size, kernel, stride)
         return size
 
 
@@ -74,16 +78,17 @@ class ConvLayer(nn.Module):
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, norm: str, config: FrontendConfig) -> None:
         super().__init__()
         self.conv = nn.Conv1d(inputs, outputs, kernel, stride, bias=config.bias)
-        self.kernel, self.stride, self.padding_leaks = kernel, stride, config.padding_leaks
+        self.padding_leaks = config.padding_leaks
         if norm == "layer":
             self.norm = nn.LayerNorm(outputs)
         else:
             self.norm = nn.GroupNorm(outputs, outputs) if norm == "group" else nn.Identity()
         nn.init.kaiming_normal_(self.conv.weight)
 
-    def forward(self, x: Tensor, lengths: Tensor) -> Tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """(B, T, C) with lengths (B,) -> (B, T', C') with lengths (B,)."""
-        x, lengths = self.convolve(x), (lengths - self.kernel) // self.stride + 1
+        x = convolve(self.conv, x)  # (B, T', C')
+        lengths = WaveformFrontend.convolved_length(lengths, self.conv.kernel_size[0], self.conv.stride[0])
         if isinstance(self.norm, nn.GroupNorm):
             if self.padding_leaks:
                 x = self.norm(x.transpose(1, 2)).transpose(1, 2)
@@ -93,17 +98,11 @@ class ConvLayer(nn.Module):
             x = self.norm(x)
         return F.gelu(x), lengths
 
-    def convolve(self, x: Tensor) -> Tensor:
-        """(B, T, C) -> (B, T', C'), channels last as the norm wants them."""
-        if x.is_cuda or torch.onnx.is_in_onnx_export():
-            return self.conv(x.transpose(1, 2)).transpose(1, 2)
-        # On CPU one matrix product is faster than torch's convolution, which copies to channels first and back.
-        windows = x.unfold(1, self.kernel, self.stride).flatten(2)  # (B, T', C x kernel)
-        return F.linear(windows, self.conv.weight.flatten(1), self.conv.bias)
-
 
 class WaveformFrontend(nn.Module):
     """Seven strided convolutions over the waveform, 50 frames a second (wav2vec 2.0, section 2)."""
+
+    reads: ClassVar[Signal] = WAVEFORM
 
     def __init__(self, config: FrontendConfig) -> None:
         super().__init__()
@@ -116,7 +115,12 @@ class WaveformFrontend(nn.Module):
         )
         self.normalise = config.normalise
 
-    def forward(self, waveforms: Tensor, lengths: Tensor) -> Tuple[Tensor, Tensor]:
+    @staticmethod
+    def convolved_length(size: int, kernel: int, stride: int) -> int:
+        """Length that a convolution without padding makes of `size`."""
+        return (size - kernel) // stride + 1
+
+    def forward(self, waveforms: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Turn waveforms (B, S) with lengths (B,) in samples into frames (B, T, C) and their lengths (B,)."""
         x = normalise(waveforms, lengths) if self.normalise else waveforms
         x = x[..., None]  # (B, S, 1)
@@ -128,27 +132,37 @@ class WaveformFrontend(nn.Module):
 class FbankFrontend(nn.Module):
     """Strided convolutions over per-utterance normalised fbank: 25 frames a second with strides 2, 2; 50 with 2, 1."""
 
+    reads: ClassVar[Signal] = FBANK
+
     def __init__(self, config: FrontendConfig) -> None:
         super().__init__()
-        sizes = [FBANK_BINS] + [config.dim] * len(config.kernels)
+        sizes = [FBANK.bins] + [config.dim] * len(config.kernels)
         self.layers = nn.ModuleList(
             nn.Conv1d(inputs, outputs, kernel, stride, padding=kernel // 2)
             for inputs, outputs, kernel, stride in zip(sizes[:-1], sizes[1:], config.kernels, config.strides)
         )
-        self.strides, self.normalise = config.strides, config.normalise
+        self.normalise = config.normalise
 
-    def forward(self, fbank: Tensor, lengths: Tensor) -> Tuple[Tensor, Tensor]:
+    @staticmethod
+    def convolved_length(size: int, kernel: int, stride: int) -> int:
+        """Length that a convolution with padding on both sides makes of `size`."""
+        return (size + stride - 1) // stride
+
+    def forward(self, fbank: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Turn fbank (B, T, 80) with lengths (B,) in fbank frames into frames (B, T', C) and their lengths (B,)."""
         x = normalise(fbank, lengths) if self.normalise else fbank
         x = x.transpose(1, 2)  # (B, 80, T)
-        for layer, stride in zip(self.layers, self.strides):
+        for layer in self.layers:
             x = F.gelu(layer(x))
-            lengths = (lengths + stride - 1) // stride
+            lengths = self.convolved_length(lengths, layer.kernel_size[0], layer.stride[0])
             # As if each utterance were alone: what the bias put beyond its end must not leak back in.
             x = x.masked_fill(padding_mask(lengths, x.size(2))[:, None], 0.0)
         return x.transpose(1, 2), lengths
 
 
+FRONTENDS = {"waveform": WaveformFrontend, "fbank": FbankFrontend}
+
+
 def make_frontend(config: FrontendConfig) -> nn.Module:
     """Build the front-end that the config names."""
-    return WaveformFrontend(config) if config.type == "waveform" else FbankFrontend(config)
+    return FRONTENDS[config.type](config)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import platform
+from collections.abc import Sequence
 from pathlib import Path
-from typing import List, Sequence
 
 import matplotlib
 
@@ -49,13 +49,13 @@ def wer_table(finetune: Path, models: Sequence[str], test_sets: Sequence[str]) -
     return markdown_table(["model", "set", *METHODS.values()], rows)
 
 
-def set_notes(finetune: Path, models: Sequence[str], test_sets: Sequence[str]) -> List[str]:
+def set_notes(finetune: Path, models: Sequence[str], test_sets: Sequence[str]) -> list[str]:
     """What was noted about the test sets when they were scored."""
     paths = [finetune / model / method for model in models for method in METHODS]
     return wer_notes(path / f"wer-{split}.json" for path in paths for split in test_sets)
 
 
-def scored_models(finetune: Path, test_sets: Sequence[str]) -> List[str]:
+def scored_models(finetune: Path, test_sets: Sequence[str]) -> list[str]:
     """Names of the fine-tuned models whose WER is known for every search and test set."""
     wanted = [f"{method}/wer-{split}.json" for method in METHODS for split in test_sets]
     folders = sorted(path.parent for path in finetune.glob("*/final.pt"))

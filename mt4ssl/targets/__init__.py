@@ -1,1 +1,12 @@
-"""Where training targets come from: K-means labels (offline) and an EMA teacher (online)."""
+"""Training targets: where the answers come from, where the student is read, and how well it answers.
+
+A target is one file here, one entry of `AnyTarget`, and one row of a YAML config (see CONTRIBUTING.md).
+"""
+
+from typing import Union
+
+from mt4ssl.targets.kmeans import KMeansTarget
+from mt4ssl.targets.teacher import TeacherTarget
+
+AnyTarget = Union[KMeansTarget, TeacherTarget]
+"""Every target that a pre-training config can name; its `type` says which one a row of YAML is."""

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Dict, List, Tuple
 
 import kaldialign
 import numpy as np
 import torch
-from torch import nn
 
 from mt4ssl.checkpoint import load_checkpoint, load_weights
 from mt4ssl.config import load_config, save_config
-from mt4ssl.data.datasets import Batch, CtcDataset, input_rate, load_steps, read_cuts, transcript
+from mt4ssl.data.ctc import CtcDataset, transcript
+from mt4ssl.data.loading import Batch, load_steps, read_cuts
 from mt4ssl.decode.greedy import greedy_search
 from mt4ssl.errors import UserError
 from mt4ssl.lang.tokens import Tokens, copy_tokens
 from mt4ssl.models.ctc import CtcConfig, CtcModel, channel_mask, ctc_loss
 from mt4ssl.models.masking import MaskConfig, span_mask
-from mt4ssl.models.mt4ssl import ModelConfig
 from mt4ssl.models.pretrained import load_architecture, student_weights
-from mt4ssl.train.loop import LoopConfig, Mean, StepSums, to_device
-from mt4ssl.train.optim import OptimConfig
+from mt4ssl.models.speech import ModelConfig
+from mt4ssl.train.optim import OptimConfig, make_optimizer
+from mt4ssl.train.task import Averages, LoopConfig, StepSums, to_device
 
 
 @dataclass
@@ -30,42 +30,68 @@ class FinetuneConfig:
     """CTC fine-tuning; the defaults are the paper's 10 h recipe (base_10h.yaml)."""
 
     train_cuts: str
+    """Manifest of the cuts to train on, with transcripts."""
     dev_cuts: str
+    """Manifest of the cuts to validate on, with transcripts."""
     exp_dir: str
+    """Folder of this training: checkpoints, config and log."""
     lang: str
-    """Lang dir with tokens.txt."""
+    """Lang dir, whose tokens.txt has the tokens that the model emits."""
     pretrained: str
-    """Folder of the pre-training whose architecture, and weights, are taken."""
+    """Folder of the pre-trained model whose architecture, and weights, are taken."""
     from_scratch: bool = False
-    """Take the architecture only: the baseline without pre-training."""
+    """Take the architecture of the pre-trained model only: the baseline without pre-training."""
     ctc: CtcConfig = field(default_factory=CtcConfig)
     dropout: float = 0.0
-    """Of the encoder during fine-tuning, in place of the pre-training's."""
+    """Dropout of the encoder and of its attention during fine-tuning, in place of the pre-training's."""
     activation_dropout: float = 0.1
+    """Dropout inside the feed-forward layers during fine-tuning, in place of the pre-training's."""
     layerdrop: float = 0.05
+    """Probability that a Transformer layer is skipped during fine-tuning, in place of the pre-training's."""
     freeze_frontend: bool = True
-    """Keep a pre-trained front-end as it is (fairseq `feature_grad_mult: 0`)."""
+    """Do not train a pre-trained front-end (fairseq `feature_grad_mult: 0`)."""
     reinit_layers: int = 0
-    """Top layers that start at random again, too close to the pre-training's targets (Pasad et al. 2021)."""
+    """Number of top layers to re-initialise: they are too close to the pre-training's targets (Pasad et al. 2021)."""
     freeze_updates: int = 0
-    """Updates in which only the head learns."""
+    """Number of first updates in which only the head learns."""
     head_lr_factor: float = 1.0
-    """Learning rate of the head over that of the encoder."""
+    """Learning rate of the head as a multiple of the encoder's."""
     optim: OptimConfig = field(
         default_factory=lambda: OptimConfig(lr=5e-5, eps=1e-8, weight_decay=0.0, warmup=0.1, hold=0.4, final_scale=0.05)
     )
     loop: LoopConfig = field(default_factory=lambda: LoopConfig(updates=20_000, batch_seconds=1600.0))
 
 
-def with_dropouts(model: ModelConfig, config: FinetuneConfig) -> ModelConfig:
-    """The pre-trained model's architecture with fine-tuning's dropouts."""
-    model.encoder.dropout = model.encoder.attention_dropout = config.dropout
-    model.encoder.activation_dropout = config.activation_dropout
-    model.encoder.layerdrop = config.layerdrop
-    return model
+def with_dropouts(architecture: ModelConfig, config: FinetuneConfig) -> ModelConfig:
+    """Return a copy of the pre-trained model's architecture with fine-tuning's dropouts."""
+    architecture = deepcopy(architecture)
+    architecture.encoder.dropout = architecture.encoder.attention_dropout = config.dropout
+    architecture.encoder.activation_dropout = config.activation_dropout
+    architecture.encoder.layerdrop = config.layerdrop
+    return architecture
 
 
-def alignable(tokens: List[int], frames: int) -> bool:
+def freeze_encoder(model: CtcModel, config: FinetuneConfig, frozen: bool) -> None:
+    """Let all but the head learn or not; the front-end, and what masks frames, only where the config has them."""
+    trains_frontend = config.from_scratch or not config.freeze_frontend
+    model.encoder.requires_grad_(not frozen)
+    model.encoder.frontend.requires_grad_(trains_frontend and not frozen)
+    model.mask_embedding.requires_grad_(config.ctc.time_mask_prob > 0 and not frozen)
+
+
+def finetune_optimizer(model: CtcModel, config: FinetuneConfig) -> torch.optim.AdamW:
+    """Build the optimiser of what learns, with the head's own learning rate."""
+    freeze_encoder(model, config, False)
+    return make_optimizer(
+        [
+            ([*model.encoder.parameters(), model.mask_embedding], 1.0),
+            (list(model.head.parameters()), config.head_lr_factor),
+        ],
+        config.optim,
+    )
+
+
+def alignable(tokens: list[int], frames: int) -> bool:
     """Whether CTC can emit these tokens in so many frames: one each, and a blank between equal neighbours."""
     return len(tokens) + sum(a == b for a, b in zip(tokens, tokens[1:])) <= frames
 
@@ -81,13 +107,12 @@ class FinetuneTask:
         self.model = CtcModel(self.architecture, config.ctc, len(self.tokens))
         if not config.from_scratch:
             load_pretrained(self.model, Path(config.pretrained), config.reinit_layers)
-        self.trains_frontend = config.from_scratch or not config.freeze_frontend
-        self.freeze_encoder(False)
         self.model.to(device)
+        self.optimizer = finetune_optimizer(self.model, config)
         self.train_data, self.rejected = self.dataset(config.train_cuts)
         self.dev_data, self.dev_rejected = self.dataset(config.dev_cuts)
 
-    def dataset(self, path: str) -> Tuple[CtcDataset, int]:
+    def dataset(self, path: str) -> tuple[CtcDataset, int]:
         """Cuts whose transcript fits into their frames, and the number of those whose transcript does not."""
         loop, frontend = self.config.loop, self.architecture.frontend
         cuts, _ = read_cuts(path)
@@ -96,7 +121,7 @@ class FinetuneTask:
             for index, cut in enumerate(cuts)
             if alignable(
                 self.tokens.encode(transcript(cut), cut.id),
-                frontend.frames(int(cut.duration * input_rate(frontend))) * self.config.ctc.slots,
+                frontend.frames(int(cut.duration * frontend.reads.rate)) * self.config.ctc.slots,
             )
         ]
         if not fitting:
@@ -106,22 +131,15 @@ class FinetuneTask:
         )
         return data, len(cuts) - len(fitting)
 
-    def describe(self, folder: Path) -> None:
+    def save_config(self, folder: Path) -> None:
         """Write what opens the model without its pre-training and its lang dir: settings, architecture, tokens."""
         save_config(self.config, folder / "config.yaml")
         save_config(self.architecture, folder / "model.yaml")
         copy_tokens(self.config.lang, folder)
 
-    def freeze_encoder(self, frozen: bool) -> None:
-        """Let all but the head learn or not; the front-end, and what masks frames, only where the config has them."""
-        model = self.model
-        model.encoder.requires_grad_(not frozen)
-        model.encoder.frontend.requires_grad_(self.trains_frontend and not frozen)
-        model.mask_embedding.requires_grad_(self.config.ctc.time_mask_prob > 0 and not frozen)
-
     def start_batch(self, step: int, number: int) -> None:
         """Freeze the encoder for the first updates; a mask belongs to (seed, step, number)."""
-        self.freeze_encoder(step < self.config.freeze_updates)
+        freeze_encoder(self.model, self.config, step < self.config.freeze_updates)
         self.rng = np.random.default_rng([self.config.loop.seed, step, 2, number])
 
     def losses(self, batch: Batch) -> StepSums:
@@ -136,7 +154,7 @@ class FinetuneTask:
             sums.update(self.errors(log_probs, lengths, batch))
         return StepSums(loss, count, sums)
 
-    def masks(self, batch: Batch) -> Tuple[torch.Tensor, torch.Tensor]:
+    def masks(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """Time mask (B, T') and channel mask (B, C) of a training batch."""
         ctc, frontend = self.config.ctc, self.architecture.frontend
         frames = [frontend.frames(int(length)) for length in batch.lengths]
@@ -145,7 +163,7 @@ class FinetuneTask:
         channel = channel_mask(len(frames), self.architecture.encoder.dim, ctc, self.rng)
         return torch.from_numpy(time).to(self.device), torch.from_numpy(channel).to(self.device)
 
-    def errors(self, log_probs: torch.Tensor, lengths: torch.Tensor, batch: Batch) -> Dict[str, Tuple[float, float]]:
+    def errors(self, log_probs: torch.Tensor, lengths: torch.Tensor, batch: Batch) -> dict[str, tuple[float, float]]:
         """Greedy word and character errors, and the words and characters they are counted over."""
         sums = {"wer": [0, 0], "cer": [0, 0]}
         for row, length, tokens, count in zip(log_probs, lengths, batch.tokens, batch.token_lengths):
@@ -159,25 +177,25 @@ class FinetuneTask:
                 sums[name][1] += len(ref)
         return {name: (value, size) for name, (value, size) in sums.items()}
 
-    def finish_update(self, step: int) -> Dict[str, float]:
+    def finish_update(self, step: int) -> dict[str, float]:
         return {}
 
-    def check(self, step: int, values: Dict[str, float]) -> None:
+    def check_values(self, step: int, values: dict[str, float]) -> None:
         """Nothing beyond finite gradients."""
 
-    def validate(self) -> Dict[str, float]:
+    def validate(self) -> dict[str, float]:
         """Loss, WER and CER of greedy search on the whole dev set."""
-        mean = Mean()
+        averages = Averages()
         data = self.dev_data.epoch()
         for batch in load_steps(data, range(len(data)), self.config.loop.workers):
-            mean.add(self.losses(to_device(batch, self.device)).sums)
-        return mean.values()
+            averages.add(self.losses(to_device(batch, self.device)).sums)
+        return averages.values()
 
 
 def load_pretrained(model: CtcModel, folder: Path, reinit_layers: int = 0) -> None:
     """Copy a pre-trained student's encoder, but for its top `reinit_layers`, and mask embedding into a CTC model."""
     encoder, mask_embedding = student_weights(folder)
-    layers = len(model.encoder.encoder.layers)
+    layers = load_architecture(folder).encoder.layers
     if not 0 <= reinit_layers <= layers:
         raise UserError(f"reinit_layers is {reinit_layers}: {folder} has {layers} layers")
     random = tuple(f"encoder.layers.{number}." for number in range(layers - reinit_layers, layers))
@@ -187,18 +205,10 @@ def load_pretrained(model: CtcModel, folder: Path, reinit_layers: int = 0) -> No
         model.mask_embedding.copy_(mask_embedding)
 
 
-def load_ctc(folder: Path, weights: Path) -> Tuple[CtcModel, FinetuneConfig, ModelConfig]:
+def load_ctc(folder: Path, weights: Path) -> tuple[CtcModel, FinetuneConfig, ModelConfig]:
     """Open a fine-tuned model, in eval mode, with the weights of a checkpoint of its folder."""
     config = load_config(FinetuneConfig, folder / "config.yaml")
     architecture = load_config(ModelConfig, folder / "model.yaml")
     model = CtcModel(architecture, config.ctc, len(Tokens(folder)))
     load_weights(model, load_checkpoint(weights)["model"], weights)
     return model.eval(), config, architecture
-
-
-def finetune_groups(model: CtcModel, config: FinetuneConfig) -> List[Tuple[List[nn.Parameter], float]]:
-    """Parameters and their learning-rate factors."""
-    return [
-        ([*model.encoder.parameters(), model.mask_embedding], 1.0),
-        (list(model.head.parameters()), config.head_lr_factor),
-    ]

@@ -3,137 +3,27 @@
 from __future__ import annotations
 
 import math
-import time
-from collections import defaultdict
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any, Dict, Iterator, Literal, Protocol
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from mt4ssl.checkpoint import load_checkpoint, load_weights, save_checkpoint, step_checkpoints
-from mt4ssl.data.datasets import Batch, CtcDataset, PretrainDataset, load_steps
+from mt4ssl.data.loading import Batch, load_steps
 from mt4ssl.errors import UserError
-from mt4ssl.models.encoder import EncoderLayer, PositionalConv
-from mt4ssl.models.frontend import ConvLayer
+from mt4ssl.models.speech import compile_layers
 from mt4ssl.train.monitor import Monitor
-from mt4ssl.train.optim import OptimConfig, set_lr
-from mt4ssl.train.processes import Share, add_up, add_up_gradients, is_first, process_count, wait_for_all
-from mt4ssl.train.speed import count_flops, keep_freed_memory, matrix_peak
-
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
-
-
-@dataclass
-class LoopConfig:
-    """How long, how large, how often."""
-
-    updates: int = 400_000
-    batch_seconds: float = 3800.0
-    """Audio in one update, over all devices and micro-batches together."""
-    max_batch_seconds: float = 240.0
-    """Audio that fits in memory at once; larger batches are accumulated."""
-    dtype: Literal["auto", "fp32", "bf16"] = "auto"
-    """Of matrix products; `auto` is the one whose products are faster where the training starts, and stays so."""
-    compile: bool = False
-    """torch.compile for the Transformer layers and the front-end: minutes at first, faster steps after."""
-    log_every: int = 100
-    validate_every: int = 5000
-    save_every: int = 5000
-    keep: int = 5
-    """Step checkpoints kept, for averaging."""
-    workers: int = 2
-    """Processes that prepare batches."""
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.keep < 1:
-            raise ValueError(f"loop.keep is {self.keep}: at least the last checkpoint must be kept")
+from mt4ssl.train.optim import set_lr
+from mt4ssl.train.precision import DTYPES, autocast, choose_dtype
+from mt4ssl.train.processes import MicroBatches, add_up, add_up_gradients, is_first, wait_for_all
+from mt4ssl.train.speed import Speedometer, advise_when_out_of_memory, keep_freed_memory
+from mt4ssl.train.task import Averages, StepSums, Task, to_device
 
 
-@dataclass
-class StepSums:
-    """A batch's loss, summed; `count` is what it is divided by; `sums` maps a name to (sum, divisor)."""
-
-    loss: Tensor
-    count: float
-    sums: Dict[str, tuple[float, float]]
-
-
-class Task(Protocol):
-    """What is trained: pre-training or CTC."""
-
-    config: Any
-    """Dataclass with `optim`, `loop` and `exp_dir`."""
-    device: torch.device
-    model: nn.Module
-    train_data: PretrainDataset | CtcDataset
-
-    def describe(self, folder: Path) -> None:
-        """Write beside the checkpoints what is needed to open them."""
-
-    def start_batch(self, step: int, number: int) -> None:
-        """Prepare the model for micro-batch `number` of update `step`, both counted from 0."""
-
-    def losses(self, batch: Batch) -> StepSums:
-        """Loss of a micro-batch."""
-
-    def finish_update(self, step: int) -> Dict[str, float]:
-        """Act after update `step`, counted from 1; returned values are logged."""
-
-    def check(self, step: int, values: Dict[str, float]) -> None:
-        """Raise UserError if what is about to be logged shows a failed training."""
-
-    def validate(self) -> Dict[str, float]:
-        """Measure on held-out data."""
-
-
-class Mean:
-    """Running sums and their divisors, by name."""
-
-    def __init__(self) -> None:
-        self.totals: Dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
-
-    def add(self, sums: Dict[str, tuple[float, float]]) -> None:
-        for name, (value, count) in sums.items():
-            self.totals[name][0] += value
-            self.totals[name][1] += count
-
-    def values(self) -> Dict[str, float]:
-        return {name: value / count for name, (value, count) in self.totals.items() if count}
-
-    def over_processes(self) -> Mean:
-        """Return the sums of all processes, which must have added the same names."""
-        mean, names = Mean(), sorted(self.totals)
-        sums = add_up([part for name in names for part in self.totals[name]])
-        mean.totals.update({name: sums[2 * n : 2 * n + 2] for n, name in enumerate(names)})
-        return mean
-
-
-def autocast(dtype: torch.dtype, device: torch.device) -> torch.autocast:
-    """Matrix products in that precision."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=dtype == torch.bfloat16)
-
-
-def choose_dtype(name: str, device: torch.device) -> tuple[str, float]:
-    """Return the name of the precision to use, the same in all processes, and the FLOP/s of matrix products in it."""
-    peaks = {key: matrix_peak(dtype, device) for key, dtype in DTYPES.items() if name in (key, "auto")}
-    fastest = max(peaks, key=peaks.__getitem__)
-    chosen = "bf16" if add_up([float(is_first() and fastest == "bf16")])[0] else "fp32"
-    return chosen, peaks[chosen]
-
-
-def to_device(batch: Batch, device: torch.device) -> Batch:
-    """Move a batch's tensors."""
-    moved = {k: v.to(device, non_blocking=True) for k, v in vars(batch).items() if isinstance(v, Tensor)}
-    labels = {name: label.to(device, non_blocking=True) for name, label in batch.labels.items()}
-    return Batch(**{**vars(batch), **moved, "labels": labels})
-
-
-def train(task: Task, optimizer: torch.optim.Optimizer) -> None:
+def train(task: Task) -> None:
     """Run or continue a training; `last.pt` in its `exp_dir` is where it continues, `final.pt` what it ends with.
 
     Of several processes, which `join_processes` brings together, each takes a share of the micro-batches; what comes
@@ -141,98 +31,65 @@ def train(task: Task, optimizer: torch.optim.Optimizer) -> None:
     Raises UserError when the loss or the gradients stop being finite, or when the task's own check fails.
     """
     keep_freed_memory()
-    config, device, folder = asdict(task.config), task.device, Path(task.config.exp_dir)
-    loop: LoopConfig = task.config.loop
-    optim: OptimConfig = task.config.optim
-    start, wanted_dtype = resume(task.model, optimizer, folder, config)
-    share = Share(task.train_data, loop.batch_seconds)
-    dtype_name, peak = choose_dtype(wanted_dtype, device)
+    config, folder, loop, optim = asdict(task.config), Path(task.config.exp_dir), task.config.loop, task.config.optim
+    start, wanted_dtype = resume(task.model, task.optimizer, folder, config)
+    data = MicroBatches(task.train_data, loop.batch_seconds)
+    dtype_name, peak = choose_dtype(wanted_dtype, task.device)
     dtype = DTYPES[dtype_name]
     if is_first():
-        task.describe(folder)
+        task.save_config(folder)
         print(f"matrix products in {dtype_name}, at most {peak / 1e9:.0f} GFLOP/s")
     monitor = Monitor(folder, start, loop.updates, folder.name, is_first())
+    speed = Speedometer(peak, loop.compile)
     task.model.train()
-    mean, seconds, waited, clock = Mean(), 0.0, 0.0, time.perf_counter()
-    fetch = iter(load_steps(share, range(start, loop.updates), loop.workers))
+    averages = Averages()
+    updates = iter(load_steps(data, range(start, loop.updates), loop.workers))
     for step in range(start, loop.updates):
-        asked = time.perf_counter()
-        batches = next(fetch)
-        waited += time.perf_counter() - asked
-        lr = set_lr(optimizer, optim, step, loop.updates)
+        with speed.waiting():
+            batches = next(updates)
+        lr = set_lr(task.optimizer, optim, step, loop.updates)
         count = 0.0
         for number, batch in batches.items():
             # Dropout and LayerDrop depend on this alone, as the data do: neither resuming nor sharing changes them.
             torch.manual_seed(loop.seed * 1_000_003 + step + number * 100_000_007)
             task.start_batch(step, number)
-            work = partial(accumulate, task, batch, dtype, device)
-            first = number == share.numbers[0]
-            if first and (step == start or step % loop.log_every == 0 and not loop.compile):
-                sums, flops = count_flops(work)
-                flops_per_second = flops / batch.seconds
-            else:
-                sums = work()
-            if loop.compile and first and step == start:  # what is compiled cannot be counted, nor the other way round
-                compile_layers(task.model)
+            sums = speed.count(partial(accumulate, task, batch, dtype), batch.seconds)
             count += sums.count
-            seconds += batch.seconds
-            mean.add(sums.sums)
+            averages.add(sums.sums)
         add_up_gradients(task.model)
         norm = finish_gradients(task.model, add_up([count])[0], optim.clip_norm, step, folder)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        extra = task.finish_update(step + 1)
-        mean.add({"grad_norm": (norm, 1), "lr": (lr, 1), **{name: (value, 1) for name, value in extra.items()}})
+        task.optimizer.step()
+        task.optimizer.zero_grad(set_to_none=True)
+        averages.add_values({"grad_norm": norm, "lr": lr, **task.finish_update(step + 1)})
         monitor.progress.update()
+        if loop.compile and step == start:  # FLOPs are counted first: those of compiled layers cannot be
+            compile_layers(task.model)
 
-        done = step + 1
-        if done % loop.log_every == 0 or done == loop.updates:
-            wall = time.perf_counter() - clock
-            speed = add_up([seconds])[0] / wall
-            values = {
-                **mean.over_processes().values(), "audio_s_per_s": speed,
-                "utilisation": flops_per_second * speed / peak / process_count(),
-                "data_wait": waited / wall,
-            }  # fmt: skip
-            task.check(done, values)
+        done, last = step + 1, step + 1 == loop.updates
+        if done % loop.log_every == 0 or last:
+            values = {**averages.over_processes().values(), **speed.read()}
+            task.check_values(done, values)
             monitor.log(done, "train", values)
-            mean, seconds, waited, clock = Mean(), 0.0, 0.0, time.perf_counter()
-        if is_first() and (done % loop.validate_every == 0 or done == loop.updates):
-            paused = time.perf_counter()
-            validate(task, monitor, done, dtype, device)
-            clock += time.perf_counter() - paused  # the time of validation is not that of training
-        if is_first() and (done % loop.save_every == 0 or done == loop.updates):
-            save(task.model, optimizer, folder, loop.keep, {"step": done, "config": config, "dtype": dtype_name})
+            averages = Averages()
+        if is_first() and (done % loop.validate_every == 0 or last):
+            with speed.paused():
+                validate(task, monitor, done, dtype)
+        if is_first() and (done % loop.save_every == 0 or last):
+            save(task, folder, loop.keep, {"step": done, "config": config, "dtype": dtype_name})
     if is_first():
         save_checkpoint(folder / "final.pt", {"model": task.model.state_dict(), "step": loop.updates, "config": config})
     monitor.close()
     wait_for_all()
 
 
-def accumulate(task: Task, batch: Batch, dtype: torch.dtype, device: torch.device) -> StepSums:
+def accumulate(task: Task, batch: Batch, dtype: torch.dtype) -> StepSums:
     """Add the gradients of a micro-batch to those of its update."""
     with advise_when_out_of_memory(batch.seconds):
-        batch = to_device(batch, device)
-        with autocast(dtype, device):
+        batch = to_device(batch, task.device)
+        with autocast(dtype, task.device):
             sums = task.losses(batch)
         sums.loss.backward()
     return sums
-
-
-@contextmanager
-def advise_when_out_of_memory(seconds: float) -> Iterator[None]:
-    """Turn what torch says when a GPU is full into a UserError that names the key to lower."""
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        raise UserError(f"{seconds:.0f} s of audio do not fit on the GPU: lower loop.max_batch_seconds") from error
-
-
-def compile_layers(model: nn.Module) -> None:
-    """Let torch.compile have every Transformer layer and the front-end, but not what depends on the data."""
-    for module in model.modules():
-        if isinstance(module, (EncoderLayer, ConvLayer, PositionalConv)):
-            module.compile(dynamic=True)
 
 
 def finish_gradients(model: nn.Module, count: float, clip_norm: float, step: int, folder: Path) -> float:
@@ -250,24 +107,24 @@ def finish_gradients(model: nn.Module, count: float, clip_norm: float, step: int
 
 
 @torch.no_grad()
-def validate(task: Task, monitor: Monitor, step: int, dtype: torch.dtype, device: torch.device) -> None:
+def validate(task: Task, monitor: Monitor, step: int, dtype: torch.dtype) -> None:
     """Log the task's held-out measures."""
     task.model.eval()
-    with autocast(dtype, device):
+    with autocast(dtype, task.device):
         monitor.log(step, "dev", task.validate())
     task.model.train()
 
 
-def save(model: nn.Module, optimizer: torch.optim.Optimizer, folder: Path, keep: int, state: Dict[str, Any]) -> None:
+def save(task: Task, folder: Path, keep: int, state: dict[str, Any]) -> None:
     """Write step-N.pt for averaging and last.pt for resuming, with `state`; drop the oldest step checkpoints."""
-    state = {"model": model.state_dict(), **state}
+    state = {"model": task.model.state_dict(), **state}
     save_checkpoint(folder / f"step-{state['step']}.pt", state)
-    save_checkpoint(folder / "last.pt", {**state, "optimizer": optimizer.state_dict()})
+    save_checkpoint(folder / "last.pt", {**state, "optimizer": task.optimizer.state_dict()})
     for old in step_checkpoints(folder)[:-keep]:
         old.unlink()
 
 
-def resume(model: nn.Module, optimizer: torch.optim.Optimizer, folder: Path, config: Dict[str, Any]) -> tuple[int, str]:
+def resume(model: nn.Module, optimizer: torch.optim.Optimizer, folder: Path, config: dict[str, Any]) -> tuple[int, str]:
     """Load last.pt if there is one; return the updates done and their dtype. UserError if another config made it."""
     path = folder / "last.pt"
     if not path.exists():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Dict
 
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
@@ -26,7 +25,7 @@ class Monitor:
             lines = [line for line in self.path.read_text().splitlines() if json.loads(line)["step"] <= start]
             self.path.write_text("".join(line + "\n" for line in lines))
 
-    def log(self, step: int, split: str, values: Dict[str, float]) -> None:
+    def log(self, step: int, split: str, values: dict[str, float]) -> None:
         """Record values of `train` or `dev` after update `step`."""
         if not self.active:
             return

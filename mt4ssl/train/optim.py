@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Iterable, List, Tuple
 
 import torch
 from torch import nn
@@ -14,7 +14,7 @@ class OptimConfig:
     """AdamW with fairseq's tri-stage schedule; the defaults are the paper's pre-training."""
 
     lr: float = 5e-4
-    betas: Tuple[float, float] = (0.9, 0.98)
+    betas: tuple[float, float] = (0.9, 0.98)
     eps: float = 1e-6
     weight_decay: float = 0.01
     clip_norm: float = 0.0
@@ -39,7 +39,7 @@ class OptimConfig:
         return self.final_scale ** min(1.0, (step - warmup - hold) / max(1.0, updates - warmup - hold))
 
 
-def make_optimizer(groups: List[Tuple[Iterable[nn.Parameter], float]], config: OptimConfig) -> torch.optim.AdamW:
+def make_optimizer(groups: list[tuple[Iterable[nn.Parameter], float]], config: OptimConfig) -> torch.optim.AdamW:
     """Build AdamW over those parameters that take gradients, each group with a factor on the learning rate."""
     return torch.optim.AdamW(
         [

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Callable, Dict, List
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from mt4ssl.data.batches import micro_batches
-from mt4ssl.data.datasets import input_rate
-from mt4ssl.data.rates import FBANK_BINS
 from mt4ssl.models.ctc import CtcModel, ctc_loss
 from mt4ssl.models.frontend import FrontendConfig
 from mt4ssl.models.masking import span_mask
-from mt4ssl.models.mt4ssl import MT4SSL, KMeansTarget, ModelConfig
-from mt4ssl.train.finetuning import FinetuneConfig, finetune_groups
-from mt4ssl.train.loop import DTYPES, LoopConfig, advise_when_out_of_memory, autocast, choose_dtype
+from mt4ssl.models.mt4ssl import MT4SSL
+from mt4ssl.models.speech import ModelConfig
+from mt4ssl.train.finetuning import FinetuneConfig, finetune_optimizer
 from mt4ssl.train.optim import make_optimizer
+from mt4ssl.train.precision import DTYPES, autocast, choose_dtype
 from mt4ssl.train.pretraining import PretrainConfig
 from mt4ssl.train.processes import check_shares
+from mt4ssl.train.speed import advise_when_out_of_memory
+from mt4ssl.train.task import LoopConfig
 
-UTTERANCE = 12.0  # seconds; 960 h in 281,241 utterances
+TYPICAL_SECONDS = 12.0  # mean length of an utterance of LibriSpeech: 960 h in 281,241 utterances
 CPU_SECONDS = 6.0  # of audio to measure with where a whole micro-batch would take minutes
 TOKENS_PER_SECOND = 14
 
@@ -48,7 +49,7 @@ class Plan:
 
 
 def plan_pretraining(config: PretrainConfig, processes: int, device: torch.device) -> Plan:
-    """Plan a pre-training; its K-means targets say how many clusters there are."""
+    """Plan a pre-training, whose targets say how many classes their labels have."""
     model = MT4SSL(config.model, config.targets, config.ema).to(device)
     optimizer = make_optimizer([(model.parameters(), 1.0)], config.optim)
     rng = np.random.default_rng(0)
@@ -57,10 +58,10 @@ def plan_pretraining(config: PretrainConfig, processes: int, device: torch.devic
         inputs, lengths = noise(config.model.frontend, rows, seconds, device)
         frames = [config.model.frontend.frames(int(lengths[0]))] * rows
         mask = torch.from_numpy(span_mask(frames, frames[0], rng, config.mask)).to(device)
-        labels = {target.name: torch.zeros_like(mask, dtype=torch.long) for target in kmeans_targets(config)}
+        labels = {name: torch.zeros_like(mask, dtype=torch.long) for name in config.labels()}
         return model(inputs, lengths, labels, mask).loss
 
-    longest = min(UTTERANCE, config.max_seconds)
+    longest = min(TYPICAL_SECONDS, config.max_seconds)
     return measure(model, optimizer, loss, longest, config.loop, processes, device)
 
 
@@ -69,8 +70,7 @@ def plan_finetuning(
 ) -> Plan:
     """Plan a fine-tuning of an architecture, with its dropouts, to a number of tokens."""
     model = CtcModel(architecture, config.ctc, tokens).to(device)
-    model.encoder.frontend.requires_grad_(config.from_scratch or not config.freeze_frontend)
-    optimizer = make_optimizer(finetune_groups(model, config), config.optim)
+    optimizer = finetune_optimizer(model, config)
 
     def loss(rows: int, seconds: float) -> Tensor:
         inputs, lengths = noise(architecture.frontend, rows, seconds, device)
@@ -78,18 +78,13 @@ def plan_finetuning(
         counts = torch.full((rows,), int(seconds * TOKENS_PER_SECOND), device=device)
         return ctc_loss(log_probs, lengths, torch.randint(1, tokens, (rows, int(counts[0])), device=device), counts)
 
-    return measure(model, optimizer, loss, UTTERANCE, config.loop, processes, device)
-
-
-def kmeans_targets(config: PretrainConfig) -> List[KMeansTarget]:
-    return [target for target in config.targets if isinstance(target, KMeansTarget)]
+    return measure(model, optimizer, loss, TYPICAL_SECONDS, config.loop, processes, device)
 
 
 def noise(frontend: FrontendConfig, rows: int, seconds: float, device: torch.device) -> tuple[Tensor, Tensor]:
     """Inputs as the front-end reads them, samples (B, S) or fbank (B, T, 80), and their lengths (B,)."""
-    size = int(seconds * input_rate(frontend))
-    shape = (rows, size, FBANK_BINS) if frontend.type == "fbank" else (rows, size)
-    return torch.randn(shape, device=device), torch.full((rows,), size, device=device)
+    size = int(seconds * frontend.reads.rate)
+    return torch.randn(frontend.reads.shape(rows, size), device=device), torch.full((rows,), size, device=device)
 
 
 def measure(
@@ -110,7 +105,7 @@ def measure(
                 result = loss(rows, seconds)
             result.backward()
 
-    kept: Dict[int, int] = {}
+    kept: dict[int, int] = {}
     with torch.autograd.graph.saved_tensors_hooks(lambda tensor: note_storage(kept, tensor), lambda tensor: tensor):
         work()
     update_time, step_time = clock(optimizer.step, device), clock(work, device)  # with Adam's moments in memory
@@ -129,7 +124,7 @@ def measure(
     return Plan(trained, fixed, share, micro, memory, rows * seconds, speed, hours)
 
 
-def note_storage(kept: Dict[int, int], tensor: Tensor) -> Tensor:
+def note_storage(kept: dict[int, int], tensor: Tensor) -> Tensor:
     """Note the bytes of a tensor that is kept for the backward pass, once for all views of it."""
     storage = tensor.untyped_storage()
     kept[storage.data_ptr()] = storage.nbytes()

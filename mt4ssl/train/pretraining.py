@@ -5,19 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Dict, List, Tuple, Union
 
 import torch
 
+from mt4ssl.clustering.labels import config_of_labels
 from mt4ssl.config import save_config
-from mt4ssl.data.datasets import Batch, PretrainDataset, read_cuts
+from mt4ssl.data.loading import Batch, read_cuts
+from mt4ssl.data.pretraining import PretrainDataset
 from mt4ssl.errors import UserError
 from mt4ssl.models.masking import MaskConfig, span_mask
-from mt4ssl.models.mt4ssl import MT4SSL, KMeansTarget, ModelConfig, TeacherTarget
-from mt4ssl.targets.offline import config_of_labels
-from mt4ssl.targets.online import EmaConfig
-from mt4ssl.train.loop import LoopConfig, Mean, StepSums, to_device
-from mt4ssl.train.optim import OptimConfig
+from mt4ssl.models.mt4ssl import MT4SSL
+from mt4ssl.models.speech import ModelConfig
+from mt4ssl.targets import AnyTarget
+from mt4ssl.targets.kmeans import KMeansTarget
+from mt4ssl.targets.teacher import EmaConfig, TeacherTarget
+from mt4ssl.train.optim import OptimConfig, make_optimizer
+from mt4ssl.train.task import Averages, LoopConfig, StepSums, to_device
 
 
 @dataclass
@@ -25,9 +28,11 @@ class GuardConfig:
     """When a collapsed teacher or student stops the training (data2vec; official multi2vec_audio.py)."""
 
     after: int = 5000
-    """Updates before which nothing is checked."""
+    """Number of updates before which nothing is checked."""
     min_target_std: float = 0.1
+    """Least spread of the teacher's targets over frames."""
     min_prediction_std: float = 0.01
+    """Least spread of the student's predictions over frames."""
 
 
 @dataclass
@@ -35,34 +40,38 @@ class PretrainConfig:
     """Masked pre-training; the defaults are the paper's base model on LibriSpeech."""
 
     train_cuts: str
+    """Manifest of the cuts to train on, with the labels that the targets need."""
     dev_cuts: str
+    """Manifest of the cuts to validate on."""
     exp_dir: str
+    """Folder of this training: checkpoints, config and log."""
     model: ModelConfig = field(default_factory=ModelConfig)
-    targets: List[Union[KMeansTarget, TeacherTarget]] = field(
-        default_factory=lambda: [KMeansTarget("kmeans"), TeacherTarget("teacher")]
-    )
+    targets: list[AnyTarget] = field(default_factory=lambda: [KMeansTarget("kmeans"), TeacherTarget("teacher")])
+    """What is learned, a list; all targets share one mask and one pass of the student."""
     mask: MaskConfig = field(default_factory=MaskConfig)
     ema: EmaConfig = field(default_factory=EmaConfig)
     guard: GuardConfig = field(default_factory=GuardConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
     min_seconds: float = 2.0
-    """Shorter cuts are left out, and counted."""
+    """Cuts shorter than so many seconds are left out, and counted."""
     max_seconds: float = 20.0
-    """Longer cuts are cropped, at a random place."""
+    """Cuts longer than so many seconds are cropped, at a random place."""
 
     def __post_init__(self) -> None:
         if not self.targets:
             raise ValueError("targets is empty: name at least one of kmeans, teacher")
 
+    def labels(self) -> list[str]:
+        """Return the names of the labels that the targets need, each once."""
+        return sorted({target.labels for target in self.targets if target.labels})
+
 
 def with_clusters(config: PretrainConfig) -> PretrainConfig:
-    """Fill in each K-means target's number of clusters from the config beside its labels."""
+    """Return the config with the number of classes of each target's labels, as the config beside the labels has it."""
     folder = Path(config.train_cuts).parent
     targets = [
-        replace(target, clusters=config_of_labels(folder, target.name).clusters)
-        if isinstance(target, KMeansTarget)
-        else target
+        target.with_classes(config_of_labels(folder, target.labels).clusters) if target.labels else target
         for target in config.targets
     ]
     return replace(config, targets=targets)
@@ -75,21 +84,21 @@ class PretrainTask:
         self.config, self.device = config, device
         torch.manual_seed(config.loop.seed)
         self.model = MT4SSL(config.model, config.targets, config.ema).to(device)
+        self.optimizer = make_optimizer([(self.model.parameters(), 1.0)], config.optim)
         self.train_data, self.rejected = self.dataset(config.train_cuts)
         self.dev_data, self.dev_rejected = self.dataset(config.dev_cuts)
 
-    def dataset(self, path: str) -> Tuple[PretrainDataset, int]:
+    def dataset(self, path: str) -> tuple[PretrainDataset, int]:
         """Cuts that are long enough, and the number of those that are not."""
         config = self.config
         cuts, rejected = read_cuts(path, config.min_seconds)
-        names = sorted({target.name for target in config.targets if isinstance(target, KMeansTarget)})
         data = PretrainDataset(
-            cuts, config.model.frontend, names, partial(span_mask, config=config.mask), config.loop.batch_seconds,
-            config.loop.max_batch_seconds, config.max_seconds, config.loop.seed,
+            cuts, config.model.frontend, config.labels(), partial(span_mask, config=config.mask),
+            config.loop.batch_seconds, config.loop.max_batch_seconds, config.max_seconds, config.loop.seed,
         )  # fmt: skip
         return data, rejected
 
-    def describe(self, folder: Path) -> None:
+    def save_config(self, folder: Path) -> None:
         save_config(self.config, folder / "config.yaml")
 
     def start_batch(self, step: int, number: int) -> None:
@@ -101,12 +110,10 @@ class PretrainTask:
         sums.update({name: (value.item(), result.frames) for name, value in result.sums.items()})
         return StepSums(result.loss, result.frames, sums)
 
-    def finish_update(self, step: int) -> Dict[str, float]:
-        if self.model.teacher is None:
-            return {}
-        return {"ema_decay": self.model.update_teacher(step)}
+    def finish_update(self, step: int) -> dict[str, float]:
+        return self.model.finish_update(step)
 
-    def check(self, step: int, values: Dict[str, float]) -> None:
+    def check_values(self, step: int, values: dict[str, float]) -> None:
         guard = self.config.guard
         for kind, least in (("target", guard.min_target_std), ("prediction", guard.min_prediction_std)):
             for name, value in values.items():
@@ -116,9 +123,9 @@ class PretrainTask:
                         "look alike to the teacher; lower optim.lr, raise ema.decay, or give the kmeans target weight"
                     )
 
-    def validate(self) -> Dict[str, float]:
+    def validate(self) -> dict[str, float]:
         """All of the dev set once, always with the same crops and masks."""
-        mean = Mean()
+        averages = Averages()
         for number in range(self.dev_data.plan.batches_per_epoch):
-            mean.add(self.losses(to_device(self.dev_data.batch(number), self.device)).sums)
-        return mean.values()
+            averages.add(self.losses(to_device(self.dev_data.batch(number), self.device)).sums)
+        return averages.values()

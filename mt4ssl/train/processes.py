@@ -9,14 +9,14 @@ from __future__ import annotations
 import os
 import sys
 from datetime import timedelta
-from typing import Dict, List
+from typing import Protocol
 
 import torch
 import torch.distributed as dist
 from torch import nn
 from torch.utils.data import Dataset
 
-from mt4ssl.data.datasets import Batch, CtcDataset, PretrainDataset
+from mt4ssl.data.loading import Batch
 from mt4ssl.errors import UserError
 
 VALIDATION = timedelta(hours=4)  # how long processes wait for the one that validates and saves
@@ -60,22 +60,30 @@ def check_shares(parts: int, processes: int, batch_seconds: float) -> None:
         )
 
 
-class Share(Dataset):
+class UpdateData(Protocol):
+    """Data of a training: batches by number, of which `parts` make an update."""
+
+    parts: int
+
+    def batch(self, number: int) -> Batch: ...
+
+
+class MicroBatches(Dataset):
     """Update number -> this process's micro-batches of it by number: every n-th, of n processes.
 
     Raises UserError when there are fewer micro-batches than processes.
     """
 
-    def __init__(self, data: PretrainDataset | CtcDataset, batch_seconds: float) -> None:
+    def __init__(self, data: UpdateData, batch_seconds: float) -> None:
         first, count = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
         check_shares(data.parts, count, batch_seconds)
         self.data, self.numbers = data, range(first, data.parts, count)
 
-    def __getitem__(self, step: int) -> Dict[int, Batch]:
+    def __getitem__(self, step: int) -> dict[int, Batch]:
         return {number: self.data.batch(step * self.data.parts + number) for number in self.numbers}
 
 
-def add_up(values: List[float]) -> List[float]:
+def add_up(values: list[float]) -> list[float]:
     """Return the sums of every process's values."""
     if not dist.is_initialized():
         return values

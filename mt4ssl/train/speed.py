@@ -1,17 +1,86 @@
-"""How much of the machine's arithmetic a training uses."""
+"""How fast a training is, and how much of the machine's arithmetic it uses."""
 
 from __future__ import annotations
 
 import ctypes
 import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from math import prod
-from typing import Any, Callable, Sequence, Tuple, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from mt4ssl.errors import UserError
+from mt4ssl.train.processes import add_up, process_count
+
 T = TypeVar("T")
+SLOW_PRODUCT = 0.05  # seconds
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h
+
+
+class Speedometer:
+    """Measures a training between two logged updates.
+
+    Args:
+        peak: FLOP/s of the device's best matrix product.
+        compiled: the model is compiled after its first work, and its FLOPs are counted before that alone.
+    """
+
+    def __init__(self, peak: float, compiled: bool) -> None:
+        self.peak, self.compiled = peak, compiled
+        self.flops: float | None = None  # for a second of audio
+        self._restart()
+
+    def _restart(self) -> None:
+        self.audio, self.waited, self.begin = 0.0, 0.0, time.perf_counter()
+
+    def count(self, work: Callable[[], T], seconds: float) -> T:
+        """Do a micro-batch's work on so many seconds of audio; the first time after each log, count its FLOPs."""
+        self.audio += seconds
+        if self.flops is not None:
+            return work()
+        result, flops = count_flops(work)
+        self.flops = flops / seconds
+        return result
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Time what is done inside as waiting for data."""
+        begin = time.perf_counter()
+        yield
+        self.waited += time.perf_counter() - begin
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Leave what is done inside, such as validation, out of the training's time."""
+        begin = time.perf_counter()
+        yield
+        self.begin += time.perf_counter() - begin
+
+    def read(self) -> dict[str, float]:
+        """Return the speed of all processes in seconds of audio a second, the share of the peak and of waiting."""
+        wall = time.perf_counter() - self.begin
+        speed = add_up([self.audio])[0] / wall
+        values = {
+            "audio_s_per_s": speed,
+            "utilisation": (self.flops or 0.0) * speed / self.peak / process_count(),
+            "data_wait": self.waited / wall,
+        }
+        if not self.compiled:
+            self.flops = None
+        self._restart()
+        return values
+
+
+@contextmanager
+def advise_when_out_of_memory(seconds: float) -> Iterator[None]:
+    """Turn what torch says when a GPU is full into a UserError that names the key to lower."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise UserError(f"{seconds:.0f} s of audio do not fit on the GPU: lower loop.max_batch_seconds") from error
 
 
 def keep_freed_memory() -> None:
@@ -27,20 +96,30 @@ def keep_freed_memory() -> None:
 
 
 def matrix_peak(dtype: torch.dtype, device: torch.device) -> float:
-    """Return the FLOP/s of the device's best matrix product, measured in a moment: what utilisation is a share of."""
-    size = 8192 if device.type == "cuda" else 2048
-    a, b = torch.randn(2, size, size, device=device, dtype=dtype)
-    best = float("inf")
-    for _ in range(10):
-        begin = time.perf_counter()
-        a @ b
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        best = min(best, time.perf_counter() - begin)
-    return 2 * size**3 / best
+    """Return the FLOP/s of the device's best matrix product, measured in a moment: what utilisation is a share of.
+
+    Products double in size up to what a fast device needs; where one takes long, as in bf16 on a CPU that has no
+    instructions for it, no larger one is tried.
+    """
+    peak = 0.0
+    for size in (256, 512, 1024, 2048, *((4096, 8192) if device.type == "cuda" else ())):
+        a, b = torch.randn(2, size, size, device=device, dtype=dtype)
+        best = min(_seconds(lambda a=a, b=b: a @ b, device) for _ in range(5))
+        peak = max(peak, 2 * size**3 / best)
+        if best > SLOW_PRODUCT:
+            break
+    return peak
 
 
-def count_flops(work: Callable[[], T]) -> Tuple[T, int]:
+def _seconds(work: Callable[[], Any], device: torch.device) -> float:
+    begin = time.perf_counter()
+    work()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - begin
+
+
+def count_flops(work: Callable[[], T]) -> tuple[T, int]:
     """Do `work`; return its result and the FLOPs of its matrix products, convolutions and attention."""
     backward = {torch.ops.aten.convolution_backward: _convolution_backward}
     with FlopCounterMode(display=False, custom_mapping=backward) as counter:

@@ -13,10 +13,10 @@ from sklearn.preprocessing import scale
 from tones import tone_corpus
 
 from mt4ssl.bin import compute_features, make_labels
+from mt4ssl.clustering.features import frame_features
+from mt4ssl.clustering.kmeans import KMeansConfig, sample_frames, save_kmeans, train_kmeans
 from mt4ssl.data.features import make_extractor
 from mt4ssl.errors import UserError
-from mt4ssl.models.pretrained import frame_features
-from mt4ssl.targets.offline import KMeansConfig, sample_frames, save_kmeans, train_kmeans
 
 
 def run(monkeypatch: pytest.MonkeyPatch, verb: object, *arguments: str | Path) -> None:

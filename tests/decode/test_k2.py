@@ -1,6 +1,5 @@
 """The k2 tests, in the interpreter of k2, and the road from text to a WER table through every verb."""
 
-import gzip
 import json
 import os
 import subprocess
@@ -10,6 +9,7 @@ from pathlib import Path
 import kaldiio
 import numpy as np
 import pytest
+from transcripts import write_transcripts
 
 from mt4ssl.lang.tokens import Tokens
 
@@ -64,8 +64,7 @@ def road(k2_python, tmp_path_factory):
     """A directory with spaces: lang, lm, graphs, and log-probs of the sentences and one empty utterance."""
     root = tmp_path_factory.mktemp("a road")
     (root / "lm.txt").write_text("\n".join(SENTENCES) + "\n")
-    with gzip.open(root / "sup.jsonl.gz", "wt") as file:
-        file.writelines(json.dumps({"id": f"u{i}", "text": text}) + "\n" for i, text in enumerate(SENTENCES))
+    write_transcripts(root / "sup.jsonl.gz", SENTENCES)
     run(
         sys.executable,
         "prepare_lang",

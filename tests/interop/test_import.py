@@ -14,8 +14,8 @@ import torch
 from random_models import MODELS, assert_same_layers, fairseq_settings, fairseq_weights, random_model
 
 from mt4ssl.errors import UserError
+from mt4ssl.inference.models import Encoder
 from mt4ssl.interop.fairseq import import_fairseq
-from mt4ssl.interop.folder import Encoder
 from mt4ssl.interop.unpickle import read_pickle
 
 

@@ -1,7 +1,6 @@
 """ONNX files give what the models gave: from waveforms, in batches of any size, padded or not."""
 
 import sys
-from typing import List
 
 import numpy as np
 import onnxruntime
@@ -15,7 +14,7 @@ from mt4ssl.interop.onnx import Fbank, export_onnx
 from mt4ssl.models.ctc import CtcConfig, CtcModel
 from mt4ssl.models.encoder import EncoderConfig
 from mt4ssl.models.frontend import FrontendConfig
-from mt4ssl.models.mt4ssl import ModelConfig, SpeechEncoder
+from mt4ssl.models.speech import ModelConfig, SpeechEncoder
 
 SIZES = dict(layers=2, dim=32, ffn_dim=64, heads=4, pos_conv_width=6, pos_conv_depth=2, pos_conv_groups=4)
 POST_NORM = EncoderConfig(**SIZES)
@@ -38,12 +37,12 @@ def architecture(request) -> ModelConfig:
     return ARCHITECTURES[request.param]
 
 
-def speech(lengths: List[int]) -> List[torch.Tensor]:
+def speech(lengths: list[int]) -> list[torch.Tensor]:
     generator = torch.Generator().manual_seed(sum(lengths))
     return [torch.randn(length, generator=generator) * 0.1 for length in lengths]
 
 
-def fbank(waveforms: List[torch.Tensor]) -> List[torch.Tensor]:
+def fbank(waveforms: list[torch.Tensor]) -> list[torch.Tensor]:
     extractor = make_extractor("fbank")
     return [torch.from_numpy(extractor.extract(waveform.numpy()[None], 16000)) for waveform in waveforms]
 

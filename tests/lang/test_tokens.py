@@ -3,15 +3,16 @@ import sys
 import pytest
 
 from mt4ssl.errors import UserError
-from mt4ssl.lang.bpe import train_bpe
 from mt4ssl.lang.lexicon import add_disambiguation, choose_words, read_lexicon, write_lang
 from mt4ssl.lang.symbols import read_symbols
-from mt4ssl.lang.tokens import Tokens, spell
+from mt4ssl.lang.tokens import Tokens
+from mt4ssl.lang.units.characters import Characters
+from mt4ssl.lang.units.sentencepiece import SentencePieces
 
 
 @pytest.fixture
 def lang(tmp_path):
-    write_lang(tmp_path, ["<blk>", "▁", *"ABCT"], ["A", "AT", "CAT"], lambda word: spell([word]))
+    write_lang(tmp_path, ["<blk>", "▁", *"ABCT"], ["A", "AT", "CAT"], lambda word: Characters(tmp_path).spell([word]))
     return tmp_path
 
 
@@ -42,8 +43,8 @@ def test_text_to_ids_and_back(lang):
 
 def test_ids_become_text_where_there_is_no_sentencepiece(lang, monkeypatch):
     """Stage 10 runs in an environment that has k2 and little else."""
-    train_bpe(["A CAT AT A CAT"] * 10, 8, lang / "bpe.model")
-    assert Tokens(lang).bpe.encode("CAT")
+    SentencePieces.make(lang, ["A CAT AT A CAT"] * 10, [], [], 8)
+    assert Tokens(lang).unit.spell(["CAT"])
     monkeypatch.setitem(sys.modules, "sentencepiece", None)
     assert Tokens(lang).decode([1, 4, 2, 5]) == "CAT"
     with pytest.raises(ImportError):

@@ -1,11 +1,10 @@
 """prepare_lang and train_lm as a user runs them."""
 
-import gzip
-import json
 import subprocess
 import sys
 
 import pytest
+from transcripts import write_transcripts
 
 from mt4ssl.lang.symbols import read_symbols
 from mt4ssl.lang.tokens import Tokens
@@ -19,8 +18,7 @@ def run(verb, *arguments):
 
 @pytest.fixture
 def corpus(tmp_path):
-    with gzip.open(tmp_path / "sup.jsonl.gz", "wt") as file:
-        file.writelines(json.dumps({"id": f"u{n}", "text": "THE CAT SAT ON A MAT"}) + "\n" for n in range(20))
+    write_transcripts(tmp_path / "sup.jsonl.gz", ["THE CAT SAT ON A MAT"] * 20)
     (tmp_path / "lm.txt").write_text("THE DOG SAT\n\nA DOG ATE THE MAT\nTHE DOG ATE\n" * 5)
     return tmp_path
 
@@ -52,7 +50,7 @@ def test_a_smaller_vocabulary_counts_what_it_lacks(corpus):
 
 
 def test_bpe(corpus):
-    assert prepare(corpus, "--bpe", "18").returncode == 0
+    assert prepare(corpus, "--unit", "bpe", "--size", "18").returncode == 0
     tokens = Tokens(corpus / "lang")
     assert len(tokens) == 18 and tokens.symbols[0] == "<blk>"
     ids = tokens.encode("THE DOG SAT ON A CAT", "u")
@@ -90,7 +88,7 @@ def test_errors_are_one_line(corpus):
     words = corpus / "lang/words.txt"
     lm = ["train_lm", "--words", words, "--out", corpus / "x.arpa"]
     cases = [
-        (prepare(corpus, "--bpe", "5000"), "sentencepiece cannot make 5000 units"),
+        (prepare(corpus, "--unit", "bpe", "--size", "5000"), "sentencepiece cannot make 5000 units"),
         (run(*lm, "--text", corpus / "no.txt"), "no.txt is missing"),
         (run(*lm, "--text", corpus / "empty.txt"), "has no sentences"),
         (
@@ -98,9 +96,8 @@ def test_errors_are_one_line(corpus):
             "no.gz is missing",
         ),
     ]
-    with gzip.open(corpus / "sup.jsonl.gz", "wt") as file:
-        file.write(json.dumps({"id": "mute", "text": " "}) + "\n")
-    cases.append((prepare(corpus), "utterance mute has no text"))
+    write_transcripts(corpus / "sup.jsonl.gz", ["THE CAT", " "])
+    cases.append((prepare(corpus), "utterance u1 has no text"))
     for done, said in cases:
         assert done.returncode == 1 and said in done.stderr and len(done.stderr.splitlines()) == 1, done.stderr
     assert not (corpus / "x.arpa").exists()

@@ -8,7 +8,7 @@ import torch
 from mt4ssl.models.ctc import CtcConfig, CtcModel, channel_mask, ctc_loss
 from mt4ssl.models.encoder import EncoderConfig
 from mt4ssl.models.frontend import FrontendConfig
-from mt4ssl.models.mt4ssl import ModelConfig
+from mt4ssl.models.speech import ModelConfig
 
 MODEL = ModelConfig(
     FrontendConfig("fbank", 24, [3, 3], [2, 2]),

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mt4ssl.models.encoder import Encoder, EncoderConfig, EncoderLayer
+from mt4ssl.models.encoder import EncoderConfig, EncoderLayer, Transformer
 
 TINY = dict(layers=3, dim=32, ffn_dim=64, heads=4, pos_conv_width=15, pos_conv_depth=3, pos_conv_groups=4)
 
@@ -30,7 +30,7 @@ def test_layer_equals_torch():
 
 
 def test_padding_changes_nothing():
-    encoder = Encoder(EncoderConfig(**TINY)).eval()
+    encoder = Transformer(EncoderConfig(**TINY)).eval()
     x = torch.randn(1, 30, 32)
     alone = encoder(x)[0]
     padded = torch.cat([x, torch.full((1, 10, 32), 9.0)], dim=1)
@@ -40,7 +40,7 @@ def test_padding_changes_nothing():
 
 
 def test_last_layer_stops_early():
-    encoder = Encoder(EncoderConfig(**TINY)).eval()
+    encoder = Transformer(EncoderConfig(**TINY)).eval()
     x = torch.randn(1, 10, 32)
     outputs, results = encoder(x, last_layer=2)
     assert len(outputs) == len(results) == 2
@@ -49,7 +49,7 @@ def test_last_layer_stops_early():
 
 def test_layerdrop_skips_in_training_only():
     config = EncoderConfig(**TINY, layerdrop=1.0, dropout=0.0, attention_dropout=0.0)
-    encoder = Encoder(config)
+    encoder = Transformer(config)
     x = torch.randn(1, 10, 32)
     outputs = encoder(x)[0]
     assert outputs[0] is outputs[2]
@@ -59,7 +59,7 @@ def test_layerdrop_skips_in_training_only():
 @pytest.mark.parametrize("width, depth", [(31, 1), (95, 5), (128, 1)])
 def test_positional_convolution_keeps_the_length(width, depth):
     config = EncoderConfig(**{**TINY, "pos_conv_width": width, "pos_conv_depth": depth})
-    assert Encoder(config)(torch.randn(1, 17, 32))[0][0].shape == (1, 17, 32)
+    assert Transformer(config)(torch.randn(1, 17, 32))[0][0].shape == (1, 17, 32)
 
 
 def test_heads_must_divide_dim():

@@ -9,8 +9,10 @@ import torch.nn.functional as F
 from mt4ssl.errors import UserError
 from mt4ssl.models.encoder import EncoderConfig
 from mt4ssl.models.frontend import FrontendConfig
-from mt4ssl.models.mt4ssl import MT4SSL, KMeansTarget, ModelConfig, TeacherTarget
-from mt4ssl.targets.online import EmaConfig
+from mt4ssl.models.mt4ssl import MT4SSL
+from mt4ssl.models.speech import ModelConfig
+from mt4ssl.targets.kmeans import KMeansTarget
+from mt4ssl.targets.teacher import EmaConfig, TeacherTarget
 
 ENCODER = EncoderConfig(
     layers=3, dim=32, ffn_dim=64, heads=4, pos_conv_width=15, pos_conv_depth=3, pos_conv_groups=4,
@@ -82,7 +84,7 @@ def test_teacher_moves_by_ema_and_copies_positions():
     with torch.no_grad():
         for p in model.student.parameters():
             p.add_(1.0)
-    assert model.update_teacher(5) == pytest.approx(0.945)
+    assert model.finish_update(5) == {"ema_decay": pytest.approx(0.945)}
     student = model.student.encoder.state_dict()
     for name, weight in model.teacher.state_dict().items():
         name = name.removeprefix("encoder.")

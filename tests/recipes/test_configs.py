@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from mt4ssl.clustering.kmeans import KMeansConfig
 from mt4ssl.config import parse_config
-from mt4ssl.targets.offline import KMeansConfig
 from mt4ssl.train.finetuning import FinetuneConfig
 from mt4ssl.train.pretraining import PretrainConfig
 

@@ -14,12 +14,12 @@ import torch
 from random_models import MODELS, fairseq_settings, fairseq_weights, random_model
 
 from mt4ssl.decode.greedy import greedy_search
-from mt4ssl.interop.folder import save_recogniser
+from mt4ssl.inference.folder import save_recogniser
 from mt4ssl.lang.tokens import Tokens
 from mt4ssl.models.ctc import CtcConfig, CtcModel
 from mt4ssl.models.encoder import EncoderConfig
 from mt4ssl.models.frontend import FrontendConfig
-from mt4ssl.models.mt4ssl import ModelConfig
+from mt4ssl.models.speech import ModelConfig
 
 ROOT = Path(__file__).parents[2]
 OUTPUTS = """
@@ -125,7 +125,7 @@ def rename_speakers(split: Path) -> None:
 def check_alignment(recipe: Path, out: Path) -> None:
     """The fine-tuned model aligns dev, and the labels are compared with what it aligned."""
     labelled, aligned = "data/kmeans/iter1/espeak_cuts_dev.jsonl.gz", out / "aligned.jsonl.gz"
-    align = ["align", "--exp", "exp/finetune/mt4ssl", "--split", "dev", "--cuts", labelled, "--out", aligned]
+    align = ["align", "--model", "exp/finetune/mt4ssl", "--split", "dev", "--cuts", labelled, "--out", aligned]
     compare = ["label_quality", "--alignment", "token", "--kmeans", "exp/kmeans/iter1", "--cuts", aligned]
     for verb, *options in (align, [*compare, "--out", out / "quality.json"]):
         subprocess.run([ROOT / ".venv/bin/python", "-m", f"mt4ssl.bin.{verb}", *options], cwd=recipe, check=True)

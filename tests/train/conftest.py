@@ -13,12 +13,13 @@ from mt4ssl.models.ctc import CtcConfig
 from mt4ssl.models.encoder import EncoderConfig
 from mt4ssl.models.frontend import FrontendConfig
 from mt4ssl.models.masking import MaskConfig
-from mt4ssl.models.mt4ssl import KMeansTarget, ModelConfig, TeacherTarget
-from mt4ssl.targets.online import EmaConfig
+from mt4ssl.models.speech import ModelConfig
+from mt4ssl.targets.kmeans import KMeansTarget
+from mt4ssl.targets.teacher import EmaConfig, TeacherTarget
 from mt4ssl.train.finetuning import FinetuneConfig, FinetuneTask
-from mt4ssl.train.loop import LoopConfig
 from mt4ssl.train.optim import OptimConfig
 from mt4ssl.train.pretraining import PretrainConfig, PretrainTask
+from mt4ssl.train.task import LoopConfig
 
 
 @pytest.fixture(scope="session")

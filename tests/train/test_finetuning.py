@@ -13,16 +13,16 @@ from mt4ssl.errors import UserError
 from mt4ssl.lang.tokens import Tokens
 from mt4ssl.models.pretrained import load_student, student_weights
 from mt4ssl.results import read_log
-from mt4ssl.train.finetuning import FinetuneTask, alignable, finetune_groups, load_ctc
+from mt4ssl.train.finetuning import FinetuneTask, alignable, load_ctc
 from mt4ssl.train.loop import train
-from mt4ssl.train.optim import OptimConfig, make_optimizer
+from mt4ssl.train.optim import OptimConfig
 
 CPU = torch.device("cpu")
 
 
 def run(config):
     task = FinetuneTask(config, CPU)
-    train(task, make_optimizer(finetune_groups(task.model, config), config.optim))
+    train(task)
     return task
 
 
@@ -81,11 +81,8 @@ def test_frozen_updates_move_the_head_only(finetune_config, pretrained, freeze_f
 
 
 def test_head_has_its_own_rate(finetune_config, pretrained):
-    task = FinetuneTask(finetune_config, CPU)
-    optimizer = make_optimizer(
-        finetune_groups(task.model, replace(finetune_config, head_lr_factor=5.0)), OptimConfig(lr=1e-3)
-    )
-    assert [group["lr"] for group in optimizer.param_groups] == [1e-3, 5e-3]
+    task = FinetuneTask(replace(finetune_config, head_lr_factor=5.0, optim=OptimConfig(lr=1e-3)), CPU)
+    assert [group["lr"] for group in task.optimizer.param_groups] == [1e-3, 5e-3]
 
 
 def test_averaging(finetune_config, pretrained):

@@ -12,11 +12,13 @@ import pytest
 from lhotse import CutSet, LilcomChunkyWriter
 from tones import tone_corpus
 
-from mt4ssl.bin import finetune, pretrain, train_kmeans
+from mt4ssl.bin import finetune, pretrain
+from mt4ssl.clustering.kmeans import train_kmeans
 from mt4ssl.config import parse_config
 from mt4ssl.data.features import make_extractor
-from mt4ssl.models.mt4ssl import KMeansTarget, TeacherTarget
 from mt4ssl.results import read_log
+from mt4ssl.targets.kmeans import KMeansTarget
+from mt4ssl.targets.teacher import TeacherTarget
 from mt4ssl.train.pretraining import PretrainConfig
 
 CONF = Path(__file__).parents[2] / "egs/librispeech/conf"

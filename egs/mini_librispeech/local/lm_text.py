@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import Iterable
+from collections.abc import Iterable
 
 TITLES = {"MR": "MISTER", "MRS": "MISSUS", "DR": "DOCTOR", "ST": "SAINT"}
 LETTERS = str.maketrans({"’": "'", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "&": " and "})

@@ -10,7 +10,7 @@ from pathlib import Path
 import soundfile
 from lm_text import SHARED_WORDS, split_sentences, without_shared
 
-from mt4ssl.data.manifests import read_transcripts
+from mt4ssl.data.layouts.librispeech import read_transcripts
 from mt4ssl.errors import UserError, run_main
 from mt4ssl.table import print_table
 

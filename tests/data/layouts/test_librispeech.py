@@ -10,7 +10,8 @@ from lhotse import RecordingSet, SupervisionSet
 from lhotse.recipes import prepare_librispeech
 from lhotse.utils import fastcopy
 
-from mt4ssl.data.manifests import check_apart, prepare_split, take_subset
+from mt4ssl.data.layouts.librispeech import prepare_split
+from mt4ssl.data.manifests import check_apart, take_subset
 from mt4ssl.errors import UserError
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any
 
 import yaml
 
@@ -12,12 +12,12 @@ from mt4ssl.table import markdown_table
 
 USAGE = {
     ("mt4ssl", "encoder"): """
-from mt4ssl.interop.folder import Encoder
+from mt4ssl import Encoder
 
 layers = Encoder("FOLDER").layers("speech.flac")  # a (T, C) tensor for each layer
 """,
     ("mt4ssl", "ctc"): """
-from mt4ssl.interop.folder import Recogniser
+from mt4ssl import Recogniser
 
 print(Recogniser("FOLDER").transcribe("speech.flac"))
 """,
@@ -38,9 +38,14 @@ session = InferenceSession("FOLDER/model.onnx")  # waveforms (B, S) at 16 kHz, l
 """,
 }
 USAGE["onnx", "ctc"] = USAGE["onnx", "encoder"]
+PADDING = (
+    "In padded batches transformers lets padding into the positional convolutions of data2vec, so that hidden states"
+    " and text of the shorter utterances differ from those of the same utterances alone, and from this library's. Give"
+    " it one utterance at a time where that matters."
+)
 
 
-def model_card(exp: Path, config: Dict[str, Any], kind: str, form: str) -> str:
+def model_card(exp: Path, config: dict[str, Any], kind: str, form: str) -> str:
     """Return the README.md of a model exported from the folder `exp`.
 
     Args:
@@ -60,6 +65,7 @@ def model_card(exp: Path, config: Dict[str, Any], kind: str, form: str) -> str:
         "A speech recogniser: a pre-trained encoder, fine-tuned with CTC." if kind == "ctc" else "A speech encoder.",
         f"Exported at commit `{commit()}` of MT4SSL.",
         f"```python{USAGE[form, kind]}```",
+        *([PADDING] if form == "transformers" else []),
         *_results(exp),
         "## Data",
         _data(config),
@@ -69,7 +75,7 @@ def model_card(exp: Path, config: Dict[str, Any], kind: str, form: str) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _results(exp: Path) -> List[str]:
+def _results(exp: Path) -> list[str]:
     """The WER of every set and search that was scored."""
     paths = [(name, path) for method, name in METHODS.items() for path in sorted((exp / method).glob("wer-*.json"))]
     rows = [[path.stem.removeprefix("wer-"), name, best_wer(path)] for name, path in paths]
@@ -78,13 +84,13 @@ def _results(exp: Path) -> List[str]:
     return ["## Word error rate", "In percent; LM weights are chosen on dev.", table, *notes] if rows else []
 
 
-def _data(config: Dict[str, Any]) -> str:
+def _data(config: dict[str, Any]) -> str:
     known = {"train_cuts": "trained on", "dev_cuts": "validated on", "pretrained": "started from"}
     lines = [f"- {text} `{_shortened(config)[key]}`" for key, text in known.items() if key in config]
     return "\n".join(lines) or "Not stated: the model came here from elsewhere."
 
 
-def _shortened(config: Dict[str, Any]) -> Dict[str, Any]:
+def _shortened(config: dict[str, Any]) -> dict[str, Any]:
     """Without the folders of the machine that it was trained on."""
     return {
         key: Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value

@@ -9,12 +9,13 @@ import torch
 
 from mt4ssl.decode.greedy import greedy_search
 from mt4ssl.errors import UserError
-from mt4ssl.interop.folder import Encoder, Recogniser, audio_input, check_replaceable, save_encoder, save_recogniser
+from mt4ssl.inference.folder import check_replaceable, save_encoder, save_recogniser
+from mt4ssl.inference.models import Encoder, Recogniser, audio_input
 from mt4ssl.lang.tokens import Tokens
 from mt4ssl.models.ctc import CtcConfig, CtcModel
 from mt4ssl.models.encoder import EncoderConfig
 from mt4ssl.models.frontend import FrontendConfig
-from mt4ssl.models.mt4ssl import ModelConfig, SpeechEncoder
+from mt4ssl.models.speech import ModelConfig, SpeechEncoder
 
 ENCODER = EncoderConfig(layers=2, dim=32, ffn_dim=64, heads=4, pos_conv_width=5, pos_conv_depth=1, pos_conv_groups=4)
 FRONTENDS = [FrontendConfig("fbank", 24, [3, 3], [2, 2]), FrontendConfig("waveform", 24)]

@@ -7,9 +7,8 @@ import pytest
 from lhotse.supervision import AlignmentItem
 from lhotse.testing.dummies import dummy_cut, dummy_supervision
 
-from mt4ssl.bin.align import with_alignment
+from mt4ssl.clustering.alignment import align_tokens, with_alignment
 from mt4ssl.errors import UserError
-from mt4ssl.targets.alignment import align_tokens
 
 
 def collapse(path: tuple) -> list:

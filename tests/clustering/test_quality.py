@@ -4,7 +4,7 @@ import numpy as np
 from lhotse.supervision import AlignmentItem
 from sklearn.metrics import mutual_info_score
 
-from mt4ssl.targets.quality import frame_phones, joint_counts, phone_quality, usage_quality
+from mt4ssl.clustering.quality import frame_phones, joint_counts, phone_quality, usage_quality
 
 
 def test_pnmi_and_purities():

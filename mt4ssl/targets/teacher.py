@@ -1,14 +1,16 @@
-"""On-TE: the online targets extractor, an exponential moving average of the student that sees unmasked input."""
+"""The online targets extractor (On-TE): an exponential moving average of the student, which sees unmasked input."""
 
 from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import List, Optional
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from mt4ssl.targets.base import Answers, Clean, Target
 
 
 @dataclass
@@ -26,16 +28,48 @@ class EmaConfig:
         return self.end_decay - (self.end_decay - self.decay) * (1 - step / self.anneal_steps)
 
 
+@dataclass
+class TeacherTarget(Target):
+    """Online target: regress the mean of the EMA teacher's top layers from the output of `layer`."""
+
+    type: Literal["teacher"]
+    top_k: int = 8
+    """Number of the teacher's last layers that are averaged."""
+    layer: int = 12
+    """The student is read at the output of this layer, counted from 1."""
+    weight: float = 1.0
+    """Factor on the loss of this target."""
+    name: ClassVar[str] = "teacher"
+    needs_teacher: ClassVar[bool] = True
+
+    def layers_used(self) -> list[int]:
+        return [self.layer, self.top_k]
+
+    def make_answers(self) -> Answers:
+        return TeacherAnswers(self.top_k)
+
+
+class TeacherAnswers(Answers):
+    """The mean of the teacher's last `top_k` layer results."""
+
+    def __init__(self, top_k: int) -> None:
+        super().__init__()
+        self.top_k = top_k
+
+    def forward(self, clean: Clean) -> Tensor:
+        return teacher_target(clean.teacher(), self.top_k, clean.padding)
+
+
 class Teacher(nn.Module):
     """A copy of the student's Transformer, moved by EMA and never by gradients; fp32, in eval mode.
 
-    Front-end and projection are the student's own, and so is the positional convolution, which is copied and not
-    averaged (`ema_transformer_only`, `ema_layers_only`).
+    Front-end and projection are the student's own, and so is the part called `copied`, the positional convolution,
+    which is copied and not averaged (`ema_transformer_only`, `ema_layers_only`).
     """
 
-    def __init__(self, student: nn.Module) -> None:
+    def __init__(self, student: nn.Module, copied: str) -> None:
         super().__init__()
-        self.encoder = copy.deepcopy(student).requires_grad_(False)
+        self.encoder, self.copied = copy.deepcopy(student).requires_grad_(False), copied
 
     def train(self, mode: bool = True) -> Teacher:
         """Stay in eval mode, whatever the student does."""
@@ -44,18 +78,19 @@ class Teacher(nn.Module):
     @torch.no_grad()
     def update(self, student: nn.Module, decay: float) -> None:
         """Move every weight a step of 1 - decay towards the student's."""
-        mine = [p for name, p in self.encoder.named_parameters() if not name.startswith("position.")]
-        theirs = [p for name, p in student.named_parameters() if not name.startswith("position.")]
-        torch._foreach_lerp_(mine, theirs, 1 - decay)
-        self.encoder.position.load_state_dict(student.position.state_dict())
+        torch._foreach_lerp_(self._averaged(self.encoder), self._averaged(student), 1 - decay)
+        self.encoder.get_submodule(self.copied).load_state_dict(student.get_submodule(self.copied).state_dict())
+
+    def _averaged(self, encoder: nn.Module) -> list[Tensor]:
+        return [p for name, p in encoder.named_parameters() if not name.startswith(f"{self.copied}.")]
 
     @torch.no_grad()
-    def forward(self, x: Tensor, padding: Optional[Tensor]) -> List[Tensor]:
+    def forward(self, x: Tensor, padding: Tensor | None) -> list[Tensor]:
         """Layer results (B, T, C) of every layer for the projected, unmasked features (B, T, C)."""
         return self.encoder(x.detach(), padding)[1]  # detached, since FlopCounterMode trips over views of x
 
 
-def teacher_target(results: List[Tensor], top_k: int, padding: Optional[Tensor]) -> Tensor:
+def teacher_target(results: list[Tensor], top_k: int, padding: Tensor | None) -> Tensor:
     """Average the last `top_k` layer results, each instance-normalised over the frames of its utterance.
 
     Returns (B, T, C) in fp32. The statistics leave padding out (the official code counts it in).
@@ -64,7 +99,7 @@ def teacher_target(results: List[Tensor], top_k: int, padding: Optional[Tensor])
     return torch.stack(normalised).mean(0)
 
 
-def instance_norm(x: Tensor, padding: Optional[Tensor]) -> Tensor:
+def instance_norm(x: Tensor, padding: Tensor | None) -> Tensor:
     """Zero mean and unit variance over time for every utterance and channel of (B, T, C)."""
     if padding is None or not padding.any():
         return F.instance_norm(x.transpose(1, 2)).transpose(1, 2)

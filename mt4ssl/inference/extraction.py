@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterable, Iterator, List, Sequence, Tuple
 
 import numpy as np
-from kaldiio import WriteHelper
-from lhotse import CutSet, MonoCut, NumpyFilesWriter, Recording
+from lhotse import CutSet, MonoCut, Recording
 from lhotse.cut import Cut
 from tqdm import tqdm
 
+from mt4ssl.clustering.features import LayerFeatures
+from mt4ssl.clustering.kmeans import FrameFeatures, KMeansConfig
+from mt4ssl.clustering.labels import Labeller
 from mt4ssl.config import load_config
-from mt4ssl.data.manifests import check_audio
-from mt4ssl.data.rates import SAMPLING_RATE
+from mt4ssl.data.audio import check_audio
+from mt4ssl.data.signals import SAMPLING_RATE
+from mt4ssl.data.storage import store_arrays, write_ark
 from mt4ssl.errors import UserError
 from mt4ssl.files import atomic_path, require
-from mt4ssl.models.pretrained import LayerFeatures
-from mt4ssl.targets.offline import FrameFeatures, KMeansConfig, Labeller
 
-Extracted = Iterable[Tuple[Cut, np.ndarray]]
+Extracted = Iterable[tuple[Cut, np.ndarray]]
 """Cuts with their features (T, C) or tokens (T,)."""
 
 
@@ -32,7 +33,7 @@ class Count:
     frames: int = 0
 
 
-def audio_cuts(paths: Sequence[Path]) -> List[Cut]:
+def audio_cuts(paths: Sequence[Path]) -> list[Cut]:
     """Make a cut of each audio file, named after it; UserError unless it holds whole audio of 16 kHz, one channel."""
     cuts = []
     for path in tqdm(paths, unit="file", disable=None, desc="checking audio"):
@@ -70,7 +71,7 @@ def layer_labeller(folder: Path, features: LayerFeatures) -> Labeller:
     return labeller
 
 
-def extract(cuts: Sequence[Cut], features: FrameFeatures, count: Count) -> Iterator[Tuple[Cut, np.ndarray]]:
+def extract(cuts: Sequence[Cut], features: FrameFeatures, count: Count) -> Iterator[tuple[Cut, np.ndarray]]:
     """Yield and count each cut with its features or tokens, except those too short for a frame.
 
     Raises UserError if that leaves none.
@@ -85,17 +86,6 @@ def extract(cuts: Sequence[Cut], features: FrameFeatures, count: Count) -> Itera
         raise UserError(f"none of {len(cuts)} utterances is long enough for a frame")
 
 
-def write_ark(folder: Path, extracted: Extracted) -> None:
-    """Write features as Kaldi's feats.ark and feats.scp."""
-    with atomic_path(folder / "feats.scp") as scp, atomic_path(folder / "feats.ark") as ark:
-        with WriteHelper(f"ark,scp:{ark},{scp}") as writer:
-            for cut, features in extracted:
-                writer(cut.id, features)
-        # The scp was written against the temporary ark.
-        text = scp.read_text(encoding="utf-8").replace(str(ark), str(folder / "feats.ark"))
-        scp.write_text(text, encoding="utf-8")
-
-
 def write_tokens(folder: Path, extracted: Extracted) -> None:
     """Write tokens as Kaldi text, tokens.txt: one `id token token …` per line, in the order they come."""
     with atomic_path(folder / "tokens.txt") as temporary, open(temporary, "w", encoding="utf-8") as file:
@@ -103,18 +93,13 @@ def write_tokens(folder: Path, extracted: Extracted) -> None:
             print(cut.id, *tokens, file=file)
 
 
-def write_cuts(folder: Path, name: str, frame_shift: float, extracted: Extracted) -> None:
-    """Write the cuts as cuts.jsonl.gz, with their arrays as the temporal array `name`, stored in a folder beside it.
+def write_features(folder: Path, extracted: Extracted) -> None:
+    """Write features as Kaldi's feats.ark and feats.scp."""
+    write_ark(folder / "feats", ((cut.id, features) for cut, features in extracted))
 
-    Lhotse loads `round(duration / frame_shift)` frames of it: not a last one that is mostly beyond the cut's end.
-    """
-    storage, cuts = folder / name, []
-    with atomic_path(storage) as temporary:
-        writer = NumpyFilesWriter(temporary)
-        for cut, array in extracted:
-            stored = writer.store_array(cut.id, array, frame_shift=frame_shift, temporal_dim=0, start=cut.start)
-            stored.array.storage_path = str(storage)
-            setattr(cut, name, stored)
-            cuts.append(cut)
+
+def write_cuts(folder: Path, name: str, frame_shift: float, extracted: Extracted) -> None:
+    """Write the cuts as cuts.jsonl.gz, with their arrays as the temporal array `name`, stored in a folder beside it."""
+    cuts = store_arrays(folder / name, name, frame_shift, extracted)
     with atomic_path(folder / "cuts.jsonl.gz") as temporary:
         CutSet.from_cuts(cuts).to_file(temporary)

@@ -8,17 +8,10 @@ from lhotse.testing.dummies import dummy_cut
 from sklearn.cluster import KMeans
 
 from mt4ssl.bin.train_kmeans import Config
+from mt4ssl.clustering.kmeans import KMeansConfig, sample_frames, save_kmeans, train_kmeans
+from mt4ssl.clustering.labels import Labeller, config_of_labels, write_label_config
 from mt4ssl.config import parse_config
 from mt4ssl.errors import UserError
-from mt4ssl.targets.offline import (
-    KMeansConfig,
-    Labeller,
-    config_of_labels,
-    sample_frames,
-    save_kmeans,
-    train_kmeans,
-    write_label_config,
-)
 
 
 @pytest.fixture(scope="module")

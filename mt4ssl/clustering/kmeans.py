@@ -1,11 +1,11 @@
-"""Off-TE: the offline targets extractor, K-means on frame features (HuBERT, section 2.2)."""
+"""K-means on frame features, which makes the labels of offline targets (HuBERT, section 2.2)."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, Tuple
+from typing import Literal, Protocol
 
 import faiss
 import numpy as np
@@ -13,7 +13,7 @@ from lhotse import CutSet
 from lhotse.cut import Cut
 from tqdm import tqdm
 
-from mt4ssl.config import load_config, save_config
+from mt4ssl.config import save_config
 from mt4ssl.errors import UserError
 from mt4ssl.files import atomic_path
 
@@ -71,7 +71,7 @@ def sample_frames(cuts: CutSet, features: FrameFeatures, max_frames: int, seed: 
     return np.concatenate(sample) if sample else np.empty((0, 1), np.float32)
 
 
-def train_kmeans(frames: np.ndarray, config: KMeansConfig) -> Tuple[np.ndarray, float]:
+def train_kmeans(frames: np.ndarray, config: KMeansConfig) -> tuple[np.ndarray, float]:
     """Cluster frames (N, D); return the centroids (K, D) and the mean squared distance of a frame to its own.
 
     k-means++ starts: random ones end at a higher distance. The best of them is found on a part of the frames, and all
@@ -110,35 +110,3 @@ def save_kmeans(folder: Path, centroids: np.ndarray, inertia: float, frames: int
     with atomic_path(folder / "fit.json") as temporary:
         temporary.write_text(json.dumps({"mean_squared_distance": inertia, "frames": frames}) + "\n")
     save_config(config, folder / "config.yaml")
-
-
-class Labeller:
-    """Assigns every frame of a cut to its nearest centroid."""
-
-    def __init__(self, folder: Path, features: FrameFeatures) -> None:
-        self.features = features
-        self.centroids = np.load(folder / "centroids.npy")
-        self.half_norms = np.square(self.centroids).sum(1) / 2
-        self.dtype = np.int16 if len(self.centroids) <= 2**15 else np.int32
-
-    def __call__(self, cut: Cut) -> np.ndarray:
-        """Return labels (T,) in int16, or int32 where there are more than 32768 clusters."""
-        # |x - c|^2 is least where x.c - |c|^2 / 2 is greatest; for one cut this is faster than a search of faiss.
-        scores = self.features(cut) @ self.centroids.T
-        scores -= self.half_norms
-        return scores.argmax(1).astype(self.dtype)
-
-
-def config_of_labels(folder: Path, name: str) -> KMeansConfig:
-    """Read the K-means config that stage 4 puts beside the labels called `name`."""
-    path = folder / f"{name}.yaml"
-    if not path.exists():
-        raise UserError(f"{path} is missing: target {name!r} needs labels of that name, made by stage 4 (labels)")
-    return load_config(KMeansConfig, path)
-
-
-def write_label_config(config: KMeansConfig, folder: Path) -> None:
-    """Put the K-means config beside the labels it made; one that is there already keeps its time."""
-    path = folder / f"{config.name}.yaml"
-    if not path.exists() or load_config(KMeansConfig, path) != config:
-        save_config(config, path)

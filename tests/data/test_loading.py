@@ -6,11 +6,13 @@ import torch
 from lhotse import CutSet, NumpyFilesWriter, Recording
 from lhotse.testing.dummies import dummy_supervision
 
-from mt4ssl.bin.emit import no_tokens
+from mt4ssl.data.ctc import CtcDataset, transcript
 from mt4ssl.data.cuts import Cuts
-from mt4ssl.data.datasets import CtcDataset, PretrainDataset, frame_labels, load_steps, read_cuts, transcript
 from mt4ssl.data.features import make_extractor
+from mt4ssl.data.loading import load_steps, read_cuts
+from mt4ssl.data.pretraining import PretrainDataset, frame_labels
 from mt4ssl.errors import UserError
+from mt4ssl.inference.log_probs import no_tokens
 from mt4ssl.models.frontend import FrontendConfig
 
 FBANK = FrontendConfig("fbank", 8, [3, 3], [2, 2])

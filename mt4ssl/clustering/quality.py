@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Dict, Iterable, List, Optional
 
 import numpy as np
 from lhotse.cut import Cut
@@ -22,15 +22,15 @@ class LabelQuality:
     """Clusters that no frame fell into."""
     entropy: float
     """Of the cluster usage, in nats; log K when all are used alike."""
-    phone_purity: Optional[float] = None
+    phone_purity: float | None = None
     """Share of frames whose phone is the most frequent one of their cluster."""
-    cluster_purity: Optional[float] = None
+    cluster_purity: float | None = None
     """Share of frames whose cluster is the most frequent one of their phone."""
-    pnmi: Optional[float] = None
+    pnmi: float | None = None
     """Phone-normalised mutual information: the share of the phones' entropy that the labels explain."""
 
 
-def frame_phones(alignment: List[AlignmentItem], frames: int, shift: float) -> np.ndarray:
+def frame_phones(alignment: list[AlignmentItem], frames: int, shift: float) -> np.ndarray:
     """Return the phone at the centre of each of `frames` frames (T,); `sil` between phones."""
     phones = np.full(frames, SILENCE, dtype=object)
     centres = (np.arange(frames) + 0.5) * shift
@@ -39,12 +39,12 @@ def frame_phones(alignment: List[AlignmentItem], frames: int, shift: float) -> n
     return phones
 
 
-def cut_phones(cut: Cut, frames: int, shift: float, alignment: str = "phone") -> Optional[np.ndarray]:
+def cut_phones(cut: Cut, frames: int, shift: float, alignment: str = "phone") -> np.ndarray | None:
     """Return the phone of each frame of a cut, or None if a supervision has no such alignment.
 
     `alignment` is its type: with `token` (of mt4ssl.bin.align) the tokens of a CTC model stand in for phones.
     """
-    items: List[AlignmentItem] = []
+    items: list[AlignmentItem] = []
     for supervision in cut.supervisions:
         if not supervision.alignment or alignment not in supervision.alignment:
             return None
@@ -54,7 +54,7 @@ def cut_phones(cut: Cut, frames: int, shift: float, alignment: str = "phone") ->
 
 def joint_counts(labels: Iterable[np.ndarray], phones: Iterable[np.ndarray], clusters: int) -> np.ndarray:
     """Count frames by phone and cluster: (P, K)."""
-    rows: Dict[str, np.ndarray] = {}
+    rows: dict[str, np.ndarray] = {}
     for label, phone in zip(labels, phones):
         for symbol in np.unique(phone):
             counts = np.bincount(label[phone == symbol], minlength=clusters)
@@ -84,3 +84,14 @@ def phone_quality(joint: np.ndarray) -> LabelQuality:
     mutual = phone_entropy + entropy(joint.sum(0)) - entropy(joint.ravel())
     quality.pnmi = mutual / phone_entropy if phone_entropy > 0 else 0.0
     return quality
+
+
+def label_quality(cuts: Iterable[Cut], name: str, clusters: int, alignment: str) -> LabelQuality:
+    """Measure the labels `name` of cuts, against their alignments of that type if every cut has one."""
+    labels, phones = [], []
+    for cut in cuts:
+        labels.append(cut.load_custom(name))
+        phones.append(cut_phones(cut, len(labels[-1]), getattr(cut, name).frame_shift, alignment))
+    if any(phone is None for phone in phones):
+        return usage_quality(np.bincount(np.concatenate(labels), minlength=clusters))
+    return phone_quality(joint_counts(labels, phones, clusters))

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from mt4ssl.losses import masked_cross_entropy, masked_regression, mean_std
+from mt4ssl.targets.losses import masked_cross_entropy, masked_regression, mean_std
 
 
 def test_cross_entropy_is_a_sum():

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mt4ssl.targets.online import EmaConfig, teacher_target
+from mt4ssl.targets.teacher import EmaConfig, teacher_target
 
 
 def test_decay_is_linear_then_constant():

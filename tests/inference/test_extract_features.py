@@ -12,14 +12,15 @@ import torch
 from lhotse import CutSet, LilcomChunkyWriter, Recording
 
 from mt4ssl.bin.extract_features import main
+from mt4ssl.clustering.features import LayerFeatures, frame_features
+from mt4ssl.clustering.kmeans import KMeansConfig, sample_frames, save_kmeans, train_kmeans
 from mt4ssl.data.features import make_extractor
 from mt4ssl.errors import UserError
-from mt4ssl.interop.folder import audio_input, save_encoder, save_folder
+from mt4ssl.inference.folder import save_encoder, save_folder
+from mt4ssl.inference.models import audio_input
 from mt4ssl.models.encoder import EncoderConfig
 from mt4ssl.models.frontend import FrontendConfig
-from mt4ssl.models.mt4ssl import ModelConfig, SpeechEncoder
-from mt4ssl.models.pretrained import LayerFeatures, frame_features
-from mt4ssl.targets.offline import KMeansConfig, sample_frames, save_kmeans, train_kmeans
+from mt4ssl.models.speech import ModelConfig, SpeechEncoder
 
 TINY = dict(layers=3, dim=32, ffn_dim=64, heads=4, pos_conv_width=5, pos_conv_depth=1, pos_conv_groups=4)
 MODELS = {

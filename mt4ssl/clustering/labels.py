@@ -1,0 +1,64 @@
+"""Labels of frames, made by a K-means, and the config that stands beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+from lhotse.cut import Cut
+from tqdm import tqdm
+
+from mt4ssl.clustering.kmeans import FrameFeatures, KMeansConfig
+from mt4ssl.config import load_config, save_config
+from mt4ssl.errors import UserError
+from mt4ssl.files import require
+
+
+class Labeller:
+    """Assigns every frame of a cut to its nearest centroid."""
+
+    def __init__(self, folder: Path, features: FrameFeatures) -> None:
+        self.features, self.frame_shift = features, features.frame_shift
+        self.centroids = np.load(require(folder / "centroids.npy", "made by stage 3 (kmeans)"))
+        self.half_norms = np.square(self.centroids).sum(1) / 2
+        self.dtype = np.int16 if len(self.centroids) <= 2**15 else np.int32
+
+    def __call__(self, cut: Cut) -> np.ndarray:
+        """Return labels (T,) in int16, or int32 where there are more than 32768 clusters."""
+        # |x - c|^2 is least where x.c - |c|^2 / 2 is greatest; for one cut this is faster than a search of faiss.
+        scores = self.features(cut) @ self.centroids.T
+        scores -= self.half_norms
+        return scores.argmax(1).astype(self.dtype)
+
+
+def label_cuts(
+    labeller: Labeller, sources: Iterable[Cut], cuts: dict[str, Cut], name: str
+) -> Iterator[tuple[Cut, np.ndarray]]:
+    """Yield each of the cuts with its labels (T,), computed from the source of the same id; `name` is the split's.
+
+    Raises UserError unless sources and cuts are the same utterances.
+    """
+    count = 0
+    for source in tqdm(sources, unit="cut", disable=None, desc=f"labels of {name}"):
+        if source.id not in cuts:
+            raise UserError(f"the cuts of {name} lack utterance {source.id}, which has features: run stage 2 again")
+        yield cuts[source.id], labeller(source)
+        count += 1
+    if count != len(cuts):
+        raise UserError(f"{name} has {count} utterances with features, but {len(cuts)} cuts: run stage 2 again")
+
+
+def config_of_labels(folder: Path, name: str) -> KMeansConfig:
+    """Read the K-means config that stage 4 puts beside the labels called `name`."""
+    path = folder / f"{name}.yaml"
+    if not path.exists():
+        raise UserError(f"{path} is missing: target {name!r} needs labels of that name, made by stage 4 (labels)")
+    return load_config(KMeansConfig, path)
+
+
+def write_label_config(config: KMeansConfig, folder: Path) -> None:
+    """Put the K-means config beside the labels it made; one that is there already keeps its time."""
+    path = folder / f"{config.name}.yaml"
+    if not path.exists() or load_config(KMeansConfig, path) != config:
+        save_config(config, path)

@@ -1,0 +1,81 @@
+"""What the datasets of pre-training and of CTC share: cuts in, batches of tensors out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from lhotse.cut import Cut
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from mt4ssl.data.cuts import Cuts
+from mt4ssl.data.features import make_extractor
+from mt4ssl.data.signals import FBANK_BINS, WAVEFORM, Signal
+from mt4ssl.errors import UserError
+from mt4ssl.files import require
+
+
+@dataclass
+class Batch:
+    """One micro-batch, padded where its cuts differ in length."""
+
+    inputs: Tensor
+    """Waveforms (B, S) or fbank (B, T, 80)."""
+    lengths: Tensor
+    """Samples or fbank frames (B,)."""
+    labels: dict[str, Tensor] = field(default_factory=dict)
+    """Per K-means name (B, T')."""
+    mask: Tensor | None = None
+    """(B, T') booleans."""
+    tokens: Tensor | None = None
+    """(B, U)."""
+    token_lengths: Tensor | None = None
+    """(B,)."""
+    ids: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+class Frontend(Protocol):
+    """What data must know of a front-end: what it reads, and the frames that come of it."""
+
+    @property
+    def reads(self) -> Signal: ...
+
+    @property
+    def frame_shift(self) -> float: ...
+
+    def frames(self, size: int) -> int: ...
+
+
+def read_cuts(path: str, min_seconds: float = 0.0) -> tuple[Cuts, int]:
+    """Open the cuts of at least `min_seconds`; return them and the number of shorter ones."""
+    cuts = Cuts.read(require(path, "made by an earlier stage"))
+    long_enough = np.flatnonzero(cuts.durations >= min_seconds)
+    if not len(long_enough):
+        raise UserError(f"{path}: none of {len(cuts)} cuts lasts {min_seconds} s")
+    return cuts.take(long_enough), len(cuts) - len(long_enough)
+
+
+def load_input(cut: Cut, signal: Signal) -> np.ndarray:
+    """Return what a front-end reads of a cut: samples (S,), or fbank (T, 80), computed where it is not stored."""
+    try:
+        if signal == WAVEFORM:
+            return cut.load_audio()[0]
+        stored = cut.num_features == FBANK_BINS
+        return cut.load_features() if stored else cut.compute_features(make_extractor("fbank"))
+    except Exception as error:  # lhotse and libsndfile raise many types, all about this one cut
+        raise UserError(f"cannot read {cut.id}: {error}".splitlines()[0]) from error
+
+
+def load_steps(dataset: Dataset, steps: range, workers: int) -> Iterator[Any]:
+    """Iterate over dataset[step] for the given steps, prepared by `workers` processes ahead of time."""
+    loader = DataLoader(
+        dataset, sampler=steps, batch_size=None, num_workers=workers, prefetch_factor=4 if workers else None
+    )
+    try:
+        yield from loader
+    except UserError as error:  # torch puts the traceback of a worker before the message
+        raise UserError(str(error).rpartition(f"{UserError.__name__}: ")[2].strip()) from error

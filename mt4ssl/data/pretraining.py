@@ -1,0 +1,81 @@
+"""Batches of pre-training: random crops with labels and a mask, by batch number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from lhotse.cut import Cut
+
+from mt4ssl.data.batches import BatchPlan, micro_batches
+from mt4ssl.data.cuts import Cuts
+from mt4ssl.data.loading import Batch, Frontend, load_input
+from mt4ssl.errors import UserError
+
+DrawMask = Callable[[Sequence[int], int, np.random.Generator], np.ndarray]
+"""From the frames of each utterance and the frames of the batch to a mask (B, T')."""
+
+
+def frame_labels(cut: Cut, name: str, shift: float, frames: int) -> np.ndarray:
+    """Return the label of each of `frames` model frames, `shift` seconds apart (T',).
+
+    Labels of a higher rate are thinned to the one at the start of each frame; one or two that rounding lost at the
+    end are repeated. Raises UserError if labels and audio differ by more, or if the cut has none.
+    """
+    if not cut.has_custom(name):
+        raise UserError(f"cut {cut.id} has no {name!r} labels: run stage 4 (labels)")
+    stride = shift / getattr(cut, name).frame_shift
+    if abs(stride - round(stride)) > 1e-3 or stride < 1:
+        raise UserError(f"labels {name!r} every {getattr(cut, name).frame_shift} s do not fit frames every {shift} s")
+    labels = cut.load_custom(name)[:: round(stride)]
+    if abs(len(labels) - frames) > 2:
+        raise UserError(f"cut {cut.id} has {len(labels)} {name!r} labels for {frames} frames: run stage 4 again")
+    return np.pad(labels, (0, max(0, frames - len(labels))), mode="edge")[:frames].astype(np.int64)
+
+
+class PretrainDataset:
+    """Batch number -> equally long random crops with labels and a mask; nothing is padded. `parts` make an update."""
+
+    def __init__(
+        self,
+        cuts: Cuts,
+        frontend: Frontend,
+        label_names: Sequence[str],
+        draw_mask: DrawMask,
+        batch_seconds: float,
+        max_batch_seconds: float,
+        max_seconds: float,
+        seed: int,
+    ) -> None:
+        self.cuts, self.frontend, self.label_names = cuts, frontend, label_names
+        self.draw_mask, self.seed = draw_mask, seed
+        self.parts, seconds = micro_batches(batch_seconds, max_batch_seconds)
+        self.plan = BatchPlan(np.minimum(cuts.durations, max_seconds), seconds, seed)
+
+    def batch(self, number: int) -> Batch:
+        """Build batch `number` of the plan; crops and mask depend on (seed, number) alone."""
+        rng = np.random.default_rng([self.seed, number, 1])
+        indices = self.plan[number]
+        rate, shift = self.frontend.reads.rate, self.frontend.frame_shift
+        # The shortest cut sets the length, in whole model frames, so that crops start where a label does.
+        hop = round(shift * rate)
+        size = int(self.plan.durations[indices].min() * rate / hop + 1e-3) * hop
+        frames = self.frontend.frames(size)
+        inputs, labels = [], {name: [] for name in self.label_names}
+        for index in indices:
+            cut = self.cuts[index]
+            room = int((cut.duration * rate - size) / hop + 1e-3)
+            start = int(rng.integers(0, room + 1)) * hop if room > 0 else 0
+            crop = cut.truncate(offset=start / rate, duration=min(size / rate, cut.duration - start / rate))
+            x = load_input(crop, self.frontend.reads)[:size]
+            inputs.append(np.pad(x, [(0, size - len(x))] + [(0, 0)] * (x.ndim - 1), mode="edge"))
+            for name in self.label_names:
+                labels[name].append(frame_labels(crop, name, shift, frames))
+        return Batch(
+            inputs=torch.from_numpy(np.stack(inputs)),
+            lengths=torch.full((len(indices),), size),
+            labels={name: torch.from_numpy(np.stack(rows)) for name, rows in labels.items()},
+            mask=torch.from_numpy(self.draw_mask([frames] * len(indices), frames, rng)),
+            seconds=len(indices) * size / rate,
+        )

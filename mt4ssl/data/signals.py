@@ -1,0 +1,27 @@
+"""What front-ends read: audio at 16 kHz, or fbank every 10 ms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SAMPLING_RATE = 16000
+FBANK_SHIFT = 0.01  # seconds
+FBANK_BINS = 80
+
+
+@dataclass(frozen=True)
+class Signal:
+    """A kind of input."""
+
+    rate: int
+    """Samples or frames a second."""
+    bins: int
+    """Values of each frame; 0 for plain samples."""
+
+    def shape(self, rows: int, size: int) -> tuple[int, ...]:
+        """Return the shape of a batch: (B, S) of samples, (B, T, bins) of frames."""
+        return (rows, size, self.bins) if self.bins else (rows, size)
+
+
+WAVEFORM = Signal(SAMPLING_RATE, 0)
+FBANK = Signal(round(1 / FBANK_SHIFT), FBANK_BINS)

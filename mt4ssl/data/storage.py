@@ -1,0 +1,40 @@
+"""Arrays of utterances in the files that other tools read: Kaldi's ark and scp, and Lhotse's temporal arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from kaldiio import WriteHelper
+from lhotse import NumpyFilesWriter
+from lhotse.cut import Cut
+
+from mt4ssl.files import atomic_path
+
+
+def write_ark(path: Path, arrays: Iterable[tuple[str, np.ndarray]]) -> None:
+    """Write utterance ids with their matrices (T, C) as <path>.ark and <path>.scp."""
+    ark, scp = path.with_name(f"{path.name}.ark"), path.with_name(f"{path.name}.scp")
+    with atomic_path(ark) as new_ark, atomic_path(scp) as new_scp:
+        with WriteHelper(f"ark,scp:{new_ark},{new_scp}") as writer:
+            for name, array in arrays:
+                writer(name, array)
+        # The scp was written against the temporary ark.
+        new_scp.write_text(new_scp.read_text(encoding="utf-8").replace(str(new_ark), str(ark)), encoding="utf-8")
+
+
+def store_arrays(folder: Path, name: str, frame_shift: float, arrays: Iterable[tuple[Cut, np.ndarray]]) -> list[Cut]:
+    """Store arrays (T,) or (T, C) of cuts in a folder; return the cuts, which have them as the temporal array `name`.
+
+    Lhotse loads `round(duration / frame_shift)` frames of it: not a last one that is mostly beyond the cut's end.
+    """
+    cuts = []
+    with atomic_path(folder) as temporary:
+        writer = NumpyFilesWriter(temporary)
+        for cut, array in arrays:
+            stored = writer.store_array(cut.id, array, frame_shift=frame_shift, temporal_dim=0, start=cut.start)
+            stored.array.storage_path = str(folder)
+            setattr(cut, name, stored)
+            cuts.append(cut)
+    return cuts

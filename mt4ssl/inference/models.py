@@ -1,0 +1,72 @@
+"""Models as users open them: an encoder of speech, a recogniser of speech."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from mt4ssl.checkpoint import load_weights
+from mt4ssl.config import build
+from mt4ssl.data.features import make_extractor
+from mt4ssl.data.signals import FBANK, SAMPLING_RATE
+from mt4ssl.decode.greedy import greedy_search
+from mt4ssl.errors import UserError
+from mt4ssl.files import require
+from mt4ssl.inference.folder import read_config
+from mt4ssl.lang.tokens import Tokens
+from mt4ssl.models.ctc import CtcConfig, CtcModel
+from mt4ssl.models.frontend import FrontendConfig
+from mt4ssl.models.pretrained import load_student
+from mt4ssl.models.speech import ModelConfig
+
+
+def audio_input(path: str | Path, frontend: FrontendConfig) -> tuple[Tensor, Tensor]:
+    """Read an audio file as the front-end wants it: waveform (1, S) or fbank (1, T, 80), and its length (1,)."""
+    try:
+        audio, rate = soundfile.read(require(path, "no such audio file"), dtype="float32", always_2d=True)
+    except soundfile.LibsndfileError as error:
+        raise UserError(f"{path} cannot be read as audio: {error}") from error
+    if rate != SAMPLING_RATE:
+        raise UserError(f"{path} has {rate} samples a second: convert it to {SAMPLING_RATE}")
+    samples = audio.mean(1)[None]  # (1, S)
+    x: np.ndarray = make_extractor("fbank").extract(samples, rate)[None] if frontend.reads == FBANK else samples
+    return torch.as_tensor(x), torch.tensor([x.shape[1]])
+
+
+class Encoder:
+    """A pre-trained model: speech in, the outputs of its layers out."""
+
+    def __init__(self, folder: str | Path) -> None:
+        folder = Path(folder)
+        read_config(folder, "encoder")
+        self.model, self.architecture = load_student(folder)
+
+    @torch.inference_mode()
+    def layers(self, path: str | Path) -> list[Tensor]:
+        """Return the output (T, C) of every layer for an audio file of 16 kHz."""
+        outputs, _ = self.model(*audio_input(path, self.architecture.frontend))
+        return [output[0] for output in outputs]
+
+
+class Recogniser:
+    """A fine-tuned model: speech in, text out."""
+
+    def __init__(self, folder: str | Path) -> None:
+        folder = Path(folder)
+        config = read_config(folder, "ctc")
+        self.tokens = Tokens(folder)
+        self.architecture = build(ModelConfig, config["model"])
+        self.ctc = build(CtcConfig, config["ctc"])
+        self.model = CtcModel(self.architecture, self.ctc, len(self.tokens)).eval()
+        load_weights(self.model, load_file(folder / "model.safetensors"), folder)
+
+    @torch.inference_mode()
+    def transcribe(self, path: str | Path) -> str:
+        """Return the words that greedy search finds in an audio file of 16 kHz."""
+        log_probs, _ = self.model(*audio_input(path, self.architecture.frontend))
+        return self.tokens.decode(greedy_search(log_probs[0].numpy()))

@@ -1,0 +1,62 @@
+"""Sentencepiece units, laid out as icefall lays them out: `<blk>` is 0."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from mt4ssl.errors import UserError
+from mt4ssl.files import atomic_path
+from mt4ssl.lang.units.base import BLANK, Unit
+
+MODEL = "bpe.model"
+
+
+class SentencePieces(Unit):
+    """Units of a unigram model of sentencepiece, in `bpe.model`."""
+
+    files = (MODEL,)
+
+    @cached_property
+    def model(self) -> Any:
+        """The sentencepiece processor."""
+        from sentencepiece import SentencePieceProcessor
+
+        return SentencePieceProcessor(model_file=str(self.folder / MODEL))
+
+    @classmethod
+    def make(
+        cls, folder: Path, transcripts: Sequence[str], lm_text: Sequence[str], words: Sequence[str], size: int
+    ) -> SentencePieces:
+        """Train a model of `size` units on all text; UserError where there is too little for them."""
+        from sentencepiece import SentencePieceTrainer
+
+        with atomic_path(folder / MODEL) as temporary, open(temporary, "wb") as file:
+            try:
+                SentencePieceTrainer.train(
+                    sentence_iterator=iter([*transcripts, *(line for line in lm_text if line)]),
+                    model_writer=file,
+                    model_type="unigram",
+                    vocab_size=size,
+                    user_defined_symbols=[BLANK],
+                    unk_id=1,
+                    bos_id=-1,
+                    eos_id=-1,
+                    # The text is taken as it is: every character gets a unit, nothing is rewritten.
+                    character_coverage=1.0,
+                    normalization_rule_name="identity",
+                    minloglevel=2,
+                )
+            except RuntimeError as error:
+                reason = str(error).splitlines()[-1].split("] ")[-1].strip()
+                raise UserError(f"sentencepiece cannot make {size} units of this text: {reason}") from error
+        return cls(folder)
+
+    @property
+    def tokens(self) -> list[str]:
+        return [self.model.id_to_piece(number) for number in range(self.model.get_piece_size())]
+
+    def spell(self, words: Iterable[str]) -> list[str]:
+        return self.model.encode(" ".join(words), out_type=str)

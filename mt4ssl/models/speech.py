@@ -1,0 +1,57 @@
+"""The speech encoder: front-end, projection and Transformer, all of a model that outlives its pre-training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from torch import Tensor, nn
+
+from mt4ssl.models.encoder import EncoderConfig, EncoderLayer, PositionalConv, Transformer
+from mt4ssl.models.frontend import ConvLayer, FrontendConfig, make_frontend, padding_mask
+
+
+@dataclass
+class ModelConfig:
+    """The network without its targets."""
+
+    frontend: FrontendConfig = field(default_factory=FrontendConfig)
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+
+
+class SpeechEncoder(nn.Module):
+    """Front-end, projection and Transformer; its parts are called as the sections of its config."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.frontend = make_frontend(config.frontend)
+        self.feature_norm = nn.LayerNorm(config.frontend.dim)
+        self.projection = nn.Linear(config.frontend.dim, config.encoder.dim)
+        self.encoder = Transformer(config.encoder)
+
+    def project(self, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Turn waveforms (B, S) or fbank (B, T, 80) into projected features (B, T', C) and lengths (B,)."""
+        x, lengths = self.frontend(inputs, lengths)
+        return self.projection(self.feature_norm(x)), lengths
+
+    def encode(self, features: Tensor, lengths: Tensor, last_layer: int | None = None) -> list[Tensor]:
+        """Return the outputs (B, T', C) of layers 1 to `last_layer` (default: all) for projected features."""
+        return self.encoder(features, padding_mask(lengths, features.size(1)), last_layer)[0]
+
+    def forward(self, inputs: Tensor, lengths: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Return the output (B, T', C) of every layer, and the lengths (B,)."""
+        features, lengths = self.project(inputs, lengths)
+        return self.encode(features, lengths), lengths
+
+    def layer(self, inputs: Tensor, lengths: Tensor, number: int) -> Tensor:
+        """Return the output (B, T', C) of one layer; number 0 is what the first layer reads."""
+        features, lengths = self.project(inputs, lengths)
+        if number:
+            return self.encode(features, lengths, number)[-1]
+        return self.encoder.embed(features, padding_mask(lengths, features.size(1)))
+
+
+def compile_layers(model: nn.Module) -> None:
+    """Let torch.compile have every Transformer layer and the front-end, but not what depends on the data."""
+    for module in model.modules():
+        if isinstance(module, (EncoderLayer, ConvLayer, PositionalConv)):
+            module.compile(dynamic=True)

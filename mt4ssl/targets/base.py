@@ -1,0 +1,76 @@
+"""What all targets have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from mt4ssl.errors import UserError
+
+
+@dataclass
+class Clean:
+    """A batch before anything of it is masked: all that answers are made of."""
+
+    inputs: Tensor
+    """What the front-end reads: waveforms (B, S) or fbank (B, T, 80)."""
+    lengths: Tensor
+    """Samples or fbank frames of each utterance (B,)."""
+    labels: dict[str, Tensor]
+    """Per name of a set of labels, a label for each of the model's frames (B, T')."""
+    padding: Tensor
+    """(B, T') booleans, true beyond the end of an utterance."""
+    teacher: Callable[[], list[Tensor]]
+    """Returns the EMA teacher's layer results, (B, T', C) each; the teacher runs once, however many targets ask."""
+
+
+class Answers(nn.Module):
+    """Where the answers of a target come from; no gradient reaches it.
+
+    Integer answers (B, T') are classes, learned by cross-entropy; answers of floats (B, T', C) are regressed.
+    """
+
+    classes: int = 0
+    """Number of classes of integer answers; 0 means that the answers are floats of the encoder's dimension."""
+
+    def forward(self, clean: Clean) -> Tensor:
+        raise NotImplementedError
+
+
+class Target:
+    """Base of the configs of targets: a dataclass with `type`, `layer`, `weight` and what else its answers need.
+
+    The student is read at the output of `layer`, at masked frames; the loss is the one of the answers' type.
+    """
+
+    type: str
+    name: str
+    """Name of the target's measures in logs."""
+    layer: int
+    weight: float
+    needs_teacher: ClassVar[bool] = False
+
+    @property
+    def labels(self) -> str | None:
+        """Name of the labels that the cuts must have for this target; None if it needs none."""
+        return None
+
+    def with_classes(self, classes: int) -> Target:
+        """Return the target for labels of so many classes; only targets with labels have this."""
+        raise NotImplementedError
+
+    def layers_used(self) -> list[int]:
+        """Return the numbers of the encoder's layers, counted from 1, that the target reads or needs."""
+        return [self.layer]
+
+    def check(self, layers: int) -> None:
+        """Raise UserError if an encoder of so many layers is not enough."""
+        if any(not 1 <= number <= layers for number in self.layers_used()):
+            raise UserError(f"target {self} needs more layers than the encoder's {layers}")
+
+    def make_answers(self) -> Answers:
+        """Build the module that gives the answers."""
+        raise NotImplementedError

@@ -1,0 +1,117 @@
+"""What the training loop trains: a task, its settings, and the sums that its losses give."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from mt4ssl.data.loading import Batch
+from mt4ssl.train.processes import UpdateData, add_up
+
+
+@dataclass
+class LoopConfig:
+    """How long, how large, how often."""
+
+    updates: int = 400_000
+    """Number of updates of the weights."""
+    batch_seconds: float = 3800.0
+    """Seconds of audio in one update, over all devices and micro-batches together."""
+    max_batch_seconds: float = 240.0
+    """Seconds of audio that fit into memory at once; larger batches are accumulated from micro-batches."""
+    dtype: Literal["auto", "fp32", "bf16"] = "auto"
+    """Precision of matrix products; `auto` times both when a training starts, and keeps the faster one on resuming."""
+    compile: bool = False
+    """Use torch.compile for the Transformer layers and the front-end: minutes at first, then faster steps."""
+    log_every: int = 100
+    """Number of updates between two lines of the log."""
+    validate_every: int = 5000
+    """Number of updates between two validations on the dev set."""
+    save_every: int = 5000
+    """Number of updates between two checkpoints."""
+    keep: int = 5
+    """Number of step checkpoints that are kept, for averaging."""
+    workers: int = 2
+    """Number of processes that prepare batches."""
+    seed: int = 0
+    """Seed of everything random in the training."""
+
+    def __post_init__(self) -> None:
+        if self.keep < 1:
+            raise ValueError(f"loop.keep is {self.keep}: at least the last checkpoint must be kept")
+
+
+@dataclass
+class StepSums:
+    """A batch's loss, summed; `count` is what it is divided by; `sums` maps a name to (sum, divisor)."""
+
+    loss: Tensor
+    count: float
+    sums: dict[str, tuple[float, float]]
+
+
+class Task(Protocol):
+    """What is trained: pre-training or CTC."""
+
+    config: Any
+    """Dataclass with `optim`, `loop` and `exp_dir`."""
+    device: torch.device
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    train_data: UpdateData
+
+    def save_config(self, folder: Path) -> None:
+        """Write beside the checkpoints what is needed to open them."""
+
+    def start_batch(self, step: int, number: int) -> None:
+        """Prepare the model for micro-batch `number` of update `step`, both counted from 0."""
+
+    def losses(self, batch: Batch) -> StepSums:
+        """Loss of a micro-batch."""
+
+    def finish_update(self, step: int) -> dict[str, float]:
+        """Act after update `step`, counted from 1; returned values are logged."""
+
+    def check_values(self, step: int, values: dict[str, float]) -> None:
+        """Raise UserError if what is about to be logged shows a failed training."""
+
+    def validate(self) -> dict[str, float]:
+        """Measure on held-out data."""
+
+
+class Averages:
+    """Running sums and their divisors, by name."""
+
+    def __init__(self) -> None:
+        self.totals: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
+
+    def add(self, sums: dict[str, tuple[float, float]]) -> None:
+        for name, (value, count) in sums.items():
+            self.totals[name][0] += value
+            self.totals[name][1] += count
+
+    def add_values(self, values: dict[str, float]) -> None:
+        """Add values that count once each."""
+        self.add({name: (value, 1) for name, value in values.items()})
+
+    def values(self) -> dict[str, float]:
+        return {name: value / count for name, (value, count) in self.totals.items() if count}
+
+    def over_processes(self) -> Averages:
+        """Return the sums of all processes, which must have added the same names."""
+        averages, names = Averages(), sorted(self.totals)
+        sums = add_up([part for name in names for part in self.totals[name]])
+        averages.totals.update({name: sums[2 * n : 2 * n + 2] for n, name in enumerate(names)})
+        return averages
+
+
+def to_device(batch: Batch, device: torch.device) -> Batch:
+    """Move a batch's tensors."""
+    moved = {k: v.to(device, non_blocking=True) for k, v in vars(batch).items() if isinstance(v, Tensor)}
+    labels = {name: label.to(device, non_blocking=True) for name, label in batch.labels.items()}
+    return Batch(**{**vars(batch), **moved, "labels": labels})
