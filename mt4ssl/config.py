@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 
 from mt4ssl.errors import UserError
 from mt4ssl.files import atomic_path, require
 
 T = TypeVar("T")
+OPTION = re.compile(r"(?<=^--)[a-z][^=]*")
+"""The name of an option, without its value."""
 
 
 class _Parser(ArgumentParser):
-    """jsonargparse, with its explanation folded into one line."""
+    """jsonargparse, with dashes in options where keys have underscores, and an error folded into one line."""
+
+    def parse_args(self, args: list[str] | None = None, **others: Any) -> Namespace:  # type: ignore[override]
+        args = sys.argv[1:] if args is None else args
+        return super().parse_args([OPTION.sub(lambda name: name[0].replace("-", "_"), arg) for arg in args], **others)
+
+    def format_help(self) -> str:
+        return re.sub(r"--[\w.]+", lambda option: option[0].replace("_", "-"), super().format_help())
 
     def error(self, message: str, ex: Exception | None = None) -> None:  # type: ignore[override]
         lines = [line.strip() for line in message.splitlines() if line.strip()]
@@ -28,8 +39,12 @@ def parse_config(config_type: type[T], description: str, args: list[str] | None 
 
     Raises UserError on a missing file, an unknown key, a wrong type or a value that the dataclass refuses.
     """
+    if {"-h", "--help"} & set(sys.argv[1:] if args is None else args):
+        set_parsing_settings(docstring_parse_attribute_docstrings=True)  # slow, and help alone shows them
     parser = _Parser(description=description)
-    parser.add_argument("--config", action="config", help="YAML file with any of the keys below")
+    parser.add_argument(
+        "--config", action="config", help="YAML file with any of the keys below; of several files the later one decides"
+    )
     parser.add_class_arguments(config_type, as_group=False)
     namespace = parser.parse_args(args)
     namespace.pop("config")

@@ -35,7 +35,7 @@ def parse(path, *overrides):
 def test_file_and_override(yaml_file):
     config = parse(yaml_file, "--model.encoder.layers", "5", "--optim.lr", "0.1")
     assert config.model.encoder.layers == 5 and config.model.encoder.dim == 192 and config.optim.lr == 0.1
-    assert config.targets == [KMeansTarget("kmeans", "km", layer=4), TeacherTarget("teacher", 3, 4, 0.2)]
+    assert config.targets == [KMeansTarget("kmeans", "km", layer=4), TeacherTarget("teacher", 3, layer=4, weight=0.2)]
     assert config.mask.prob == 0.65
 
 

@@ -17,7 +17,7 @@ from mt4ssl.config import save_config
 from mt4ssl.errors import UserError
 from mt4ssl.files import atomic_path
 
-START_FRAMES = 256  # a cluster
+START_FRAMES = 256  # per cluster
 LAST_ITERATIONS = 2
 
 
@@ -28,21 +28,23 @@ class KMeansConfig:
     name: str = "kmeans"
     """Name of the labels: the field of the cuts that holds them, and the `name` of a pre-training target."""
     clusters: int = 100
+    """Number of clusters."""
     features: Literal["mfcc", "layer"] = "mfcc"
-    """MFCC for the first iteration, a layer of a pre-trained model after it."""
+    """What is clustered: MFCC in the first iteration, a layer of a pre-trained model after it."""
     normalise: bool = False
     """Give the MFCC of each cut zero mean and unit variance first, so that labels say less of speaker and channel."""
     layer: int = 6
-    """Which layer's output, counted from 1; 0 is what the first layer reads."""
+    """Layer whose output is clustered, counted from 1; 0 is what the first layer reads."""
     max_frames: int = 1_000_000
-    """Frames sampled uniformly from the whole corpus; faiss asks for at least 39 a cluster."""
+    """Number of frames sampled uniformly from the whole corpus; faiss asks for at least 39 per cluster."""
     iterations: int = 30
-    """Of each start, on 256 frames a cluster; two on all frames follow."""
+    """K-means iterations per restart, on a sample of 256 frames per cluster; two more follow on all frames."""
     restarts: int = 3
-    """The start with the lowest inertia is kept."""
+    """Number of restarts, of which the one with the lowest inertia is kept."""
     seed: int = 0
+    """Seed of the sample of frames and of the first centroids."""
     checkpoint: str = ""
-    """Folder of the pre-trained model, for layer features."""
+    """Folder of the pre-trained model whose layer is clustered."""
 
 
 class FrameFeatures(Protocol):

@@ -17,13 +17,17 @@ class CtcConfig:
     """The head, and the masking that regularises fine-tuning (wav2vec 2.0, appendix B)."""
 
     slots: int = 1
-    """Tokens that one frame can emit; 2 at 25 frames a second gives CTC the 50 Hz that fast speech needs."""
+    """Number of tokens that one frame can emit; 2 at 25 frames a second give CTC the 50 that fast speech needs."""
     dropout: float = 0.0
-    """On the encoder's output, before the head."""
+    """Dropout probability of the encoder's output, before the head."""
     time_mask_prob: float = 0.65
+    """Share of frames in masked spans, overlaps counted twice; 0 masks none."""
     time_mask_length: int = 10
+    """Number of frames in a masked span."""
     channel_mask_prob: float = 0.5
+    """Share of channels in masked spans, overlaps counted twice; 0 masks none."""
     channel_mask_length: int = 64
+    """Number of channels in a masked span."""
 
 
 class CtcModel(nn.Module):

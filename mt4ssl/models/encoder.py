@@ -18,23 +18,35 @@ class EncoderConfig:
     """Sizes of the Transformer; the defaults are the paper's base model."""
 
     layers: int = 12
+    """Number of Transformer layers."""
     dim: int = 768
+    """Dimension of the layers' inputs and outputs."""
     ffn_dim: int = 3072
+    """Dimension inside the feed-forward networks."""
     heads: int = 12
+    """Number of attention heads."""
     dropout: float = 0.1
+    """Dropout probability of the outputs of attention and of the feed-forward networks."""
     attention_dropout: float = 0.1
+    """Dropout probability of the attention weights."""
     activation_dropout: float = 0.0
+    """Dropout probability inside the feed-forward networks, after the activation."""
     layerdrop: float = 0.05
+    """Probability that a layer is skipped in a training batch (LayerDrop)."""
     pos_conv_width: int = 95
-    """Frames that the positional convolutions see together (fairseq `conv_pos`)."""
+    """Number of frames that the positional convolutions see together (fairseq `conv_pos`)."""
     pos_conv_depth: int = 5
+    """Number of positional convolutions."""
     pos_conv_groups: int = 16
+    """Number of groups of channels in each positional convolution."""
     pos_conv_norm: Literal["layer", "weight"] = "layer"
-    """What is normalised: each convolution's output (data2vec) or its weight (wav2vec 2.0, HuBERT)."""
+    """What positional convolutions normalise: their output (`layer`: data2vec) or their weight (`weight`: wav2vec 2.0,
+    HuBERT)."""
     padding_leaks: bool = False
     """Let padding into the second and later positional convolutions, as fairseq and transformers do."""
     pre_norm: bool = False
-    """LayerNorm before attention and FFN, not after them (wav2vec 2.0 and HuBERT large; `layer_norm_first`)."""
+    """Put LayerNorm before attention and feed-forward, not after them (wav2vec 2.0 and HuBERT large;
+    `layer_norm_first`)."""
 
     def __post_init__(self) -> None:
         if self.dim % self.heads or self.dim % self.pos_conv_groups:

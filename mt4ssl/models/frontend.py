@@ -19,16 +19,20 @@ class FrontendConfig:
     """How the input becomes frames; `waveform` is the paper's (wav2vec 2.0, section 2), `fbank` the fast one."""
 
     type: Literal["waveform", "fbank"] = "waveform"
+    """Front-end: convolutions over the waveform, or over fbank."""
     dim: int = 512
-    """Channels of every convolution."""
+    """Number of channels of every convolution."""
     kernels: list[int] = field(default_factory=lambda: [10, 3, 3, 3, 3, 2, 2])
+    """Kernel width of each convolution, in frames of its input."""
     strides: list[int] = field(default_factory=lambda: [5, 2, 2, 2, 2, 2, 2])
+    """Stride of each convolution; their product sets the frame rate."""
     normalise: bool = True
     """Give each utterance zero mean and unit variance first (`task.normalize`: not in wav2vec 2.0 base)."""
     norm: Literal["layer", "group"] = "layer"
-    """Of waveform convolutions: LayerNorm each, or GroupNorm over time on the first (wav2vec 2.0 and HuBERT base)."""
+    """Normalisation in the waveform front-end: LayerNorm in every layer, or GroupNorm over time in the first one alone
+    (wav2vec 2.0 and HuBERT base)."""
     bias: bool = False
-    """Of the waveform's convolutions."""
+    """Give the convolutions of the waveform front-end a bias."""
     padding_leaks: bool = False
     """Let padding into the statistics of GroupNorm, as fairseq and transformers do."""
 

@@ -13,8 +13,9 @@ class MaskConfig:
     """Span masking (wav2vec 2.0, section 3.1): `prob` x frames / `length` spans start at random, overlaps allowed."""
 
     prob: float = 0.65
+    """Share of frames in masked spans, overlaps counted twice."""
     length: int = 10
-    """Frames in a span."""
+    """Number of frames in a masked span."""
 
 
 def span_mask(

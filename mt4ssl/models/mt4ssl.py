@@ -37,7 +37,7 @@ class MT4SSL(nn.Module):
             target.check(config.encoder.layers)
         dim = config.encoder.dim
         self.targets, self.ema = targets, ema
-        self.names = [f"{index}_{target.name}" for index, target in enumerate(targets)]
+        self.names = [f"{index}_{target.log_name}" for index, target in enumerate(targets)]
         self.student = SpeechEncoder(config)
         self.mask_embedding = nn.Parameter(torch.empty(dim).uniform_())
         self.answers = nn.ModuleList(target.make_answers() for target in targets)

@@ -40,18 +40,23 @@ class Answers(nn.Module):
         raise NotImplementedError
 
 
+@dataclass(kw_only=True)
 class Target:
-    """Base of the configs of targets: a dataclass with `type`, `layer`, `weight` and what else its answers need.
+    """Base of the configs of targets, which add their `type` and what their answers need.
 
-    The student is read at the output of `layer`, at masked frames; the loss is the one of the answers' type.
+    The student is read at masked frames; the loss is the one of the answers' type.
     """
 
-    type: str
-    name: str
-    """Name of the target's measures in logs."""
-    layer: int
-    weight: float
+    layer: int = 12
+    """Layer at whose output the student is read, counted from 1."""
+    weight: float = 1.0
+    """Factor on the loss of this target."""
     needs_teacher: ClassVar[bool] = False
+
+    @property
+    def log_name(self) -> str:
+        """Name of the target's measures in logs."""
+        raise NotImplementedError
 
     @property
     def labels(self) -> str | None:

@@ -19,10 +19,10 @@ class KMeansTarget(Target):
     """Name of the labels, which the K-means config gives them: a field of the cuts."""
     clusters: int = 100
     """Number of clusters; a training takes it from the labels themselves."""
-    layer: int = 12
-    """The student is read at the output of this layer, counted from 1."""
-    weight: float = 1.0
-    """Factor on the loss of this target."""
+
+    @property
+    def log_name(self) -> str:
+        return self.name
 
     @property
     def labels(self) -> str:

@@ -18,8 +18,11 @@ class EmaConfig:
     """Decay of the teacher's moving average, linear from `decay` to `end_decay` over `anneal_steps` updates."""
 
     decay: float = 0.999
+    """Decay at the start: the share of the old weights that an update keeps."""
     end_decay: float = 0.9999
+    """Decay after `anneal_steps` updates."""
     anneal_steps: int = 30000
+    """Number of updates in which the decay goes linearly from `decay` to `end_decay`."""
 
     def at(self, step: int) -> float:
         """Decay in force after `step` updates (fairseq `get_annealed_rate`)."""
@@ -35,12 +38,11 @@ class TeacherTarget(Target):
     type: Literal["teacher"]
     top_k: int = 8
     """Number of the teacher's last layers that are averaged."""
-    layer: int = 12
-    """The student is read at the output of this layer, counted from 1."""
-    weight: float = 1.0
-    """Factor on the loss of this target."""
-    name: ClassVar[str] = "teacher"
     needs_teacher: ClassVar[bool] = True
+
+    @property
+    def log_name(self) -> str:
+        return "teacher"
 
     def layers_used(self) -> list[int]:
         return [self.layer, self.top_k]

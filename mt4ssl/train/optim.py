@@ -14,16 +14,21 @@ class OptimConfig:
     """AdamW with fairseq's tri-stage schedule; the defaults are the paper's pre-training."""
 
     lr: float = 5e-4
+    """Highest learning rate."""
     betas: tuple[float, float] = (0.9, 0.98)
+    """Decays of Adam's first and second moments."""
     eps: float = 1e-6
+    """Constant that Adam adds to the root of the second moment."""
     weight_decay: float = 0.01
+    """Weight decay, decoupled from the gradient."""
     clip_norm: float = 0.0
-    """Largest gradient norm; 0 leaves gradients alone."""
+    """Largest norm of the gradients, which are scaled down to it; 0 leaves them alone."""
     warmup: float = 0.03
-    """Share of the updates in which the rate rises linearly from a hundredth of `lr`."""
+    """Share of the updates in which the learning rate rises linearly from a hundredth of `lr`."""
     hold: float = 0.9
-    """Share in which it stays at `lr`; in what is left it falls exponentially to `final_scale` x `lr`."""
+    """Share of the updates in which the learning rate stays at `lr`, before it falls exponentially."""
     final_scale: float = 0.01
+    """Learning rate at the end, as a multiple of `lr`."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.warmup + self.hold <= 1:
