@@ -32,7 +32,7 @@ def main() -> None:
     cuts = {cut.id: cut for cut in load_manifest_lazy(require(args.cuts, "made by stage 2 (features)"))}
     labels = label_cuts(labeller, sources, cuts, args.split)
     folder = args.out.parent
-    labelled = store_arrays(folder / f"{config.name}_{args.split}", config.name, labeller.frame_shift, labels)
+    labelled = store_arrays(folder / f"{config.name}_{args.split}", config.name, labeller.features.frame_shift, labels)
     write_label_config(config, folder)
     with atomic_path(args.out) as temporary:
         CutSet.from_cuts(labelled).to_file(temporary)

@@ -19,7 +19,7 @@ class Labeller:
     """Assigns every frame of a cut to its nearest centroid."""
 
     def __init__(self, folder: Path, features: FrameFeatures) -> None:
-        self.features, self.frame_shift = features, features.frame_shift
+        self.features = features
         self.centroids = np.load(require(folder / "centroids.npy", "made by stage 3 (kmeans)"))
         self.half_norms = np.square(self.centroids).sum(1) / 2
         self.dtype = np.int16 if len(self.centroids) <= 2**15 else np.int32

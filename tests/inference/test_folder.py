@@ -59,9 +59,9 @@ def test_folders_that_hold_something_else(tmp_path):
     (training / "config.yaml").write_text("train_cuts: a\n")
     with pytest.raises(UserError, match="is the folder of a training"):
         Encoder(training)
-    with pytest.raises(UserError, match="is there, and no exported model"):
+    with pytest.raises(UserError, match="already exists and is not an exported model"):
         check_replaceable(training)
-    with pytest.raises(UserError, match="is there, and no exported model"):
+    with pytest.raises(UserError, match="already exists and is not an exported model"):
         check_replaceable(training / "config.yaml")
     check_replaceable(out)
     save_encoder(out, SpeechEncoder(architecture), torch.zeros(32), architecture)
