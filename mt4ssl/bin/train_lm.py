@@ -1,4 +1,4 @@
-"""Train a Kneser-Ney word n-gram: an ARPA file, and beside it the graph G_N_gram.fst.txt."""
+"""Train a modified Kneser-Ney word n-gram: an ARPA file, and beside it the graph G_N_gram.fst.txt."""
 
 from __future__ import annotations
 

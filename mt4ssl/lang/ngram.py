@@ -1,4 +1,4 @@
-"""Word n-grams: Kneser-Ney by kaldingram, ARPA to a G graph by kaldilm, perplexity."""
+"""Word n-grams: Kneser-Ney models in ARPA format, ARPA to a G graph by kaldilm, perplexity."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import contextlib
 import io
 import subprocess
 import sys
-import tempfile
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from kaldingram import train as kaldingram_train
+import numpy as np
 from kaldingram.prune import ArpaParser
 
 from mt4ssl.errors import UserError
 from mt4ssl.files import atomic_path
+from mt4ssl.lang.kneser_ney import count_ngrams, estimate
 from mt4ssl.lang.symbols import BACKOFF, BEGIN, END, UNKNOWN
 
 
@@ -25,12 +25,22 @@ def map_unknown(sentences: Iterable[str], words: Collection[str]) -> list[str]:
 
 
 def train_ngram(sentences: Iterable[str], order: int, arpa: str | Path) -> None:
-    """Write a back-off Kneser-Ney model of order 2 to 5 to the file `arpa`."""
-    with tempfile.TemporaryDirectory() as directory, atomic_path(arpa) as temporary:
-        text = Path(directory) / "text"
-        text.write_text("".join(f"{line}\n" for line in sentences), encoding="utf-8")
-        with contextlib.redirect_stderr(io.StringIO()):  # kaldingram draws one progress bar per n-gram order
-            kaldingram_train.main(["--ngram-order", str(order), "--text", str(text), "--lm", str(temporary)])
+    """Write a modified Kneser-Ney model of order 2 to 5 to the file `arpa`: all n-grams of the text, none pruned."""
+    words, tables = count_ngrams(list(sentences), order)
+    probs, backoffs = estimate(tables)
+    probs[0][0] = 1e-99  # <s>, which is never predicted
+    with atomic_path(arpa) as temporary, temporary.open("w", encoding="utf-8") as file:
+        file.write("\\data\\\n")
+        file.writelines(f"ngram {n}={len(table.counts)}\n" for n, table in enumerate(tables, 1))
+        ngrams = [""]
+        for n, (table, prob) in enumerate(zip(tables, probs), 1):
+            ngrams = [f"{ngrams[context]} {words[last]}".lstrip() for context, last in zip(table.context, table.last)]
+            weights = backoffs[n - 1] if n < order else np.full(len(prob), np.nan)
+            file.write(f"\n\\{n}-grams:\n")
+            for ngram, log_prob, log_weight in zip(ngrams, np.log10(prob), np.log10(weights)):
+                ending = "" if np.isnan(log_weight) else f"\t{log_weight:.7f}"
+                file.write(f"{log_prob:.7f}\t{ngram}{ending}\n")
+        file.write("\n\\end\\\n")
 
 
 def arpa_to_g(arpa: str | Path, words: str | Path, g: str | Path) -> None:
