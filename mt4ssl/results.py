@@ -19,9 +19,9 @@ def read_log(folder: Path, split: str) -> List[Dict[str, Any]]:
 
 
 def best_result(path: Path) -> Dict[str, Any]:
-    """Return the scores of the settings with the lowest WER in a wer-SPLIT.json."""
+    """Return the scores of the settings with the lowest WER in a wer-SPLIT.json, and these as `settings`."""
     scores = json.loads(require(path, "made by stages 9 and 10").read_text())
-    return scores["results"][scores["best"]]
+    return {"settings": scores["best"], **scores["results"][scores["best"]]}
 
 
 def best_wer(path: Path) -> str:
