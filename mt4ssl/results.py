@@ -27,7 +27,12 @@ def best_result(path: Path) -> Dict[str, Any]:
 def best_wer(path: Path) -> str:
     """Return the lowest WER in a wer-SPLIT.json, in percent, with its 95 % bootstrap interval."""
     best = best_result(path)
-    return f"{best['wer']:.2f} ({best['ci95'][0]:.2f} - {best['ci95'][1]:.2f})"
+    return wer_cell(best["wer"], *best["ci95"])
+
+
+def wer_cell(wer: float, low: float, high: float) -> str:
+    """Return a WER and the ends of its interval, in percent, as tables show them."""
+    return f"{wer:.2f} ({low:.2f} - {high:.2f})"
 
 
 def wer_notes(paths: Iterable[Path]) -> List[str]:
