@@ -20,15 +20,20 @@ def read_log(folder: Path, split: str) -> list[dict[str, Any]]:
 
 
 def best_result(path: Path) -> dict[str, Any]:
-    """Return the scores of the settings with the lowest WER in a wer-SPLIT.json."""
+    """Return the scores of the settings with the lowest WER in a wer-SPLIT.json, and these as `settings`."""
     scores = json.loads(require(path, "made by stages 9 and 10").read_text())
-    return scores["results"][scores["best"]]
+    return {"settings": scores["best"], **scores["results"][scores["best"]]}
 
 
 def best_wer(path: Path) -> str:
     """Return the lowest WER in a wer-SPLIT.json, in percent, with its 95 % bootstrap interval."""
     best = best_result(path)
-    return f"{best['wer']:.2f} ({best['ci95'][0]:.2f} - {best['ci95'][1]:.2f})"
+    return wer_cell(best["wer"], *best["ci95"])
+
+
+def wer_cell(wer: float, low: float, high: float) -> str:
+    """Return a WER and the ends of its interval, in percent, as tables show them."""
+    return f"{wer:.2f} ({low:.2f} - {high:.2f})"
 
 
 def wer_notes(paths: Iterable[Path]) -> list[str]:

@@ -7,17 +7,24 @@ from pathlib import Path
 
 from mt4ssl.errors import UserError, run_main
 from mt4ssl.files import atomic_path
+from mt4ssl.results import wer_notes
 from mt4ssl.scoring.report import (
     duration_table,
     environment_lines,
     label_table,
     lm_table,
+    missing_scores,
     plot_curves,
+    score_files,
     scored_models,
-    set_notes,
+    trained_models,
     training_tables,
     wer_table,
 )
+
+LABELS = """## Label quality
+
+K-means labels of the dev set, against the phones of its alignment if it has one (HuBERT, section 4.3)."""
 
 
 def main() -> None:
@@ -28,17 +35,20 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
 
-    finished = sorted(path.parent for path in (args.exp_dir / "pretrain").glob("*/final.pt"))
-    models = scored_models(args.exp_dir / "finetune", args.test_sets)
+    finetune = args.exp_dir / "finetune"
+    models = scored_models(finetune, args.test_sets)
     if not models:
-        raise UserError(f"{args.exp_dir / 'finetune'} has no model scored on {args.test_sets}: run stages 8 to 10")
-    trainings = finished + [args.exp_dir / "finetune" / model for model in models]
+        raise UserError(f"{finetune} has no model scored on {', '.join(args.test_sets)}: run stages 8 to 10")
+    trainings = sorted(path.parent for path in (args.exp_dir / "pretrain").glob("*/final.pt"))
+    trainings += [finetune / model for model in trained_models(finetune)]
     plots = [
         plot_curves(folder, args.out.parent / "plots" / f"{folder.parent.name}-{folder.name}.png")
         for folder in trainings
     ]
-    notes = set_notes(args.exp_dir / "finetune", models, args.test_sets)
-    wer = "\n\n".join([wer_table(args.exp_dir / "finetune", models, args.test_sets), *notes])
+    notes = wer_notes(score_files(finetune, models, args.test_sets))
+    missing = missing_scores(finetune, args.test_sets)
+    wer = "\n\n".join([wer_table(finetune, models, args.test_sets), *notes, *missing])
+    labels = label_table(args.exp_dir / "kmeans")
     text = "\n\n".join(
         [
             "# Results",
@@ -50,9 +60,7 @@ def main() -> None:
             "Perplexity per word, ends of sentences included; words out of the vocabulary (OOV) are left out.",
             lm_table(args.lm_scores),
             *notes,
-            "## Label quality",
-            "K-means labels of the dev set, against the phones of its alignment if it has one (HuBERT, section 4.3).",
-            label_table(args.exp_dir / "kmeans"),
+            *([LABELS, labels] if labels else []),
             "## Trainings",
             training_tables(trainings),
             *(f"![{plot.stem}]({plot.relative_to(args.out.parent)})" for plot in plots),

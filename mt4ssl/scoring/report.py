@@ -6,6 +6,7 @@ import json
 import os
 import platform
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 
 import matplotlib
@@ -15,7 +16,7 @@ import matplotlib.pyplot as plt  # noqa: E402  (the backend comes first)
 import torch  # noqa: E402
 
 from mt4ssl.files import atomic_path, require  # noqa: E402
-from mt4ssl.results import METHODS, best_wer, commit, read_log, wer_notes  # noqa: E402
+from mt4ssl.results import METHODS, best_wer, commit, read_log  # noqa: E402
 from mt4ssl.table import markdown_table  # noqa: E402
 
 NOT_A_MEASURE = ("step", "split")
@@ -39,27 +40,45 @@ def environment_lines(recipe: Path) -> str:
     )
 
 
-def wer_table(finetune: Path, models: Sequence[str], test_sets: Sequence[str]) -> str:
-    """WER per model and test set, by search method."""
-    rows = [
-        [model, split, *(best_wer(finetune / model / method / f"wer-{split}.json") for method in METHODS)]
-        for split in test_sets
-        for model in models
-    ]
-    return markdown_table(["model", "set", *METHODS.values()], rows)
-
-
-def set_notes(finetune: Path, models: Sequence[str], test_sets: Sequence[str]) -> list[str]:
-    """What was noted about the test sets when they were scored."""
-    paths = [finetune / model / method for model in models for method in METHODS]
-    return wer_notes(path / f"wer-{split}.json" for path in paths for split in test_sets)
+def trained_models(finetune: Path) -> list[str]:
+    """Names of the models whose fine-tuning has ended."""
+    return sorted(path.parent.name for path in finetune.glob("*/final.pt"))
 
 
 def scored_models(finetune: Path, test_sets: Sequence[str]) -> list[str]:
-    """Names of the fine-tuned models whose WER is known for every search and test set."""
-    wanted = [f"{method}/wer-{split}.json" for method in METHODS for split in test_sets]
-    folders = sorted(path.parent for path in finetune.glob("*/final.pt"))
-    return [folder.name for folder in folders if all((folder / name).exists() for name in wanted)]
+    """Names of the fine-tuned models with a WER by at least one search of one test set."""
+    return [model for model in trained_models(finetune) if score_files(finetune, [model], test_sets)]
+
+
+def score_files(finetune: Path, models: Sequence[str], test_sets: Sequence[str]) -> list[Path]:
+    """The wer-SPLIT.json that there are of these models and test sets."""
+    wanted = product(models, METHODS, test_sets)
+    paths = [finetune / model / method / f"wer-{split}.json" for model, method, split in wanted]
+    return [path for path in paths if path.exists()]
+
+
+def wer_table(finetune: Path, models: Sequence[str], test_sets: Sequence[str]) -> str:
+    """WER per model and test set, by search method; "-" where there is no score yet."""
+    rows = []
+    for split, model in product(test_sets, models):
+        paths = [finetune / model / method / f"wer-{split}.json" for method in METHODS]
+        rows.append([model, split, *(best_wer(path) if path.exists() else "-" for path in paths)])
+    return markdown_table(["model", "set", *METHODS.values()], rows)
+
+
+def missing_scores(finetune: Path, test_sets: Sequence[str]) -> list[str]:
+    """A sentence for every score that a trained model does not have, with the stage that makes it."""
+    sentences = []
+    for model in trained_models(finetune):
+        there = score_files(finetune, [model], test_sets)
+        if not there:
+            sentences.append(f"`{model}` is trained and has no score yet: stages 9 (emit) and 10 (decode) make them.")
+            continue
+        for split, (method, name) in product(test_sets, METHODS.items()):
+            if finetune / model / method / f"wer-{split}.json" not in there:
+                stage = "9 (emit)" if method == "ctc-greedy-search" else "10 (decode)"
+                sentences.append(f"`{model}` has no score of {split} by {name}: stage {stage} makes it.")
+    return sentences
 
 
 def lm_table(path: Path) -> str:
@@ -70,10 +89,12 @@ def lm_table(path: Path) -> str:
 
 
 def label_table(kmeans: Path) -> str:
-    """Quality of each iteration's labels; measures against phones only where there are any."""
+    """Quality of each iteration's labels, "" if none were made; measures against phones only where there are any."""
     folders = sorted(path.parent for path in kmeans.glob("*/quality.json"))
+    if not folders:
+        return ""
     qualities = [json.loads((folder / "quality.json").read_text()) for folder in folders]
-    names = [name for name, value in qualities[0].items() if value is not None] if qualities else []
+    names = [name for name, value in qualities[0].items() if value is not None]
     cells = [[f"{q[name]:.4g}" if isinstance(q[name], float) else q[name] for name in names] for q in qualities]
     return markdown_table(
         ["K-means", *(n.replace("_", " ") for n in names)], [[f.name, *c] for f, c in zip(folders, cells)]

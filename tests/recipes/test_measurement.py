@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import hashlib
 import json
 import shutil
 import subprocess
@@ -9,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[2]
 RECIPE = ROOT / "egs/mini_librispeech"
@@ -16,41 +19,156 @@ RECIPE = ROOT / "egs/mini_librispeech"
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """A copy of the recipe's measurement.py and results, without the tables and the plot."""
+    """A copy of the recipe's measurement.py and results, without the figure."""
     (tmp_path / "local").mkdir()
     shutil.copy(RECIPE / "local/measurement.py", tmp_path / "local")
-    shutil.copytree(RECIPE / "results", tmp_path / "results", ignore=shutil.ignore_patterns("README.md", "*.png"))
+    shutil.copytree(RECIPE / "results", tmp_path / "results", ignore=shutil.ignore_patterns("*.png"))
     return tmp_path
 
 
-def tables(recipe: Path) -> str:
-    """Make the tables and the plot; return the tables."""
-    subprocess.run([sys.executable, recipe / "local/measurement.py"], check=True, capture_output=True)
+def measurement(recipe: Path, *arguments: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, recipe / "local/measurement.py", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=recipe)
+
+
+def tables(recipe: Path, *arguments: str) -> list[str]:
+    """Make the tables and the figure; return the lines of the tables."""
+    result = measurement(recipe, *arguments)
+    assert result.returncode == 0, result.stderr
     assert (recipe / "results/convergence.png").stat().st_size > 10_000
-    return (recipe / "results/README.md").read_text()
+    return result.stdout.splitlines()
 
 
-def test_the_tables_that_are_kept_are_those_of_the_results(copy: Path) -> None:
-    """results/README.md is what measurement.py writes, and RESULTS.md has its rows."""
-    written = tables(copy)
-    assert written == (RECIPE / "results/README.md").read_text()
-    rows = {line for line in written.splitlines() if line.startswith("|")}
+def rows_of(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(path.open()))
+
+
+def write_rows(path: Path, rows: list[dict[str, str]]) -> None:
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def test_results_has_the_tables_of_the_kept_results(copy: Path) -> None:
+    rows = {line for line in tables(copy) if line.startswith("|")}
+    assert len(rows) > 40
     assert rows <= set((ROOT / "RESULTS.md").read_text().splitlines())
 
 
-def test_cells_are_the_lowest_wer(copy: Path) -> None:
-    """A cell is the lowest WER of its file; a run that is not there has no row, and an unfinished curve neither."""
-    path = copy / "results/mt4ssl-0/1h/1best/wer-dev.json"
-    scores = json.loads(path.read_text())
-    lowest = min(result["wer"] for result in scores["results"].values())
-    shutil.rmtree(copy / "results/mt4ssl_iter2-0")
-    shutil.rmtree(copy / "results/online-0/1h_after_750")
-    lines = tables(copy).splitlines()
-    (row,) = (line for line in lines if line.startswith("| HLG, 3-gram | mt4ssl | 0 |"))
-    assert row.split("|")[-2].strip() == f"{lowest:.2f}"
+def test_every_config_is_named_by_a_row_and_has_its_hash() -> None:
+    rows = rows_of(RECIPE / "results/measurement.csv")
+    named = {row["config_hash"] for row in rows + rows_of(RECIPE / "results/curves.csv")}
+    named |= {row["pretrain_config_hash"] for row in rows} - {""}
+    configs = {path.stem: path for path in (RECIPE / "results/configs").iterdir()}
+    assert set(configs) == named
+    for name, path in configs.items():
+        assert hashlib.sha256(path.read_bytes()).hexdigest()[:12] == name
+
+
+def test_a_run_that_is_not_there_has_no_row_and_an_unfinished_curve_neither(copy: Path) -> None:
+    path = copy / "results/measurement.csv"
+    rows = [row for row in rows_of(path) if row["system"] != "mt4ssl_iter2"]
+    rows = [row for row in rows if (row["system"], row["after_updates"]) != ("online", "750")]
+    (row,) = (r for r in rows if [*r.values()][:9] == "measure mt4ssl 0 0 3000 3000 1h dev 1best".split())
+    row["wer"] = "12.345678"
+    write_rows(path, rows)
+    lines = tables(copy)
+    (hlg,) = (line for line in lines if line.startswith("| HLG, 3-gram | mt4ssl | 0 |"))
+    assert hlg.endswith(" 12.35 |")
     assert not any(line.startswith("| mt4ssl_iter2 |") for line in lines)
     curves = {tuple(line.split(" | ")[1:3]) for line in lines if line.startswith(("| greedy |", "| HLG, 3-gram |"))}
     assert ("offline", "0") in curves and ("online", "0") not in curves
+
+
+def make_training(folder: Path, config: dict, last: int) -> None:
+    """A training's config, and a log up to the update `last`."""
+    folder.mkdir(parents=True)
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    lines = [
+        {"step": last, "split": "train", "loss": 2.5},
+        {"step": last, "split": "dev", "loss": 3.5, "0_kmeans": 3.25, "0_kmeans_accuracy": 0.125, "1_teacher": 5.0},
+    ]
+    (folder / "log.jsonl").write_text("\n".join(map(json.dumps, lines)))
+
+
+@pytest.fixture
+def experiment(copy: Path) -> Path:
+    """What run.sh leaves behind of a new seed of mt4ssl and of scratch, the first with the scores of two searches."""
+    folder = copy / "exp/measure/mt4ssl-5"
+    pretrained = "exp/measure/mt4ssl-5/pretrain/mt4ssl_iter1"
+    make_training(copy / pretrained, {"exp_dir": pretrained, "loop": {"seed": 5, "updates": 3000}}, last=3000)
+    for model in ("mt4ssl", "scratch"):
+        config = {
+            "exp_dir": str(folder / "finetune" / model),
+            "train_cuts": "data/fbank/mini_librispeech_cuts_train_1h.jsonl.gz",
+            "pretrained": pretrained,
+            "from_scratch": model == "scratch",
+            "loop": {"seed": 5, "updates": 1500},
+        }
+        make_training(folder / f"finetune/{model}_train_1h", config, last=1500)
+    (folder / "done").mkdir()
+    (folder / "done/08_finetune.mt4ssl_train_1h").write_text("command 'x'\nseconds 100\nout 1 2 x\nseconds 23\n")
+    add_scores(folder / "finetune/mt4ssl_train_1h/1best/wer-dev.json", ["lm_scale_0.9_word_score_2.0", "lm_scale_0.5"])
+    add_scores(folder / "finetune/mt4ssl_train_1h/ctc-greedy-search/wer-dev.json", ["ctc-greedy-search"])
+    add_scores(folder / "finetune/scratch_train_1h/1best/wer-dev.json", ["lm_scale_0.7"])
+    return folder
+
+
+def add_scores(path: Path, settings: list[str]) -> None:
+    """The scores of a search, the first settings the best ones."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    results = {
+        name: {"wer": 50.0 + number, "cer": 20.0, "words": 99, "ci95": [49.0, 51.25]}
+        for number, name in enumerate(settings)
+    }
+    path.write_text(json.dumps({"best": settings[0], "note": "", "results": results}))
+
+
+def test_a_new_run_is_added_once(copy: Path, experiment: Path) -> None:
+    before = rows_of(copy / "results/measurement.csv")
+    tables(copy, "add", str(experiment))
+    lines = tables(copy, "add", str(experiment))
+    assert "| mt4ssl | 5 | 50.00 (49.00 - 51.25) | 50.00 (49.00 - 51.25) | - | - |" in lines
+    assert "| mt4ssl | 5 | 3000 |  |  |  | 3.250 |  |  |  |  |" in lines
+    rows = rows_of(copy / "results/measurement.csv")
+    assert rows[: len(before)] == before
+    new = {(row["system"], row["method"]): row for row in rows[len(before) :]}
+    assert set(new) == {("mt4ssl", "1best"), ("mt4ssl", "ctc-greedy-search"), ("scratch", "1best")}
+    assert len(rows) == len(before) + 3
+
+    hlg, greedy, scratch = new["mt4ssl", "1best"], new["mt4ssl", "ctc-greedy-search"], new["scratch", "1best"]
+    columns = "experiment pretrain_seed finetune_seed pretrain_updates after_updates subset split updates wer seconds"
+    expected = "measure 5 5 3000 3000 1h dev 1500 50.0 123".split()
+    assert [hlg[column] for column in columns.split()] == expected
+    assert [(row["lm_scale"], row["word_score"]) for row in (hlg, greedy, scratch)] == [
+        ("0.9", "2.0"),
+        ("", ""),
+        ("0.7", "0.0"),
+    ]
+    assert [scratch[name] for name in ("pretrain_seed", "pretrain_updates", "pretrain_config_hash", "seconds")] == [
+        ""
+    ] * 4
+    kept = yaml.safe_load((copy / f"results/configs/{hlg['config_hash']}.yaml").read_text())
+    assert kept == {"from_scratch": False, "loop": {"updates": 1500}}  # without folders and seed
+
+
+def test_a_run_takes_the_place_of_an_older_one(copy: Path, experiment: Path) -> None:
+    tables(copy, "add", str(experiment))
+    (old,) = (row["config_hash"] for row in rows_of(copy / "results/curves.csv") if row["seed"] == "5")
+    config = {"exp_dir": "x", "loop": {"seed": 5, "updates": 6000}}
+    (experiment / "pretrain/mt4ssl_iter1/config.yaml").write_text(yaml.safe_dump(config))
+    lines = tables(copy, "add", str(experiment))  # now it ended after half of its updates
+    assert "| mt4ssl | 5 | 6000 |  |  |  | 3.250 |  |  |  |  |" in lines
+    assert not any(line.startswith("| mt4ssl | 5 | 50.00") for line in lines)
+    assert not (copy / f"results/configs/{old}.yaml").exists()
+
+
+def test_a_run_without_scores_is_an_error_of_one_line(copy: Path, experiment: Path) -> None:
+    shutil.rmtree(experiment / "finetune")
+    result = measurement(copy, "add", str(experiment))
+    assert result.returncode == 1 and len(result.stderr.splitlines()) == 1
+    assert "mt4ssl-5 has no finetune/*/*/wer-*.json: run stages 8 to 10" in result.stderr
 
 
 def cells(line: str) -> list[str]:

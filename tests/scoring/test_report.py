@@ -1,10 +1,12 @@
 """RESULTS.md says what the stages wrote."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
-from mt4ssl.errors import UserError
 from mt4ssl.results import METHODS
 from mt4ssl.scoring.report import (
     duration_table,
@@ -12,10 +14,16 @@ from mt4ssl.scoring.report import (
     lm_table,
     plot_curves,
     scored_models,
-    set_notes,
     training_tables,
     wer_table,
 )
+
+SCORES = {"best": "a", "note": "half of it", "results": {"a": {"wer": 1.0, "ci95": [0, 2]}}}
+
+
+def write_json(path: Path, content: dict) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))
 
 
 def test_wer_table(tmp_path):
@@ -26,20 +34,52 @@ def test_wer_table(tmp_path):
         (tmp_path / "m" / method / "wer-test.json").write_text(json.dumps(scores))
     last = wer_table(tmp_path, ["m"], ["test"]).splitlines()[-1]
     assert last == "| m | test | 10.00 (9.00 - 11.25) | 11.00 (10.00 - 12.25) | 12.00 (11.00 - 13.25) |"
-    with pytest.raises(UserError, match="wer-dev.json is missing"):
-        wer_table(tmp_path, ["m"], ["dev"])
 
 
-def test_every_scored_model_is_reported_with_the_notes_of_its_sets(tmp_path):
+def test_every_scored_model_is_reported(tmp_path):
     for model, methods in (("all", METHODS), ("1h", METHODS), ("unscored", [])):
         for method in methods:
-            (tmp_path / model / method).mkdir(parents=True)
-            scores = {"best": "a", "note": "half of it", "results": {"a": {"wer": 1.0, "ci95": [0, 2]}}}
-            (tmp_path / model / method / "wer-test.json").write_text(json.dumps(scores))
+            write_json(tmp_path / model / method / "wer-test.json", SCORES)
         (tmp_path / model).mkdir(exist_ok=True)
         (tmp_path / model / "final.pt").touch()
     assert scored_models(tmp_path, ["test"]) == ["1h", "all"]
-    assert set_notes(tmp_path, ["1h", "all"], ["test"]) == ["half of it"]
+
+
+@pytest.fixture
+def online_only(tmp_path: Path) -> Path:
+    """An experiment whose pre-training had no K-means labels."""
+    for folder in ("pretrain/online", "finetune/online"):
+        write_json(tmp_path / folder / "config.yaml", {})
+        lines = [json.dumps({"step": 1, "split": split, "loss": 1.5}) for split in ("train", "dev")]
+        (tmp_path / folder / "log.jsonl").write_text("\n".join(lines))
+        (tmp_path / folder / "final.pt").touch()
+    write_json(tmp_path / "perplexity.json", {"test": {"words": 100}})
+    (tmp_path / "log").mkdir()
+    (tmp_path / "log/durations.tsv").write_text("5\tpretrain\t240.5\n")
+    return tmp_path
+
+
+def report(exp: Path) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "mt4ssl.bin.report", "--exp-dir", str(exp), "--out", str(exp / "RESULTS.md")]
+    command += ["--lm-scores", str(exp / "perplexity.json")]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_without_kmeans_there_is_no_section_on_labels(online_only):
+    for method in METHODS:
+        write_json(online_only / "finetune/online" / method / "wer-test.json", SCORES)
+    assert report(online_only).returncode == 0
+    text = (online_only / "RESULTS.md").read_text()
+    assert "Label quality" not in text and "half of it" in text
+    write_json(online_only / "kmeans/iter1/quality.json", {"frames": 7})
+    assert report(online_only).returncode == 0
+    assert "| iter1 | 7 |" in (online_only / "RESULTS.md").read_text()
+
+
+def test_no_scored_model_is_an_error(online_only):
+    result = report(online_only)
+    assert result.returncode == 1 and len(result.stderr.splitlines()) == 1
+    assert "no model scored on test: run stages 8 to 10" in result.stderr
 
 
 def test_trainings(tmp_path):
