@@ -15,10 +15,10 @@ cd "$folder"
 
 mkdir source # a build in the checkout would leave its files there
 cp -r "$root"/{mt4ssl,pyproject.toml,setup.py,README.md,LICENSE} source
-python3 -m venv environment
-python=$folder/environment/bin/python
-"$python" -m pip install --quiet --disable-pip-version-check uv
-"$python" -m uv pip install --quiet --python "$python" --resolution "$resolution" ./source
+python3 -m venv tools
+tools/bin/pip install --quiet --disable-pip-version-check uv
+tools/bin/uv venv --quiet --python python3 environment # without the setuptools that Python's venv brings
+tools/bin/uv pip install --quiet --python environment --resolution "$resolution" ./source
 rm -r source
-"$python" "$root/tests/use_installed.py"
+environment/bin/python "$root/tests/use_installed.py"
 echo "tests/install.sh $1: passed (in $SECONDS s)"

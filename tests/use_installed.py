@@ -1,4 +1,4 @@
-"""Use the installed package as a stranger does: outside of the checkout, from the command line; called by install.sh."""
+"""Use the installed package as a stranger does: outside of the checkout, from the command line. See install.sh."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from mt4ssl.models.mt4ssl import ModelConfig, SpeechEncoder  # noqa: E402
 ENCODER = EncoderConfig(layers=2, dim=32, ffn_dim=64, heads=4, pos_conv_width=5, pos_conv_depth=1, pos_conv_groups=4)
 MODULE = [sys.executable, "-m", "mt4ssl.bin.extract_features"]
 COMMAND = [Path(sys.executable).with_name("mt4ssl-extract-features")]
-# Front-end, how the verb is called, and the first numbers of frame 20, which the versions of tools/constraints.txt gave.
+# Front-end, how the verb is called, and the first numbers of frame 20, made with the versions of tools/constraints.txt.
 CASES = [
     (FrontendConfig("fbank", 24, [3, 3], [2, 2]), MODULE, [-0.25512, -0.39757, -0.44529, 0.85181]),
     (FrontendConfig("waveform", 24), COMMAND, [0.20534, -0.02828, -0.42113, 0.06994]),
