@@ -5,7 +5,7 @@ set -euo pipefail
 cd -P "$(dirname "${BASH_SOURCE[0]}")/.."
 . tools/venv.sh
 venv=$PWD/.venv
-inputs=(setup.py pyproject.toml tools/constraints.txt tools/setup.sh)
+inputs=(pyproject.toml tools/constraints.txt tools/setup.sh)
 export UV_PYTHON_DOWNLOADS=never
 
 find_python() {
