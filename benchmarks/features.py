@@ -6,8 +6,7 @@ import os
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before anything reads it
 
-from collections.abc import Iterator
-from typing import Callable
+from collections.abc import Callable, Iterator
 
 import kaldi_native_fbank as knf
 import numpy as np

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import ctypes
+from collections.abc import Callable
 from functools import partial
-from typing import Callable
 
 import numpy as np
 import torch

@@ -53,9 +53,11 @@ def main() -> None:
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PEERS)
     parts = [
         "# Benchmarks",
-        f"`benchmarks/run.sh`, {date.today()}, {commit}; {machine()}; Python {platform.python_version()}, "
-        f"{versions}. Ours and the peer in turn on the same work; ratios are medians of pairs, above 1 where ours is "
-        "faster.",
+        (
+            f"`benchmarks/run.sh`, {date.today()}, {commit}; {machine()}; Python {platform.python_version()}, "
+            f"{versions}. Ours and the peer in turn on the same work; ratios are medians of pairs, above 1 where ours is "
+            "faster."
+        ),
         markdown_table(["work", "peer", "ratio", "target", "", "note"], compared),
         "## Absolute figures",
         markdown_table(["bench", "work", "ours", "peer", "unit", "target", "", "note"], absolute),

@@ -26,8 +26,8 @@ class _Parser(ArgumentParser):
         args = sys.argv[1:] if args is None else args
         return super().parse_args([OPTION.sub(lambda name: name[0].replace("-", "_"), arg) for arg in args], **others)
 
-    def format_help(self) -> str:
-        return re.sub(r"--[\w.]+", lambda option: option[0].replace("_", "-"), super().format_help())
+    def format_help(self, *args: Any) -> str:
+        return re.sub(r"--[\w.]+", lambda option: option[0].replace("_", "-"), super().format_help(*args))
 
     def error(self, message: str, ex: Exception | None = None) -> None:  # type: ignore[override]
         lines = [line.strip() for line in message.splitlines() if line.strip()]

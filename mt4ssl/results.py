@@ -45,4 +45,4 @@ def wer_notes(paths: Iterable[Path]) -> list[str]:
 def commit() -> str:
     """Return the commit of this library's repository, or "unknown" outside one."""
     command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
-    return subprocess.run(command, capture_output=True, text=True).stdout.strip() or "unknown"
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or "unknown"

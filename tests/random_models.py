@@ -74,9 +74,9 @@ RENAME = {
 def fairseq_weights(model) -> dict[str, torch.Tensor]:
     norm = "2" if getattr(model.config, "feat_extract_norm", "layer") == "group" else "2.1"
     weights = {}
-    for name, weight in model.state_dict().items():
-        name = re.sub(r"(conv_layers\.\d+)\.layer_norm", rf"\1.{norm}", name)
-        for pattern, replacement in RENAME.items():
+    for theirs, weight in model.state_dict().items():
+        name = theirs
+        for pattern, replacement in {r"(conv_layers\.\d+)\.layer_norm": rf"\1.{norm}", **RENAME}.items():
             name = re.sub(pattern, replacement, name)
         weights[name] = weight
     return weights

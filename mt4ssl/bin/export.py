@@ -8,6 +8,7 @@ waveforms of any length, whatever the front-end. Each folder has a model card.
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 from mt4ssl.errors import run_main
@@ -33,5 +34,7 @@ def main() -> None:
     )
 
 
+cli = partial(run_main, main)
+
 if __name__ == "__main__":
-    run_main(main)
+    cli()

@@ -7,6 +7,7 @@ output of layer L (the last one after the final LayerNorm that pre-norm models h
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 from mt4ssl.clustering.features import LayerFeatures
@@ -69,5 +70,7 @@ def main() -> None:
     )
 
 
+cli = partial(run_main, main)
+
 if __name__ == "__main__":
-    run_main(main)
+    cli()

@@ -7,6 +7,7 @@ and extract_features open the folder like one of a pre-training. Nothing that a 
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 from mt4ssl.errors import run_main
@@ -45,5 +46,7 @@ def main() -> None:
     )
 
 
+cli = partial(run_main, main)
+
 if __name__ == "__main__":
-    run_main(main)
+    cli()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from lhotse import load_manifest_lazy
@@ -40,5 +41,7 @@ def main() -> None:
     print_table(f"label quality of {args.kmeans} on {args.cuts.name}", ["measure", "value"], rows)
 
 
+cli = partial(run_main, main)
+
 if __name__ == "__main__":
-    run_main(main)
+    cli()

@@ -16,9 +16,10 @@ from mt4ssl.table import print_table
 from mt4ssl.train.finetuning import FinetuneConfig, with_dropouts
 from mt4ssl.train.planning import Plan, plan_finetuning, plan_pretraining
 from mt4ssl.train.pretraining import PretrainConfig
+from mt4ssl.train.task import LoopConfig
 
 CHARACTERS = 30  # tokens, where no lang dir says how many: blank, boundary, letters, apostrophe
-NO_DATA = ["--train_cuts", "", "--dev_cuts", "", "--exp_dir", ""]
+NO_DATA = ["--train-cuts", "", "--dev-cuts", "", "--exp-dir", ""]
 
 
 def main() -> None:
@@ -31,27 +32,29 @@ def main() -> None:
     args = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if args.verb == "pretrain":
-        config = parse_config(PretrainConfig, "", args.arguments)
+        pretraining = parse_config(PretrainConfig, "", args.arguments)
         if args.kmeans:
             clusters = load_config(KMeansConfig, args.kmeans).clusters
-            config.targets = [target.with_classes(clusters) if target.labels else target for target in config.targets]
-        plan = plan_pretraining(config, args.processes, device)
+            pretraining = pretraining.with_classes(lambda _: clusters)
+        plan, loop = plan_pretraining(pretraining, args.processes, device), pretraining.loop
     else:
-        config = parse_config(FinetuneConfig, "", args.arguments)
+        finetuning = parse_config(FinetuneConfig, "", args.arguments)
         model = parse_config(PretrainConfig, "", [*NO_DATA, *shlex.split(args.pretraining)]).model
-        tokens = len(Tokens(config.lang)) if (Path(config.lang) / "tokens.txt").exists() else CHARACTERS
-        plan = plan_finetuning(config, with_dropouts(model, config), tokens, args.processes, device)
-    show(plan, args.processes, config.loop.updates, config.loop.batch_seconds, device)
+        tokens = len(Tokens(finetuning.lang)) if (Path(finetuning.lang) / "tokens.txt").exists() else CHARACTERS
+        model = with_dropouts(model, finetuning)
+        plan, loop = plan_finetuning(finetuning, model, tokens, args.processes, device), finetuning.loop
+    show(plan, args.processes, loop, device)
 
 
-def show(plan: Plan, processes: int, updates: int, batch_seconds: float, device: torch.device) -> None:
+def show(plan: Plan, processes: int, loop: LoopConfig, device: torch.device) -> None:
+    """Print the plan as a table."""
     name = torch.cuda.get_device_name() if device.type == "cuda" else "CPU"
     rows = [
         ["parameters", f"{plan.parameters / 1e6:.2f} M and {plan.fixed / 1e6:.2f} M that are not trained"],
-        ["global batch", f"{batch_seconds:g} s of audio"],
+        ["global batch", f"{loop.batch_seconds:g} s of audio"],
         ["processes", f"{processes} ({name}; {max(1, torch.cuda.device_count())} here)"],
         ["accumulation", f"{plan.micro_batches} x {plan.micro_batch_seconds:g} s in each process"],
-        ["updates", updates],
+        ["updates", str(loop.updates)],
         ["memory", f"{plan.memory / 2**30:.1f} GiB in each process"],
         ["speed", f"{plan.speed:.1f} s of audio a second, from steps of {plan.measured_seconds:g} s"],
         ["projected", f"{plan.hours:.1f} hours"],

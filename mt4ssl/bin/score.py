@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from functools import partial
 from pathlib import Path
 
 from mt4ssl.errors import UserError, run_main
@@ -88,5 +89,7 @@ def main() -> None:
         print(args.note)
 
 
+cli = partial(run_main, main)
+
 if __name__ == "__main__":
-    run_main(main)
+    cli()

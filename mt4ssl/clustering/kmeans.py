@@ -88,7 +88,7 @@ def train_kmeans(frames: np.ndarray, config: KMeansConfig) -> tuple[np.ndarray, 
     start.train(part)
     kmeans = _kmeans(frames, config, LAST_ITERATIONS, 1)
     inertia = kmeans.train(frames, init_centroids=start.centroids)
-    return kmeans.centroids, float(inertia) / len(frames)
+    return np.asarray(kmeans.centroids), float(inertia) / len(frames)
 
 
 def _kmeans(frames: np.ndarray, config: KMeansConfig, iterations: int, restarts: int) -> faiss.Kmeans:

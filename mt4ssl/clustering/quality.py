@@ -91,7 +91,9 @@ def label_quality(cuts: Iterable[Cut], name: str, clusters: int, alignment: str)
     labels, phones = [], []
     for cut in cuts:
         labels.append(cut.load_custom(name))
-        phones.append(cut_phones(cut, len(labels[-1]), getattr(cut, name).frame_shift, alignment))
-    if any(phone is None for phone in phones):
-        return usage_quality(np.bincount(np.concatenate(labels), minlength=clusters))
-    return phone_quality(joint_counts(labels, phones, clusters))
+        known = cut_phones(cut, len(labels[-1]), getattr(cut, name).frame_shift, alignment)
+        if known is not None:
+            phones.append(known)
+    if len(phones) == len(labels):
+        return phone_quality(joint_counts(labels, phones, clusters))
+    return usage_quality(np.bincount(np.concatenate(labels), minlength=clusters))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
+from numpy.typing import ArrayLike
 
 JITTER = 0.03  # durations are blurred by so much before sorting, so that neighbours change from epoch to epoch
 
@@ -16,9 +15,10 @@ class BatchPlan:
         durations: seconds of each cut.
         batch_seconds: audio in a batch, on average; at least the longest cut.
         seed: of the order.
+
     """
 
-    def __init__(self, durations: Sequence[float], batch_seconds: float, seed: int) -> None:
+    def __init__(self, durations: ArrayLike, batch_seconds: float, seed: int) -> None:
         self.durations = np.asarray(durations, dtype=np.float32)
         self.seed = seed
         total = float(self.durations.sum())

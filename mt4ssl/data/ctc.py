@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 
+import numpy as np
 import torch
 from lhotse.cut import Cut
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from mt4ssl.data.batches import BatchPlan, micro_batches
 from mt4ssl.data.cuts import Cuts
 from mt4ssl.data.loading import Batch, Frontend, load_input
 from mt4ssl.errors import UserError
+
+
+@dataclass
+class CtcBatch(Batch):
+    """Whole utterances with the tokens of their transcripts."""
+
+    tokens: Tensor
+    """(B, U)."""
+    token_lengths: Tensor
+    """(B,)."""
+    ids: list[str]
+    """Ids of the cuts."""
 
 
 def transcript(cut: Cut) -> str:
@@ -38,16 +53,16 @@ class CtcDataset:
         self.parts, seconds = micro_batches(batch_seconds, max_batch_seconds)
         self.plan = BatchPlan(cuts.durations, seconds, seed)
 
-    def batch(self, number: int) -> Batch:
+    def batch(self, number: int) -> CtcBatch:
         """Build batch `number` of the plan."""
         return self.collate(self.plan[number])
 
-    def collate(self, indices: Sequence[int]) -> Batch:
+    def collate(self, indices: np.ndarray) -> CtcBatch:
         """Pad the inputs and tokens of some cuts."""
         cuts = [self.cuts[index] for index in indices]
         inputs = [torch.from_numpy(load_input(cut, self.frontend.reads)) for cut in cuts]
         tokens = [torch.tensor(self.encode(transcript(cut), cut.id), dtype=torch.long) for cut in cuts]
-        return Batch(
+        return CtcBatch(
             inputs=torch.nn.utils.rnn.pad_sequence(inputs, batch_first=True),
             lengths=torch.tensor([len(x) for x in inputs]),
             tokens=torch.nn.utils.rnn.pad_sequence(tokens, batch_first=True),
@@ -71,5 +86,5 @@ class EpochOf(Dataset):
     def __len__(self) -> int:
         return len(self.batches)
 
-    def __getitem__(self, number: int) -> Batch:
+    def __getitem__(self, number: int) -> CtcBatch:
         return self.dataset.collate(self.batches[number])

@@ -25,7 +25,7 @@ ROW = np.dtype([("seconds", "f8"), ("start", "i8"), ("size", "i8")])
 DURATION = re.compile(rb'{"id": ?"(?:[^"\\]|\\.)*", ?"start": ?[^,]*, ?"duration": ?([^,]*),')
 
 
-class Cuts(Sequence[Cut]):
+class Cuts:
     """Cuts in the order of their manifest, each made from its line of JSON whenever it is asked for.
 
     The lines are an unnamed copy in $TMPDIR, uncompressed, that ends with its last reader: nothing to clean up or to
@@ -38,7 +38,7 @@ class Cuts(Sequence[Cut]):
     @classmethod
     def read(cls, path: Path) -> Cuts:
         """Pass over a .jsonl or .jsonl.gz once; UserError if it is broken, or does not fit into $TMPDIR."""
-        lines = tempfile.TemporaryFile()
+        lines = tempfile.TemporaryFile()  # noqa: SIM115  (it lives as long as the cuts)
         try:
             rows = np.fromiter(copy_lines(path, lines), ROW)
             lines.flush()
@@ -53,6 +53,9 @@ class Cuts(Sequence[Cut]):
     def __len__(self) -> int:
         return len(self.rows)
 
+    def __iter__(self) -> Iterator[Cut]:
+        return (self[index] for index in range(len(self)))
+
     def __getitem__(self, index: int) -> Cut:
         _, start, size = self.rows[index]
         return deserialize_item(json.loads(os.pread(self.lines.fileno(), size, start)))
@@ -62,7 +65,7 @@ class Cuts(Sequence[Cut]):
         """Seconds of each cut (N,)."""
         return self.rows["seconds"]
 
-    def take(self, indices: Sequence[int]) -> Cuts:
+    def take(self, indices: Sequence[int] | np.ndarray) -> Cuts:
         """Some of the cuts, in the order of their indices."""
         return Cuts(self.rows[indices], self.lines)
 
@@ -71,7 +74,7 @@ class Cuts(Sequence[Cut]):
         return {"rows": self.rows, "lines": reduction.DupFd(self.lines.fileno())}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["rows"], os.fdopen(state["lines"].detach(), "rb"))
+        self.rows, self.lines = state["rows"], os.fdopen(state["lines"].detach(), "rb")
 
 
 def copy_lines(path: Path, copy: BinaryIO) -> Iterator[tuple[float, int, int]]:

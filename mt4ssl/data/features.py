@@ -82,12 +82,12 @@ def compute_shard(cuts: CutSet, kind: str, storage: Path, manifest: Path) -> int
     extractor = make_extractor(kind)
     stored = []
     with atomic_path(storage) as temporary, LilcomChunkyWriter(temporary) as writer:
-        for cut in cuts:
+        for plain in cuts:
             try:
-                cut = cut.compute_and_store_features(extractor, writer)
+                cut = plain.compute_and_store_features(extractor, writer)
             except Exception as error:  # lhotse wraps decoder errors in several types, all about this one file
                 reason = str(error).splitlines()[0]
-                raise UserError(f"{cut.recording.sources[0].source}: no features of {cut.id}: {reason}") from error
+                raise UserError(f"{plain.recording.sources[0].source}: no features of {plain.id}: {reason}") from error
             cut.features.storage_path = str(storage)
             stored.append(cut)
     with atomic_path(manifest) as temporary:

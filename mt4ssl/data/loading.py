@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+import torch
 from lhotse.cut import Cut
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -17,6 +18,9 @@ from mt4ssl.data.signals import FBANK_BINS, WAVEFORM, Signal
 from mt4ssl.errors import UserError
 from mt4ssl.files import require
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 
 @dataclass
 class Batch:
@@ -26,16 +30,18 @@ class Batch:
     """Waveforms (B, S) or fbank (B, T, 80)."""
     lengths: Tensor
     """Samples or fbank frames (B,)."""
-    labels: dict[str, Tensor] = field(default_factory=dict)
-    """Per K-means name (B, T')."""
-    mask: Tensor | None = None
-    """(B, T') booleans."""
-    tokens: Tensor | None = None
-    """(B, U)."""
-    token_lengths: Tensor | None = None
-    """(B,)."""
-    ids: list[str] = field(default_factory=list)
-    seconds: float = 0.0
+    seconds: float
+    """Seconds of audio."""
+
+    def to(self, device: torch.device) -> Self:
+        """Return the batch with its tensors on a device."""
+        return replace(self, **{name: _move(value, device) for name, value in vars(self).items()})
+
+
+def _move(value: Any, device: torch.device) -> Any:
+    if isinstance(value, dict):
+        return {key: _move(item, device) for key, item in value.items()}
+    return value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
 
 
 class Frontend(Protocol):

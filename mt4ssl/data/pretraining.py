@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from lhotse.cut import Cut
+from torch import Tensor
 
 from mt4ssl.data.batches import BatchPlan, micro_batches
 from mt4ssl.data.cuts import Cuts
 from mt4ssl.data.loading import Batch, Frontend, load_input
 from mt4ssl.errors import UserError
+
+
+@dataclass
+class PretrainBatch(Batch):
+    """Equally long crops with their labels and a mask."""
+
+    labels: dict[str, Tensor]
+    """Per name of a set of labels, a label for each of the model's frames (B, T')."""
+    mask: Tensor
+    """Frames that the student may not see: (B, T') booleans."""
+
 
 DrawMask = Callable[[Sequence[int], int, np.random.Generator], np.ndarray]
 """From the frames of each utterance and the frames of the batch to a mask (B, T')."""
@@ -53,7 +66,7 @@ class PretrainDataset:
         self.parts, seconds = micro_batches(batch_seconds, max_batch_seconds)
         self.plan = BatchPlan(np.minimum(cuts.durations, max_seconds), seconds, seed)
 
-    def batch(self, number: int) -> Batch:
+    def batch(self, number: int) -> PretrainBatch:
         """Build batch `number` of the plan; crops and mask depend on (seed, number) alone."""
         rng = np.random.default_rng([self.seed, number, 1])
         indices = self.plan[number]
@@ -62,7 +75,8 @@ class PretrainDataset:
         hop = round(shift * rate)
         size = int(self.plan.durations[indices].min() * rate / hop + 1e-3) * hop
         frames = self.frontend.frames(size)
-        inputs, labels = [], {name: [] for name in self.label_names}
+        inputs: list[np.ndarray] = []
+        labels: dict[str, list[np.ndarray]] = {name: [] for name in self.label_names}
         for index in indices:
             cut = self.cuts[index]
             room = int((cut.duration * rate - size) / hop + 1e-3)
@@ -72,7 +86,7 @@ class PretrainDataset:
             inputs.append(np.pad(x, [(0, size - len(x))] + [(0, 0)] * (x.ndim - 1), mode="edge"))
             for name in self.label_names:
                 labels[name].append(frame_labels(crop, name, shift, frames))
-        return Batch(
+        return PretrainBatch(
             inputs=torch.from_numpy(np.stack(inputs)),
             lengths=torch.full((len(indices),), size),
             labels={name: torch.from_numpy(np.stack(rows)) for name, rows in labels.items()},

@@ -87,7 +87,7 @@ class Decoder:
         processes, which share the graphs, takes a batch at a time.
         """
         batches = list(length_batches({name: frames for name, frames in lengths.items() if frames}, max_frames))
-        hypotheses: Hypotheses = {weights: dict.fromkeys(lengths, []) for weights in self.weights}
+        hypotheses: Hypotheses = {weights: {name: [] for name in lengths} for weights in self.weights}
         without_path = set(lengths)
         work = partial(self.decode_utterances, matrices)
         with tqdm(total=len(lengths), unit="utterance", disable=None) as progress:
@@ -105,7 +105,7 @@ _work: Callable[[Any], Any]  # what the processes of map_forked do, and came to 
 
 
 def _remember(work: Callable[[Any], Any]) -> None:
-    global _work
+    global _work  # noqa: PLW0603  (a forked process has no other way to get what cannot be pickled)
     _work = work
 
 

@@ -53,8 +53,9 @@ def model_card(exp: Path, config: dict[str, Any], kind: str, form: str) -> str:
         config: the content of its config.yaml.
         kind: `encoder` or `ctc`.
         form: `mt4ssl`, `transformers` or `onnx`.
+
     """
-    header = {"tags": ["speech", "mt4ssl"]}
+    header: dict[str, Any] = {"tags": ["speech", "mt4ssl"]}
     if kind == "ctc":
         header["pipeline_tag"] = "automatic-speech-recognition"
     if form == "transformers":

@@ -22,32 +22,61 @@ from mt4ssl.models.speech import ModelConfig, SpeechEncoder
 from mt4ssl.train.finetuning import load_ctc
 
 
-class Source(NamedTuple):
-    """A model to export."""
+class EncoderSource(NamedTuple):
+    """A pre-trained model to export."""
 
     config: dict[str, Any]
     """The content of its config.yaml."""
-    model: SpeechEncoder | CtcModel
+    model: SpeechEncoder
     architecture: ModelConfig
-    mask_embedding: Tensor | None = None
-    """The mask embedding (C,) of an encoder."""
-    ctc: CtcConfig | None = None
-    """The head of a CTC model."""
-    lang: Path | None = None
-    """The folder with the tokens of a CTC model."""
+    mask_embedding: Tensor
+    """The mask embedding (C,), which fine-tuning starts from."""
+
+    def write(self, form: str, folder: Path) -> None:
+        """Write the model into `folder`, as `mt4ssl`, `transformers` or `onnx`."""
+        if form == "onnx":
+            folder.mkdir()
+            export_onnx(self.model, self.architecture, folder / "model.onnx")
+        elif form == "transformers":
+            export_encoder(self.model, self.mask_embedding, self.architecture, folder)
+        else:
+            save_encoder(folder, self.model, self.mask_embedding, self.architecture)
 
 
-def open_source(folder: Path) -> Source:
+class CtcSource(NamedTuple):
+    """A fine-tuned model to export."""
+
+    config: dict[str, Any]
+    """The content of its config.yaml."""
+    model: CtcModel
+    architecture: ModelConfig
+    ctc: CtcConfig
+    lang: Path
+    """Folder with the model's tokens."""
+
+    def write(self, form: str, folder: Path) -> None:
+        """Write the model into `folder`, as `mt4ssl`, `transformers` or `onnx`."""
+        if form == "onnx":
+            folder.mkdir()
+            export_onnx(self.model, self.architecture, folder / "model.onnx")
+            copy_tokens(self.lang, folder)
+        elif form == "transformers":
+            export_ctc(self.model, self.architecture, Tokens(self.lang), folder)
+        else:
+            save_recogniser(folder, self.model, self.architecture, self.ctc, self.lang)
+
+
+def open_source(folder: Path) -> EncoderSource | CtcSource:
     """Open the folder of a pre-training, of a fine-tuning, or of a model that was exported or imported before."""
     path = require(folder / "config.yaml", "give the folder of a training, or of an exported model, as --model")
     config = yaml.safe_load(path.read_text(encoding="utf-8"))
     if "pretrained" in config:  # a fine-tuning names what it started from
         model, finetune, architecture = load_ctc(folder, _averaged_weights(folder))
-        return Source(config, model, architecture, ctc=finetune.ctc, lang=folder)
+        return CtcSource(config, model, architecture, finetune.ctc, folder)
     if config.get("kind") == "ctc":
         recogniser = Recogniser(folder)
-        return Source(config, recogniser.model, recogniser.architecture, ctc=recogniser.ctc, lang=folder)
-    return Source(config, *load_student(folder), mask_embedding=student_weights(folder)[1])
+        return CtcSource(config, recogniser.model, recogniser.architecture, recogniser.ctc, folder)
+    return EncoderSource(config, *load_student(folder), student_weights(folder)[1])
 
 
 def _averaged_weights(folder: Path) -> Path:
@@ -58,29 +87,11 @@ def _averaged_weights(folder: Path) -> Path:
     return found[-1]
 
 
-def write_model(source: Source, form: str, folder: Path) -> None:
-    """Write the model into `folder`, as `mt4ssl`, `transformers` or `onnx`."""
-    _, model, architecture, mask_embedding, ctc, lang = source
-    if form == "onnx":
-        folder.mkdir()
-        export_onnx(model, architecture, folder / "model.onnx")
-        if lang:
-            copy_tokens(lang, folder)
-    elif form == "transformers" and lang:
-        export_ctc(model, architecture, Tokens(lang), folder)
-    elif form == "transformers":
-        export_encoder(model, mask_embedding, architecture, folder)
-    elif lang:
-        save_recogniser(folder, model, architecture, ctc, lang)
-    else:
-        save_encoder(folder, model, mask_embedding, architecture)
-
-
-def export_model(folder: Path, form: str, out: Path) -> Source:
+def export_model(folder: Path, form: str, out: Path) -> EncoderSource | CtcSource:
     """Export the model of a folder into `out`, with its model card; return the model."""
     source = open_source(folder)
     with atomic_path(out) as temporary:
-        write_model(source, form, temporary)
-        card = model_card(folder, source.config, "ctc" if source.lang else "encoder", form)
+        source.write(form, temporary)
+        card = model_card(folder, source.config, "ctc" if isinstance(source, CtcSource) else "encoder", form)
         (temporary / "README.md").write_text(card.replace("FOLDER", out.name), encoding="utf-8")
     return source

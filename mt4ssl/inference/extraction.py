@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from lhotse.cut import Cut
 from tqdm import tqdm
 
 from mt4ssl.clustering.features import LayerFeatures
-from mt4ssl.clustering.kmeans import FrameFeatures, KMeansConfig
+from mt4ssl.clustering.kmeans import KMeansConfig
 from mt4ssl.clustering.labels import Labeller
 from mt4ssl.config import load_config
 from mt4ssl.data.audio import check_audio
@@ -71,7 +71,9 @@ def layer_labeller(folder: Path, features: LayerFeatures) -> Labeller:
     return labeller
 
 
-def extract(cuts: Sequence[Cut], features: FrameFeatures, count: Count) -> Iterator[tuple[Cut, np.ndarray]]:
+def extract(
+    cuts: Iterable[Cut], features: Callable[[Cut], np.ndarray], count: Count
+) -> Iterator[tuple[Cut, np.ndarray]]:
     """Yield and count each cut with its features or tokens, except those too short for a frame.
 
     Raises UserError if that leaves none.
@@ -83,7 +85,7 @@ def extract(cuts: Sequence[Cut], features: FrameFeatures, count: Count) -> Itera
             count.frames += len(frames)
             yield cut, frames
     if not count.utterances:
-        raise UserError(f"none of {len(cuts)} utterances is long enough for a frame")
+        raise UserError("no utterance is long enough for a frame")
 
 
 def write_tokens(folder: Path, extracted: Extracted) -> None:

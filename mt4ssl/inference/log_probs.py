@@ -13,7 +13,6 @@ from mt4ssl.data.cuts import Cuts
 from mt4ssl.data.loading import load_steps
 from mt4ssl.models.ctc import CtcModel
 from mt4ssl.models.speech import ModelConfig
-from mt4ssl.train.task import to_device
 
 BATCH_SECONDS = 60.0
 
@@ -33,7 +32,7 @@ def log_probs(
     data = CtcDataset(cuts, architecture.frontend, no_tokens, BATCH_SECONDS, BATCH_SECONDS, seed=0).epoch()
     loader = load_steps(data, range(len(data)), workers)
     for batch in tqdm(loader, total=len(data), unit="batch", disable=None, desc=f"log-probs of {name}"):
-        moved = to_device(batch, device)
+        moved = batch.to(device)
         rows, lengths = model(moved.inputs, moved.lengths)
         for utterance, row, length in zip(batch.ids, rows.cpu().numpy(), lengths.tolist()):
             yield utterance, np.ascontiguousarray(row[:length])

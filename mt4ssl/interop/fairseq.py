@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -63,7 +63,7 @@ HEADS = (
 )  # fmt: skip
 
 
-def load_mt4ssl(state_dict: Mapping[str, Tensor], config: Mapping[str, Any]) -> MT4SSL:
+def load_mt4ssl(state_dict: Mapping[str, Any], config: Mapping[str, Any]) -> MT4SSL:
     """Build MT4SSL with the weights of the official model (code/models/multi2vec_audio.py).
 
     Args:
@@ -73,11 +73,12 @@ def load_mt4ssl(state_dict: Mapping[str, Tensor], config: Mapping[str, Any]) -> 
 
     The K-means target is called "kmeans" and has as many classes as the head: fairseq's dictionaries put four special
     symbols before the clusters. Raises UserError for settings that compute something else, and for weights that lack.
+
     """
     check_settings(config, {**REQUIRED, **REQUIRED_IN_TRAINING})
     architecture = read_architecture(config, normalise=True)
-    weights = dict(state_dict)
-    teacher = weights.pop("_ema", None)
+    weights = {name: weight for name, weight in state_dict.items() if name != "_ema"}
+    teacher = state_dict.get("_ema")
     targets, heads = _targets(weights, config, architecture.encoder.layers)
     ema = EmaConfig(
         config.get("ema_decay", 0.999), config.get("ema_end_decay", 0.9999), config.get("ema_anneal_end_step", 30000)
@@ -90,7 +91,7 @@ def load_mt4ssl(state_dict: Mapping[str, Tensor], config: Mapping[str, Any]) -> 
         for kind in ("weight", "bias"):
             ours.update(take_weights(weights, {f"heads.{number}.{kind}": [f"{head}.{kind}"]}, "the state dict"))
     if model.teacher is not None:
-        ours.update(_teacher(teacher, model, architecture, encoder))
+        ours.update(_teacher(teacher, list(model.teacher.encoder.state_dict()), architecture, encoder))
     load_weights(model, ours, Path("the state dict"))
     return model
 
@@ -112,10 +113,10 @@ def _targets(
 
 
 def _teacher(
-    ema: Mapping[str, Tensor] | None, model: MT4SSL, architecture: ModelConfig, student: Mapping[str, Tensor]
+    ema: Mapping[str, Tensor] | None, ours: Sequence[str], architecture: ModelConfig, student: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
     """The teacher's weights; what `_ema` leaves out (it may lack the positional convolution) is the student's."""
-    mine = {f"encoder.{name}": name for name in model.teacher.encoder.state_dict()}
+    mine = {f"encoder.{name}": name for name in ours}
     result = {f"teacher.encoder.{name}": student[full] for full, name in mine.items()}
     if ema is not None:
         foreign = {f"encoder.{name}": weight for name, weight in ema.items()}

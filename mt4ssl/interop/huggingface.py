@@ -157,7 +157,7 @@ def write_architecture(architecture: ModelConfig) -> dict[str, Any]:
             "transformers has no wav2vec 2.0 with an fbank front-end: export to ONNX, which computes fbank inside"
         )
     data2vec = encoder.pos_conv_norm == "layer"
-    if data2vec and (frontend.norm != "layer" or encoder.pre_norm) or not data2vec and encoder.pos_conv_depth > 1:
+    if (data2vec and (frontend.norm != "layer" or encoder.pre_norm)) or (not data2vec and encoder.pos_conv_depth > 1):
         raise UserError("transformers has no model with this mix of front-end, positional convolutions and norms")
     config = {
         "model_type": "data2vec-audio" if data2vec else "wav2vec2",

@@ -27,6 +27,9 @@ class Fbank(nn.Module):
     so becomes one strided convolution, whose kernel is what the extractor makes of the unit vectors.
     """
 
+    kernel: Tensor
+    mel: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         layer = make_extractor("fbank").extractor.double()

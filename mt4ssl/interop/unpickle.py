@@ -23,6 +23,9 @@ SETTINGS = re.compile(
 class Record:
     """Stands in for an object of another package: what was stored of it, and none of its code."""
 
+    args: tuple[Any, ...]
+    state: Any
+
     def __new__(cls, *args: Any) -> Record:
         record = super().__new__(cls)
         record.args, record.state = args, None
@@ -61,7 +64,7 @@ def named_globals(path: Path) -> set[str]:
 
 
 def _globals(file: Any, pickles: int) -> set[str]:
-    found = {arg for _ in range(pickles) for op, arg, _ in pickletools.genops(file) if op.name == "GLOBAL"}
+    found = {str(arg) for _ in range(pickles) for op, arg, _ in pickletools.genops(file) if op.name == "GLOBAL"}
     return {name.replace(" ", ".").replace("__builtin__.", "builtins.") for name in found}
 
 

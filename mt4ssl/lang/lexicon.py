@@ -36,8 +36,9 @@ def add_disambiguation(lexicon: Lexicon) -> tuple[Lexicon, int]:
         spelling = tuple(tokens)
         if spellings[spelling] > 1 or spelling in prefixes:
             used[spelling] += 1
-            tokens = [*tokens, f"#{used[spelling]}"]
-        marked.append((word, tokens))
+            marked.append((word, [*tokens, f"#{used[spelling]}"]))
+        else:
+            marked.append((word, tokens))
     return marked, max(used.values(), default=0)
 
 

@@ -56,7 +56,7 @@ def arpa_to_g(arpa: str | Path, words: str | Path, g: str | Path) -> None:
     # A process of its own, since kaldilm logs from C++ to stderr.
     with atomic_path(g) as temporary:
         with temporary.open("w") as graph:
-            done = subprocess.run(command, stdout=graph, stderr=subprocess.PIPE, text=True)
+            done = subprocess.run(command, stdout=graph, stderr=subprocess.PIPE, text=True, check=False)
         if done.returncode != 0:
             reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
             raise UserError(f"kaldilm cannot read {arpa}: {reason}")
@@ -65,7 +65,7 @@ def arpa_to_g(arpa: str | Path, words: str | Path, g: str | Path) -> None:
 def ngram_counts(arpa: str | Path) -> list[int]:
     """Return how many n-grams of each order the header of an ARPA file names."""
     with open(arpa, encoding="utf-8") as file:
-        header = [line for line in iter(file.readline, "\\1-grams:\n")]
+        header = list(iter(file.readline, "\\1-grams:\n"))
     return [int(line.split("=")[1]) for line in header if line.startswith("ngram ")]
 
 

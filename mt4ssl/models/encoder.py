@@ -62,16 +62,17 @@ class PositionalConv(nn.Module):
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         kernel = max(3, config.pos_conv_width // config.pos_conv_depth)
-        self.layers = nn.ModuleList(
+        layers = [
             nn.Conv1d(config.dim, config.dim, kernel, padding=kernel // 2, groups=config.pos_conv_groups)
             for _ in range(config.pos_conv_depth)
-        )
+        ]
+        self.layers = nn.ModuleList(layers)
         self.norm_output = config.pos_conv_norm == "layer"
         self.padding_leaks = config.padding_leaks
         if not self.norm_output:
-            for layer in self.layers:
+            for layer in layers:
                 nn.init.normal_(layer.weight, std=(4 * (1 - config.dropout) / (kernel * config.dim)) ** 0.5)
-                nn.init.zeros_(layer.bias)
+                nn.init.zeros_(layer.get_parameter("bias"))
                 weight_norm(layer, dim=2)
 
     def forward(self, x: Tensor, padding: Tensor | None) -> Tensor:
@@ -80,7 +81,7 @@ class PositionalConv(nn.Module):
             if padding is not None and not (number and self.padding_leaks):
                 x = x.masked_fill(padding[..., None], 0.0)
             y = layer(x.transpose(1, 2))[:, :, : x.size(1)].transpose(1, 2)  # an even kernel yields a frame too many
-            x = F.gelu(F.layer_norm(y, (layer.out_channels,)) if self.norm_output else y)
+            x = F.gelu(F.layer_norm(y, (y.size(2),)) if self.norm_output else y)
         return x
 
 

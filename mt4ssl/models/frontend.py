@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from math import prod
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +12,9 @@ from torch import Tensor, nn
 
 from mt4ssl.data.signals import FBANK, WAVEFORM, Signal
 from mt4ssl.models.kernels import convolve
+
+Size = TypeVar("Size", int, Tensor)
+"""A length, or a tensor of lengths."""
 
 
 @dataclass
@@ -50,7 +53,7 @@ class FrontendConfig:
         """Seconds between two output frames."""
         return round(prod(self.strides) / self.reads.rate, 6)
 
-    def frames(self, size: int) -> int:
+    def frames(self, size: Size) -> Size:
         """Frames that come out of `size` samples or fbank frames; works on tensors of sizes too."""
         for kernel, stride in zip(self.kernels, self.strides):
             size = FRONTENDS[self.type].convolved_length(size, kernel, stride)
@@ -76,6 +79,20 @@ def normalise(x: Tensor, lengths: Tensor, eps: float = 1e-7) -> Tensor:
     return centred * torch.rsqrt(variance + eps)
 
 
+class Frontend(nn.Module):
+    """Base of the front-ends, which turn inputs and their lengths (B,) into frames (B, T, C) and their lengths (B,)."""
+
+    reads: ClassVar[Signal]
+
+    def __init__(self, config: FrontendConfig) -> None:
+        super().__init__()
+
+    @staticmethod
+    def convolved_length(size: Size, kernel: int, stride: int) -> Size:
+        """Length that one of the front-end's convolutions makes of `size`."""
+        raise NotImplementedError
+
+
 class ConvLayer(nn.Module):
     """Convolution, normalisation (over channels, over time, or none), GELU."""
 
@@ -83,10 +100,9 @@ class ConvLayer(nn.Module):
         super().__init__()
         self.conv = nn.Conv1d(inputs, outputs, kernel, stride, bias=config.bias)
         self.padding_leaks = config.padding_leaks
-        if norm == "layer":
-            self.norm = nn.LayerNorm(outputs)
-        else:
-            self.norm = nn.GroupNorm(outputs, outputs) if norm == "group" else nn.Identity()
+        self.norm: nn.Module = nn.Identity()
+        if norm != "none":
+            self.norm = nn.LayerNorm(outputs) if norm == "layer" else nn.GroupNorm(outputs, outputs)
         nn.init.kaiming_normal_(self.conv.weight)
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -103,13 +119,13 @@ class ConvLayer(nn.Module):
         return F.gelu(x), lengths
 
 
-class WaveformFrontend(nn.Module):
+class WaveformFrontend(Frontend):
     """Seven strided convolutions over the waveform, 50 frames a second (wav2vec 2.0, section 2)."""
 
     reads: ClassVar[Signal] = WAVEFORM
 
     def __init__(self, config: FrontendConfig) -> None:
-        super().__init__()
+        super().__init__(config)
         sizes = [1] + [config.dim] * len(config.kernels)
         norms = ["layer"] * len(config.kernels)
         if config.norm == "group":
@@ -120,7 +136,7 @@ class WaveformFrontend(nn.Module):
         self.normalise = config.normalise
 
     @staticmethod
-    def convolved_length(size: int, kernel: int, stride: int) -> int:
+    def convolved_length(size: Size, kernel: int, stride: int) -> Size:
         """Length that a convolution without padding makes of `size`."""
         return (size - kernel) // stride + 1
 
@@ -133,22 +149,22 @@ class WaveformFrontend(nn.Module):
         return x, lengths
 
 
-class FbankFrontend(nn.Module):
+class FbankFrontend(Frontend):
     """Strided convolutions over per-utterance normalised fbank: 25 frames a second with strides 2, 2; 50 with 2, 1."""
 
     reads: ClassVar[Signal] = FBANK
 
     def __init__(self, config: FrontendConfig) -> None:
-        super().__init__()
+        super().__init__(config)
         sizes = [FBANK.bins] + [config.dim] * len(config.kernels)
         self.layers = nn.ModuleList(
             nn.Conv1d(inputs, outputs, kernel, stride, padding=kernel // 2)
             for inputs, outputs, kernel, stride in zip(sizes[:-1], sizes[1:], config.kernels, config.strides)
         )
-        self.normalise = config.normalise
+        self.kernels, self.strides, self.normalise = config.kernels, config.strides, config.normalise
 
     @staticmethod
-    def convolved_length(size: int, kernel: int, stride: int) -> int:
+    def convolved_length(size: Size, kernel: int, stride: int) -> Size:
         """Length that a convolution with padding on both sides makes of `size`."""
         return (size + stride - 1) // stride
 
@@ -156,17 +172,17 @@ class FbankFrontend(nn.Module):
         """Turn fbank (B, T, 80) with lengths (B,) in fbank frames into frames (B, T', C) and their lengths (B,)."""
         x = normalise(fbank, lengths) if self.normalise else fbank
         x = x.transpose(1, 2)  # (B, 80, T)
-        for layer in self.layers:
+        for layer, kernel, stride in zip(self.layers, self.kernels, self.strides):
             x = F.gelu(layer(x))
-            lengths = self.convolved_length(lengths, layer.kernel_size[0], layer.stride[0])
+            lengths = self.convolved_length(lengths, kernel, stride)
             # As if each utterance were alone: what the bias put beyond its end must not leak back in.
             x = x.masked_fill(padding_mask(lengths, x.size(2))[:, None], 0.0)
         return x.transpose(1, 2), lengths
 
 
-FRONTENDS = {"waveform": WaveformFrontend, "fbank": FbankFrontend}
+FRONTENDS: dict[str, type[Frontend]] = {"waveform": WaveformFrontend, "fbank": FbankFrontend}
 
 
-def make_frontend(config: FrontendConfig) -> nn.Module:
+def make_frontend(config: FrontendConfig) -> Frontend:
     """Build the front-end that the config names."""
     return FRONTENDS[config.type](config)

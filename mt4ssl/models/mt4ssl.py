@@ -40,8 +40,9 @@ class MT4SSL(nn.Module):
         self.names = [f"{index}_{target.log_name}" for index, target in enumerate(targets)]
         self.student = SpeechEncoder(config)
         self.mask_embedding = nn.Parameter(torch.empty(dim).uniform_())
-        self.answers = nn.ModuleList(target.make_answers() for target in targets)
-        self.heads = nn.ModuleList(nn.Linear(dim, answers.classes or dim) for answers in self.answers)
+        answers = [target.make_answers() for target in targets]
+        self.answers = nn.ModuleList(answers)
+        self.heads = nn.ModuleList(nn.Linear(dim, each.classes or dim) for each in answers)
         online = any(target.needs_teacher for target in targets)
         self.teacher = Teacher(self.student.encoder, copied="position") if online else None
 
@@ -53,10 +54,12 @@ class MT4SSL(nn.Module):
             lengths: samples or fbank frames of each utterance (B,).
             labels: per name of a set of labels, a label for each of the model's frames (B, T').
             mask: (B, T') booleans, true where the student sees the mask embedding instead of the frame.
+
         """
         features, frame_counts = self.student.project(inputs, lengths)
         padding = padding_mask(frame_counts, features.size(1))
-        clean = Clean(inputs, lengths, labels, padding, cache(lambda: self.teacher(features, padding)))
+        teacher = self.teacher
+        clean = Clean(inputs, lengths, labels, padding, cache(lambda: teacher(features, padding) if teacher else []))
         seen = torch.where(mask[..., None], self.mask_embedding.to(features.dtype), features)
         outputs = self.student.encode(seen, frame_counts, max(target.layer for target in self.targets))
 

@@ -23,7 +23,7 @@ def write_lines(path: Path, lines: Iterable[str]) -> None:
 
 
 def recogs_lines(ref: Text, hyp: Text) -> list[str]:
-    """Return two lines per utterance: `id:\\tref=[…]` and `id:\\thyp=[…]`."""
+    r"""Return two lines per utterance: `id:\tref=[…]` and `id:\thyp=[…]`."""
     return [f"{name}:\t{side}={text[name]}" for name in sorted(ref) for side, text in (("ref", ref), ("hyp", hyp))]
 
 
@@ -37,10 +37,14 @@ def errs_lines(ref: Text, hyp: Text, rate: ErrorRate) -> list[str]:
     correct = sum(n for (r, h), n in pairs.items() if r == h)
     return [
         f"%WER = {rate.wer:.2f}",
-        f"Errors: {rate.ins} insertions, {rate.dele} deletions, {rate.sub} substitutions, "
-        f"over {rate.words} reference words ({correct} correct)",
-        "Search below for sections starting with "
-        "PER-UTT DETAILS:, SUBSTITUTIONS:, DELETIONS:, INSERTIONS:, PER-WORD STATS:",
+        (
+            f"Errors: {rate.ins} insertions, {rate.dele} deletions, {rate.sub} substitutions, "
+            f"over {rate.words} reference words ({correct} correct)"
+        ),
+        (
+            "Search below for sections starting with "
+            "PER-UTT DETAILS:, SUBSTITUTIONS:, DELETIONS:, INSERTIONS:, PER-WORD STATS:"
+        ),
         "",
         "PER-UTT DETAILS: corr or (ref->hyp)  ",
         *(f"{name}:\t{describe(alignment)}" for name, alignment in aligned.items()),
@@ -80,7 +84,9 @@ def frequent_first(counts: dict) -> list[tuple]:
 
 def word_stats(pairs: Counter) -> list[str]:
     """Return `word correct errors count_in_ref count_in_hyp` lines, the word with most errors first."""
-    correct, in_ref, in_hyp = Counter(), Counter(), Counter()
+    correct: Counter[str] = Counter()
+    in_ref: Counter[str] = Counter()
+    in_hyp: Counter[str] = Counter()
     for (ref, hyp), count in pairs.items():
         in_ref[ref] += count
         in_hyp[hyp] += count
@@ -90,5 +96,5 @@ def word_stats(pairs: Counter) -> list[str]:
 
 
 def summary_lines(rates: dict[str, ErrorRate]) -> list[str]:
-    """Return `settings\\tWER` and one line per result, best first."""
+    r"""Return `settings\tWER` and one line per result, best first."""
     return ["settings\tWER", *(f"{key}\t{rate.wer:.2f}" for key, rate in rates.items())]

@@ -12,12 +12,12 @@ from pathlib import Path
 import matplotlib
 
 matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402  (the backend comes first)
-import torch  # noqa: E402
+import matplotlib.pyplot as plt
+import torch
 
-from mt4ssl.files import atomic_path, require  # noqa: E402
-from mt4ssl.results import METHODS, best_wer, commit, read_log  # noqa: E402
-from mt4ssl.table import markdown_table  # noqa: E402
+from mt4ssl.files import atomic_path, require
+from mt4ssl.results import METHODS, best_wer, commit, read_log
+from mt4ssl.table import markdown_table
 
 NOT_A_MEASURE = ("step", "split")
 

@@ -3,10 +3,8 @@
 A target is one file here, one entry of `AnyTarget`, and one row of a YAML config (see CONTRIBUTING.md).
 """
 
-from typing import Union
-
 from mt4ssl.targets.kmeans import KMeansTarget
 from mt4ssl.targets.teacher import TeacherTarget
 
-AnyTarget = Union[KMeansTarget, TeacherTarget]
+AnyTarget = KMeansTarget | TeacherTarget
 """Every target that a pre-training config can name; its `type` says which one a row of YAML is."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from torch import Tensor, nn
 
 from mt4ssl.errors import UserError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 @dataclass
@@ -63,7 +66,7 @@ class Target:
         """Name of the labels that the cuts must have for this target; None if it needs none."""
         return None
 
-    def with_classes(self, classes: int) -> Target:
+    def with_classes(self, classes: int) -> Self:
         """Return the target for labels of so many classes; only targets with labels have this."""
         raise NotImplementedError
 

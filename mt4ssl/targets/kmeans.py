@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from torch import Tensor
 
 from mt4ssl.targets.base import Answers, Clean, Target
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 @dataclass
@@ -28,7 +31,7 @@ class KMeansTarget(Target):
     def labels(self) -> str:
         return self.name
 
-    def with_classes(self, classes: int) -> KMeansTarget:
+    def with_classes(self, classes: int) -> Self:
         return replace(self, clusters=classes)
 
     def make_answers(self) -> Answers:

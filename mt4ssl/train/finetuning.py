@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import kaldialign
@@ -12,8 +13,8 @@ import torch
 
 from mt4ssl.checkpoint import load_checkpoint, load_weights
 from mt4ssl.config import load_config, save_config
-from mt4ssl.data.ctc import CtcDataset, transcript
-from mt4ssl.data.loading import Batch, load_steps, read_cuts
+from mt4ssl.data.ctc import CtcBatch, CtcDataset, transcript
+from mt4ssl.data.loading import load_steps, read_cuts
 from mt4ssl.decode.greedy import greedy_search
 from mt4ssl.errors import UserError
 from mt4ssl.lang.tokens import Tokens, copy_tokens
@@ -22,7 +23,7 @@ from mt4ssl.models.masking import MaskConfig, span_mask
 from mt4ssl.models.pretrained import load_architecture, student_weights
 from mt4ssl.models.speech import ModelConfig
 from mt4ssl.train.optim import OptimConfig, make_optimizer
-from mt4ssl.train.task import Averages, LoopConfig, StepSums, to_device
+from mt4ssl.train.task import Averages, LoopConfig, StepSums
 
 
 @dataclass
@@ -93,7 +94,7 @@ def finetune_optimizer(model: CtcModel, config: FinetuneConfig) -> torch.optim.A
 
 def alignable(tokens: list[int], frames: int) -> bool:
     """Whether CTC can emit these tokens in so many frames: one each, and a blank between equal neighbours."""
-    return len(tokens) + sum(a == b for a, b in zip(tokens, tokens[1:])) <= frames
+    return len(tokens) + sum(a == b for a, b in pairwise(tokens)) <= frames
 
 
 class FinetuneTask:
@@ -142,19 +143,19 @@ class FinetuneTask:
         freeze_encoder(self.model, self.config, step < self.config.freeze_updates)
         self.rng = np.random.default_rng([self.config.loop.seed, step, 2, number])
 
-    def losses(self, batch: Batch) -> StepSums:
+    def losses(self, batch: CtcBatch) -> StepSums:
         time_mask = channels = None
         if self.model.training:
             time_mask, channels = self.masks(batch)
         log_probs, lengths = self.model(batch.inputs, batch.lengths, time_mask, channels)
         loss = ctc_loss(log_probs, lengths, batch.tokens, batch.token_lengths)
         count = int(batch.token_lengths.sum())
-        sums = {"loss": (loss.item(), count)}
+        sums: dict[str, tuple[float, float]] = {"loss": (loss.item(), count)}
         if not self.model.training:
             sums.update(self.errors(log_probs, lengths, batch))
         return StepSums(loss, count, sums)
 
-    def masks(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    def masks(self, batch: CtcBatch) -> tuple[torch.Tensor, torch.Tensor]:
         """Time mask (B, T') and channel mask (B, C) of a training batch."""
         ctc, frontend = self.config.ctc, self.architecture.frontend
         frames = [frontend.frames(int(length)) for length in batch.lengths]
@@ -163,7 +164,7 @@ class FinetuneTask:
         channel = channel_mask(len(frames), self.architecture.encoder.dim, ctc, self.rng)
         return torch.from_numpy(time).to(self.device), torch.from_numpy(channel).to(self.device)
 
-    def errors(self, log_probs: torch.Tensor, lengths: torch.Tensor, batch: Batch) -> dict[str, tuple[float, float]]:
+    def errors(self, log_probs: torch.Tensor, lengths: torch.Tensor, batch: CtcBatch) -> dict[str, tuple[float, float]]:
         """Greedy word and character errors, and the words and characters they are counted over."""
         sums = {"wer": [0, 0], "cer": [0, 0]}
         for row, length, tokens, count in zip(log_probs, lengths, batch.tokens, batch.token_lengths):
@@ -175,7 +176,7 @@ class FinetuneTask:
             ):
                 sums[name][0] += 100 * kaldialign.edit_distance(ref, hyp)["total"]
                 sums[name][1] += len(ref)
-        return {name: (value, size) for name, (value, size) in sums.items()}
+        return {name: (errors, size) for name, (errors, size) in sums.items()}
 
     def finish_update(self, step: int) -> dict[str, float]:
         return {}
@@ -188,7 +189,7 @@ class FinetuneTask:
         averages = Averages()
         data = self.dev_data.epoch()
         for batch in load_steps(data, range(len(data)), self.config.loop.workers):
-            averages.add(self.losses(to_device(batch, self.device)).sums)
+            averages.add(self.losses(batch.to(self.device)).sums)
         return averages.values()
 
 

@@ -20,7 +20,7 @@ from mt4ssl.train.optim import set_lr
 from mt4ssl.train.precision import DTYPES, autocast, choose_dtype
 from mt4ssl.train.processes import MicroBatches, add_up, add_up_gradients, is_first, wait_for_all
 from mt4ssl.train.speed import Speedometer, advise_when_out_of_memory, keep_freed_memory
-from mt4ssl.train.task import Averages, StepSums, Task, to_device
+from mt4ssl.train.task import Averages, StepSums, Task
 
 
 def train(task: Task) -> None:
@@ -85,9 +85,8 @@ def train(task: Task) -> None:
 def accumulate(task: Task, batch: Batch, dtype: torch.dtype) -> StepSums:
     """Add the gradients of a micro-batch to those of its update."""
     with advise_when_out_of_memory(batch.seconds):
-        batch = to_device(batch, task.device)
         with autocast(dtype, task.device):
-            sums = task.losses(batch)
+            sums = task.losses(batch.to(task.device))
         sums.loss.backward()
     return sums
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -10,8 +11,8 @@ import torch
 
 from mt4ssl.clustering.labels import config_of_labels
 from mt4ssl.config import save_config
-from mt4ssl.data.loading import Batch, read_cuts
-from mt4ssl.data.pretraining import PretrainDataset
+from mt4ssl.data.loading import read_cuts
+from mt4ssl.data.pretraining import PretrainBatch, PretrainDataset
 from mt4ssl.errors import UserError
 from mt4ssl.models.masking import MaskConfig, span_mask
 from mt4ssl.models.mt4ssl import MT4SSL
@@ -20,7 +21,7 @@ from mt4ssl.targets import AnyTarget
 from mt4ssl.targets.kmeans import KMeansTarget
 from mt4ssl.targets.teacher import EmaConfig, TeacherTarget
 from mt4ssl.train.optim import OptimConfig, make_optimizer
-from mt4ssl.train.task import Averages, LoopConfig, StepSums, to_device
+from mt4ssl.train.task import Averages, LoopConfig, StepSums
 
 
 @dataclass
@@ -62,19 +63,22 @@ class PretrainConfig:
         if not self.targets:
             raise ValueError("targets is empty: name at least one of kmeans, teacher")
 
+    def with_classes(self, classes: Callable[[str], int]) -> PretrainConfig:
+        """Return the config with the number of classes of each target's labels, by their name."""
+        targets: list[AnyTarget] = [
+            target.with_classes(classes(target.labels)) if target.labels else target for target in self.targets
+        ]
+        return replace(self, targets=targets)
+
     def labels(self) -> list[str]:
         """Return the names of the labels that the targets need, each once."""
         return sorted({target.labels for target in self.targets if target.labels})
 
 
 def with_clusters(config: PretrainConfig) -> PretrainConfig:
-    """Return the config with the number of classes of each target's labels, as the config beside the labels has it."""
+    """Return the config with as many classes as the configs beside the labels say."""
     folder = Path(config.train_cuts).parent
-    targets = [
-        target.with_classes(config_of_labels(folder, target.labels).clusters) if target.labels else target
-        for target in config.targets
-    ]
-    return replace(config, targets=targets)
+    return config.with_classes(lambda name: config_of_labels(folder, name).clusters)
 
 
 class PretrainTask:
@@ -104,7 +108,7 @@ class PretrainTask:
     def start_batch(self, step: int, number: int) -> None:
         """Nothing to prepare."""
 
-    def losses(self, batch: Batch) -> StepSums:
+    def losses(self, batch: PretrainBatch) -> StepSums:
         result = self.model(batch.inputs, batch.lengths, batch.labels, batch.mask)
         sums = {"loss": (result.loss.item(), result.frames)}
         sums.update({name: (value.item(), result.frames) for name, value in result.sums.items()})
@@ -127,5 +131,5 @@ class PretrainTask:
         """All of the dev set once, always with the same crops and masks."""
         averages = Averages()
         for number in range(self.dev_data.plan.batches_per_epoch):
-            averages.add(self.losses(to_device(self.dev_data.batch(number), self.device)).sums)
+            averages.add(self.losses(self.dev_data.batch(number).to(self.device)).sums)
         return averages.values()

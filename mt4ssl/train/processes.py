@@ -32,7 +32,7 @@ def join_processes() -> torch.device:
         torch.cuda.set_device(device)
     dist.init_process_group("nccl" if cuda else "gloo", timeout=VALIDATION)
     if not is_first():
-        sys.stdout = open(os.devnull, "w")
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  (until the process ends)
     return device
 
 
@@ -42,6 +42,7 @@ def is_first() -> bool:
 
 
 def process_count() -> int:
+    """Return how many processes train together."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 

@@ -6,6 +6,7 @@ import ctypes
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from math import prod
 from typing import Any, TypeVar
 
@@ -26,6 +27,7 @@ class Speedometer:
     Args:
         peak: FLOP/s of the device's best matrix product.
         compiled: the model is compiled after its first work, and its FLOPs are counted before that alone.
+
     """
 
     def __init__(self, peak: float, compiled: bool) -> None:
@@ -104,7 +106,7 @@ def matrix_peak(dtype: torch.dtype, device: torch.device) -> float:
     peak = 0.0
     for size in (256, 512, 1024, 2048, *((4096, 8192) if device.type == "cuda" else ())):
         a, b = torch.randn(2, size, size, device=device, dtype=dtype)
-        best = min(_seconds(lambda a=a, b=b: a @ b, device) for _ in range(5))
+        best = min(_seconds(partial(torch.matmul, a, b), device) for _ in range(5))
         peak = max(peak, 2 * size**3 / best)
         if best > SLOW_PRODUCT:
             break

@@ -10,7 +10,6 @@ from typing import Any, Literal, Protocol
 import torch
 from torch import Tensor, nn
 
-from mt4ssl.data.loading import Batch
 from mt4ssl.train.processes import UpdateData, add_up
 
 
@@ -58,12 +57,21 @@ class StepSums:
 class Task(Protocol):
     """What is trained: pre-training or CTC."""
 
-    config: Any
-    """Dataclass with `optim`, `loop` and `exp_dir`."""
-    device: torch.device
-    model: nn.Module
-    optimizer: torch.optim.Optimizer
-    train_data: UpdateData
+    @property
+    def config(self) -> Any:
+        """Dataclass with `optim`, `loop` and `exp_dir`."""
+
+    @property
+    def device(self) -> torch.device: ...
+
+    @property
+    def model(self) -> nn.Module: ...
+
+    @property
+    def optimizer(self) -> torch.optim.Optimizer: ...
+
+    @property
+    def train_data(self) -> UpdateData: ...
 
     def save_config(self, folder: Path) -> None:
         """Write beside the checkpoints what is needed to open them."""
@@ -71,8 +79,8 @@ class Task(Protocol):
     def start_batch(self, step: int, number: int) -> None:
         """Prepare the model for micro-batch `number` of update `step`, both counted from 0."""
 
-    def losses(self, batch: Batch) -> StepSums:
-        """Loss of a micro-batch."""
+    def losses(self, batch: Any) -> StepSums:
+        """Loss of a micro-batch of the training data."""
 
     def finish_update(self, step: int) -> dict[str, float]:
         """Act after update `step`, counted from 1; returned values are logged."""
@@ -108,10 +116,3 @@ class Averages:
         sums = add_up([part for name in names for part in self.totals[name]])
         averages.totals.update({name: sums[2 * n : 2 * n + 2] for n, name in enumerate(names)})
         return averages
-
-
-def to_device(batch: Batch, device: torch.device) -> Batch:
-    """Move a batch's tensors."""
-    moved = {k: v.to(device, non_blocking=True) for k, v in vars(batch).items() if isinstance(v, Tensor)}
-    labels = {name: label.to(device, non_blocking=True) for name, label in batch.labels.items()}
-    return Batch(**{**vars(batch), **moved, "labels": labels})

@@ -182,7 +182,7 @@ def test_what_is_too_short_is_counted(folder, tmp_path, run, capsys):
     run(*options, folder / "a.wav")
     assert capsys.readouterr().out.splitlines()[-2].split()[-6:-3] == ["2", "1", "1"]
     assert list(kaldiio.load_scp(str(out / "feats.scp"))) == ["a"]
-    with pytest.raises(UserError, match="none of 1 utterances is long enough"):
+    with pytest.raises(UserError, match="no utterance is long enough"):
         run(*options)
     assert list(kaldiio.load_scp(str(out / "feats.scp"))) == ["a"]
 
@@ -235,8 +235,19 @@ def test_errors(folder, kmeans, tmp_path, run):
 
 def test_as_a_user_runs_it(folder, tmp_path):
     done = subprocess.run(
-        [sys.executable, "-m", "mt4ssl.bin.extract_features", "--model", folder / "waveform", "--layer", "9"]
-        + ["--audio", folder / "a.wav", "--out", tmp_path],
+        [
+            sys.executable,
+            "-m",
+            "mt4ssl.bin.extract_features",
+            "--model",
+            folder / "waveform",
+            "--layer",
+            "9",
+            "--audio",
+            folder / "a.wav",
+            "--out",
+            tmp_path,
+        ],
         capture_output=True,
         text=True,
     )

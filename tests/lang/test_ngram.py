@@ -84,7 +84,7 @@ def test_perplexity_is_that_of_the_definition(arpa):
 
 
 def test_words_that_the_model_lacks_are_counted_and_left_out(arpa):
-    order, path = arpa
+    _, path = arpa
     model = read_arpa(path)
     log_probs = [log_prob(model, ("<s>",), "A"), log_prob(model, (), "B"), log_prob(model, ("B",), "</s>")]
     value, unknown = perplexity(path, ["A MOUSE B"])

@@ -86,8 +86,8 @@ def test_teacher_moves_by_ema_and_copies_positions():
             p.add_(1.0)
     assert model.finish_update(5) == {"ema_decay": pytest.approx(0.945)}
     student = model.student.encoder.state_dict()
-    for name, weight in model.teacher.state_dict().items():
-        name = name.removeprefix("encoder.")
+    for full_name, weight in model.teacher.state_dict().items():
+        name = full_name.removeprefix("encoder.")
         moved = student[name] if name.startswith("position") else old[f"encoder.{name}"] + 0.055
         torch.testing.assert_close(weight, moved, rtol=1e-5, atol=1e-6)
 

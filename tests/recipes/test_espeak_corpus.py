@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections import defaultdict
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -128,7 +129,7 @@ def test_phones_tile_the_audio(corpus, split):
     recordings = audio(corpus, split)
     for utterance, timed in phones(corpus, split).items():
         assert timed[0][0] == 0
-        assert all(end == pytest.approx(start) for (_, end, _), (start, _, _) in zip(timed, timed[1:]))
+        assert all(end == pytest.approx(start) for (_, end, _), (start, _, _) in pairwise(timed))
         duration = len(recordings[utterance][0]) / 16000
         assert duration - 0.0015 < timed[-1][1] <= duration + 1e-9
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from pathlib import Path
+from typing import Any
 
 import espeakng_loader
 import numpy as np
@@ -52,7 +53,7 @@ class Synthesiser:
         self._callback = _Callback(self._receive)  # kept: C holds no reference
         self._library.espeak_SetSynthCallback(self._callback)
 
-    def _receive(self, samples, count, events) -> int:
+    def _receive(self, samples: Any, count: int, events: Any) -> int:
         if samples and count > 0:
             self._audio.append(np.ctypeslib.as_array(samples, (count,)).copy())
         index = 0

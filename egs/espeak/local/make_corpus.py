@@ -106,8 +106,10 @@ def write_lists(corpus: Path, utterances: list[Utterance], labelled: list[Uttera
     for split, group in itertools.groupby(utterances, key=lambda utterance: utterance.split):
         with open(corpus / f"phones_{split}.ctm", "w", encoding="utf-8") as ctm:
             for utterance in group:
-                for name, start, end in utterance.phones:
-                    ctm.write(f"{utterance.id} 1 {start / 1000:.3f} {(end - start) / 1000:.3f} {name}\n")
+                ctm.writelines(
+                    f"{utterance.id} 1 {start / 1000:.3f} {(end - start) / 1000:.3f} {name}\n"
+                    for name, start, end in utterance.phones
+                )
     (corpus / "train_labelled.txt").write_text("".join(f"{utterance.id}\n" for utterance in labelled))
     (corpus / "lm.txt").write_text("".join(f"{sentence}\n" for sentence in lm_text))
 

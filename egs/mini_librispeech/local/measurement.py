@@ -20,12 +20,12 @@ import matplotlib
 import yaml
 
 matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402  (the backend comes first)
+import matplotlib.pyplot as plt
 
-from mt4ssl.errors import UserError, run_main  # noqa: E402
-from mt4ssl.files import atomic_path, require  # noqa: E402
-from mt4ssl.results import METHODS, best_result, commit, read_log, wer_cell  # noqa: E402
-from mt4ssl.table import markdown_table  # noqa: E402
+from mt4ssl.errors import UserError, run_main
+from mt4ssl.files import atomic_path, require
+from mt4ssl.results import METHODS, best_result, commit, read_log, wer_cell
+from mt4ssl.table import markdown_table
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 SCORES, CURVES, CONFIGS = RESULTS / "measurement.csv", RESULTS / "curves.csv", RESULTS / "configs"

@@ -50,7 +50,7 @@ def check_pairs(split_dir: Path, transcripts: dict[str, str]) -> None:
 
 def read_utterance(split_dir: Path, line: str) -> tuple[Recording, SupervisionSegment]:
     """Return the manifests of one checked utterance, as Lhotse's recipe makes them."""
-    check_audio(audio_path(split_dir, line.split()[0]))
+    check_audio(audio_path(split_dir, line.split(maxsplit=1)[0]))
     return parse_utterance(split_dir, line, {})
 
 
@@ -73,8 +73,8 @@ def prepare_split(corpus_dir: Path, split: str, jobs: int) -> tuple[RecordingSet
     transcripts = read_transcripts(split_dir)
     check_pairs(split_dir, transcripts)
     with ThreadPoolExecutor(jobs) as pool:  # decoding happens outside of Python's lock
-        pairs = pool.map(partial(read_utterance, split_dir), transcripts.values())
-        pairs = list(tqdm(pairs, desc=f"reading {split}", total=len(transcripts), disable=None))
+        read = pool.map(partial(read_utterance, split_dir), transcripts.values())
+        pairs = list(tqdm(read, desc=f"reading {split}", total=len(transcripts), disable=None))
     recordings = RecordingSet.from_recordings(recording for recording, _ in pairs)
     supervisions = SupervisionSet.from_segments(segment for _, segment in pairs)
     ctm = corpus_dir / f"phones_{split}.ctm"
