@@ -55,8 +55,8 @@ def main() -> None:
         "# Benchmarks",
         (
             f"`benchmarks/run.sh`, {date.today()}, {commit}; {machine()}; Python {platform.python_version()}, "
-            f"{versions}. Ours and the peer in turn on the same work; ratios are medians of pairs, above 1 where ours is "
-            "faster."
+            f"{versions}. Ours and the peer in turn on the same work; ratios are medians of pairs, above 1 where ours "
+            "is faster."
         ),
         markdown_table(["work", "peer", "ratio", "target", "", "note"], compared),
         "## Absolute figures",
