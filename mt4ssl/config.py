@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Type, TypeVar, Union
@@ -21,6 +22,16 @@ class _Parser(ArgumentParser):
     def error(self, message: str, ex: Optional[Exception] = None) -> None:  # type: ignore[override]
         lines = [line.strip() for line in message.splitlines() if line.strip()]
         raise UserError(" ".join(lines))
+
+    def parse_args(self, args: Optional[List[str]] = None, *others: Any, **more: Any) -> Namespace:  # type: ignore[override]
+        args = sys.argv[1:] if args is None else args
+        return super().parse_args([_underscored(argument) for argument in args], *others, **more)
+
+
+def _underscored(argument: str) -> str:
+    """Write an option's dashes as the underscores of its key; its value stays."""
+    name, equals, value = argument.partition("=")
+    return f"--{name[2:].replace('-', '_')}{equals}{value}" if name.startswith("--") else argument
 
 
 def parse_config(config_type: Type[T], description: str, args: Optional[List[str]] = None) -> T:
