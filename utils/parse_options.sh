@@ -3,19 +3,22 @@
 # the place where a script sources this file, is an option. After `stop_stage=12  # last stage`, both `--stop-stage 5`
 # and `--stop-stage=5` set it; one whose default is true or false takes only these. `--config FILE` reads lines
 # `name=value`; `--help` prints $help_message, or else the comment at the top of the script, and the options with their
-# comments. What is left over is in "$@".
+# comments. What is left over is in "$@". Files of assignments that the script sources first, such as options.sh, add
+# themselves to $options_files; the script may set their options anew, with a comment of its own or without.
 #   . utils/parse_options.sh
 
 options_script=${BASH_SOURCE[1]}
+options_files+=("$options_script")
 
-# Prints the options as "name<TAB>comment", in the order of the script.
+# Prints the options as "name<TAB>comment", in the order in which the files name them first.
 list_options() {
-  awk '/parse_options\.sh/ { exit }
+  awk '/^\. .*parse_options\.sh/ { exit }
     match($0, /^[a-z][a-z0-9_]*=/) && !/^[a-z0-9_]*="?\$\(/ {
       name = substr($0, 1, RLENGTH - 1)
-      comment = index($0, "  # ") ? substr($0, index($0, "  # ") + 4) : ""
-      print name "\t" comment
-    }' "$options_script"
+      if (!(name in comments)) names[++count] = name
+      comments[name] = index($0, "  # ") ? substr($0, index($0, "  # ") + 4) : comments[name]
+    }
+    END { for (i = 1; i <= count; i++) print names[i] "\t" comments[names[i]] }' "${options_files[@]}"
 }
 
 print_help() {

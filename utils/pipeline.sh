@@ -1,46 +1,39 @@
 # shellcheck shell=bash
 # Stages -1 to 12, the same for every corpus. Sourced by a recipe's run.sh, in its folder, with its options set: see
-# egs/espeak/run.sh for what they mean. local/data.sh makes $dl_dir/$corpus, in the layout of LibriSpeech.
+# options.sh for what they mean. local/data.sh makes $dl_dir/$corpus, in the layout of LibriSpeech.
 
-: "${stage:?}" "${stop_stage:?}" "${nj:?}" "${dl_dir:?}" "${data_dir:?}" "${exp_dir:?}" "${corpus:?}"
-: "${train_set:?}" "${labelled_set:?}" "${dev_set:?}" "${test_sets:?}" "${km_iter:?}" "${pretrain_config:?}" "${pretrain_args?}" "${bpe?}"
-: "${finetune_config:?}" "${finetune_args?}" "${scratch_args?}" "${avg:?}" "${decode_args?}"
-# Not every recipe has these: the subsets to fine-tune on, GPUs, features computed when read, ARPA files of stage 0,
-# what to say about the test sets, a model from elsewhere; what stage 0 reads besides local/.
-: "${labelled_sets:=$labelled_set}" "${ngpu:=1}" "${dry_run:=false}" "${on_the_fly:=false}" "${arpa:=false}"
-: "${test_note:=}" "${pretrained:=}"
-declare -p data_inputs &>/dev/null || data_inputs=()
-if [ $# -gt 0 ]; then
-  echo "error: run.sh takes options only, not '$1' (--help lists them)" >&2
+: "${stage:?}" "${stop_stage:?}" "${nj:?}" "${ngpu:?}" "${dl_dir:?}" "${on_the_fly:?}" "${km_iter:?}" "${scratch:?}" "${avg:?}"
+: "${pretrain_config:?}" "${finetune_config:?}"
+: "${corpus:?}" "${train_set:?}" "${labelled_set:?}" "${dev_set:?}" "${test_sets:?}"
+# Not every recipe has these: the subsets to fine-tune on, ARPA files of stage 0, what to say about the test sets,
+# arguments of local/data.sh, what stage 0 reads besides local/.
+: "${labelled_sets:=$labelled_set}" "${arpa:=false}" "${test_note:=}"
+data_args+=() data_inputs+=()
+
+fail() {
+  echo "error: $1" >&2
   exit 1
-fi
+}
+
+[ $# -eq 0 ] || fail "run.sh takes options only, not '$1' (--help lists them)"
 for number in "$stage" "$stop_stage"; do
-  if [[ ! $number =~ ^-?[0-9]+$ ]]; then
-    echo "error: --stage and --stop-stage take whole numbers, not '$number'" >&2
-    exit 1
-  fi
+  [[ $number =~ ^-?[0-9]+$ ]] || fail "--stage and --stop-stage take whole numbers, not '$number'"
 done
 for number in "$nj" "$ngpu" "$km_iter" "$avg"; do
-  if [[ ! $number =~ ^[1-9][0-9]*$ ]]; then
-    echo "error: --nj, --ngpu, --km-iter and --avg take whole numbers from 1, not '$number'" >&2
-    exit 1
-  fi
+  [[ $number =~ ^[1-9][0-9]*$ ]] || fail "--nj, --ngpu, --km-iter and --avg take whole numbers from 1, not '$number'"
 done
 if [[ " $labelled_sets " != *" $labelled_set "* ]]; then
-  echo "error: there is no labelled set $labelled_set: it is one of ${labelled_sets// /, }" >&2
-  exit 1
+  fail "there is no labelled set $labelled_set: it is one of ${labelled_sets// /, }"
 fi
-for path in "$pretrain_config" "$finetune_config" ${pretrained:+"$pretrained/config.yaml"}; do
-  if [ ! -f "$path" ]; then
-    echo "error: there is no file $path (paths are relative to $PWD)" >&2
-    exit 1
-  fi
+IFS=, read -ra pretrain_configs <<<"$pretrain_config"
+IFS=, read -ra finetune_configs <<<"$finetune_config"
+for path in "${pretrain_configs[@]}" "${finetune_configs[@]}" ${pretrained:+"$pretrained/config.yaml"}; do
+  [ -f "$path" ] || fail "there is no file $path (paths are relative to $PWD)"
 done
 if [ "$stage" -lt 0 ] && [ "$dry_run" = false ]; then
   "$MT4SSL_ROOT/tools/setup.sh"
 elif [ ! -x "$MT4SSL_ROOT/.venv/bin/python" ]; then
-  echo "error: there is no environment yet: run $MT4SSL_ROOT/tools/setup.sh" >&2
-  exit 1
+  fail "there is no environment yet: run $MT4SSL_ROOT/tools/setup.sh"
 fi
 . "$MT4SSL_ROOT/utils/stage.sh"
 
@@ -50,6 +43,7 @@ read -ra pretrain_args <<<"$pretrain_args"
 read -ra finetune_args <<<"$finetune_args"
 read -ra scratch_args <<<"$scratch_args"
 read -ra decode_args <<<"$decode_args"
+pretrain_options=("${pretrain_configs[@]/#/--config=}" "${pretrain_args[@]}")
 splits=("$train_set" "$dev_set" "${test_sets[@]}")
 manifests=$data_dir/manifests
 if [ -n "$bpe" ]; then unit=bpe_$bpe; else unit=char; fi
@@ -59,23 +53,45 @@ symbols=("$lang/tokens.txt" "$lang/words.txt" "$lang/lexicon.txt")
 tokens=("$lang/tokens.txt" ${bpe:+"$lang/bpe.model"})
 variant=${bpe:+_$unit}
 if [ ${#labelled_sets[@]} -gt 1 ]; then variant+=_$labelled_set; fi
-models=("$(basename "${pretrained:-mt4ssl}")$variant" "scratch$variant")
+finetuned=$(basename "${pretrained:-mt4ssl}")$variant baseline=scratch$variant # folders in exp/finetune
+models=("$finetuned")
+if [ "$scratch" = true ]; then
+  models+=("$baseline")
+  if [ "$finetuned" = "$baseline" ]; then
+    fail "--pretrained $pretrained: the model without pre-training has that name: rename the folder, or use --scratch false"
+  fi
+fi
 wer_tables=() quality_tables=()
 
 recordings() { echo "$manifests/${corpus}_recordings_$1.jsonl.gz"; }
 supervisions() { echo "$manifests/${corpus}_supervisions_$1.jsonl.gz"; }
 cuts() { echo "$data_dir/$1/${corpus}_cuts_$2.jsonl.gz"; } # cuts fbank dev
+pretraining() { echo "$exp_dir/pretrain/mt4ssl_iter$1"; } # the folder of an iteration
 
-# plan VERB ARGUMENTS...: for --dry-run, the size of a training, and the time it would take here
+# runs_any FIRST LAST: whether one of these stages is to run
+runs_any() { [ "$stage" -le "$2" ] && [ "$1" -le "$stop_stage" ]; }
+
+# plan VERB OPTIONS... -- ARGUMENTS...: for --dry-run, the size of a training, and the time it would take here
 plan() {
   if [ "$dry_run" = true ] && selected; then
-    python -m mt4ssl.bin.plan "$1" --processes "$ngpu" --kmeans "$kmeans_config" \
-      --pretraining "--config ${pretrain_config@Q} ${pretrain_args[*]@Q}" -- "${@:2}"
+    python -m mt4ssl.bin.plan "$1" --processes "$ngpu" --pretraining "${pretrain_options[*]@Q}" "${@:2}"
   fi
 }
 
+# Labels, and MFCC to make them of, are left out where no pre-training needs them. Its config says so; reading that takes
+# seconds, so it is asked only for the stages that differ.
+rounds=$km_iter needs_labels=true
+if [ -n "$pretrained" ]; then
+  rounds=0 needs_labels=false
+elif runs_any 2 5 || runs_any 11 11; then
+  names=$(python -m mt4ssl.bin.list_labels "${pretrain_options[@]}")
+  if [ -z "$names" ]; then
+    needs_labels=false
+    [ "$km_iter" -eq 1 ] || fail "--km-iter $km_iter: $pretrain_config needs no labels to improve: use --km-iter 1"
+  fi
+fi
+
 stage 0 data
-# shellcheck disable=SC2154 # run.sh sets data_args, perhaps to nothing
 step "$corpus" --conf local --in "${data_inputs[@]}" --out "$dl_dir/$corpus" --nj "$nj" -- \
   local/data.sh --dl-dir "$dl_dir" "${data_args[@]}"
 
@@ -97,7 +113,9 @@ for subset in "${labelled_sets[@]}"; do
 done
 
 stage 2 features
-for type in fbank mfcc; do
+types=(fbank)
+if [ "$needs_labels" = true ]; then types+=(mfcc); fi
+for type in "${types[@]}"; do
   for split in "${splits[@]}"; do
     arrays=("$data_dir/$type/feats_$split") option=()
     if [ "$on_the_fly" = true ]; then arrays=() option=(--on-the-fly); fi
@@ -115,53 +133,54 @@ for subset in "${labelled_sets[@]}"; do
 done
 
 # The first iteration clusters MFCC, the next ones a layer of the model just trained (HuBERT, section 2.2).
-if [ -n "$pretrained" ]; then km_iter=0; fi
-for iteration in $(seq "$km_iter"); do
-  name=iter$iteration
+for iteration in $(seq "$rounds"); do
+  name=iter$iteration labels=fbank
   kmeans=$exp_dir/kmeans/$name
   if [ "$iteration" -eq 1 ]; then
-    features=mfcc kmeans_config=conf/kmeans.yaml teacher=()
+    features=mfcc kmeans_config=conf/kmeans.yaml clustered=()
   else
-    features=fbank kmeans_config=conf/kmeans_iter2.yaml teacher=(--checkpoint "$pretrained")
+    features=fbank kmeans_config=conf/kmeans_iter2.yaml clustered=(--checkpoint "$(pretraining $((iteration - 1)))")
   fi
-  pretrained=$exp_dir/pretrain/mt4ssl_$name
 
-  stage 3 kmeans
-  step "$name" --conf "$kmeans_config" --in "$(cuts "$features" "$train_set")" "${teacher[@]:1}" --out "$kmeans" -- \
-    python -m mt4ssl.bin.train_kmeans --config "$kmeans_config" --cuts "$(cuts "$features" "$train_set")" \
-    "${teacher[@]}" --out "$kmeans"
+  if [ "$needs_labels" = true ]; then
+    labels=kmeans/$name
+    stage 3 kmeans
+    step "$name" --conf "$kmeans_config" --in "$(cuts "$features" "$train_set")" "${clustered[@]:1}" --out "$kmeans" -- \
+      python -m mt4ssl.bin.train_kmeans --config "$kmeans_config" --cuts "$(cuts "$features" "$train_set")" \
+      "${clustered[@]}" --out "$kmeans"
 
-  stage 4 labels
-  config=("$data_dir/kmeans/$name/*.yaml") # the same for all splits, written with the first
-  for split in "${splits[@]}"; do
-    step "$name.$split" --in "$kmeans/centroids.npy" "$kmeans/config.yaml" "$(cuts "$features" "$split")" \
-      "$(cuts fbank "$split")" --out "$(cuts "kmeans/$name" "$split")" "$data_dir/kmeans/$name/*_$split" \
-      "${config[@]}" -- \
-      python -m mt4ssl.bin.make_labels --kmeans "$kmeans" --features "$(cuts "$features" "$split")" \
-      --cuts "$(cuts fbank "$split")" --out "$(cuts "kmeans/$name" "$split")"
-    config=()
-  done
-  quality_tables+=("$kmeans/quality.json")
-  step "quality.$name" --in "$kmeans/config.yaml" "$(cuts "kmeans/$name" "$dev_set")" --out "$kmeans/quality.json" -- \
-    python -m mt4ssl.bin.label_quality --kmeans "$kmeans" --cuts "$(cuts "kmeans/$name" "$dev_set")" \
-    --out "$kmeans/quality.json"
+    stage 4 labels
+    config=("$data_dir/$labels/*.yaml") # the same for all splits, written with the first
+    for split in "${splits[@]}"; do
+      step "$name.$split" --in "$kmeans/centroids.npy" "$kmeans/config.yaml" "$(cuts "$features" "$split")" \
+        "$(cuts fbank "$split")" --out "$(cuts "$labels" "$split")" "$data_dir/$labels/*_$split" "${config[@]}" -- \
+        python -m mt4ssl.bin.make_labels --kmeans "$kmeans" --features "$(cuts "$features" "$split")" \
+        --cuts "$(cuts fbank "$split")" --split "$split" --out "$(cuts "$labels" "$split")"
+      config=()
+    done
+    quality_tables+=("$kmeans/quality.json")
+    step "quality.$name" --in "$kmeans/config.yaml" "$(cuts "$labels" "$dev_set")" --out "$kmeans/quality.json" -- \
+      python -m mt4ssl.bin.label_quality --kmeans "$kmeans" --cuts "$(cuts "$labels" "$dev_set")" \
+      --out "$kmeans/quality.json"
+  fi
 
   stage 5 pretrain
   training=(
-    --config "$pretrain_config" --train_cuts "$(cuts "kmeans/$name" "$train_set")"
-    --dev_cuts "$(cuts "kmeans/$name" "$dev_set")" --exp_dir "$pretrained" "${pretrain_args[@]}"
+    "${pretrain_options[@]}" --train-cuts "$(cuts "$labels" "$train_set")"
+    --dev-cuts "$(cuts "$labels" "$dev_set")" --exp-dir "$(pretraining "$iteration")"
   )
-  step "$name" --conf "$pretrain_config" --in "$(cuts "kmeans/$name" "$train_set")" \
-    "$(cuts "kmeans/$name" "$dev_set")" --out "$pretrained" --ngpu "$ngpu" -- \
+  step "$name" --conf "${pretrain_configs[@]}" --in "$(cuts "$labels" "$train_set")" \
+    "$(cuts "$labels" "$dev_set")" --out "$(pretraining "$iteration")" --ngpu "$ngpu" -- \
     python -m mt4ssl.bin.pretrain "${training[@]}"
-  plan pretrain "${training[@]}"
+  plan pretrain --kmeans "$kmeans_config" -- "${training[@]}"
 done
+encoder=${pretrained:-$(pretraining "$km_iter")} # what is fine-tuned and exported
 
 stage 6 lang
 most_text=$(supervisions "${labelled_sets[-1]}") # the largest subset, so that the tokens are those of all
 step "$unit" --in "$most_text" "$dl_dir/$corpus/lm.txt" --out "${symbols[@]}" -- \
   python -m mt4ssl.bin.prepare_lang --supervisions "$most_text" \
-  --lm-text "$dl_dir/$corpus/lm.txt" ${bpe:+--bpe "$bpe"} --out "$lang"
+  --lm-text "$dl_dir/$corpus/lm.txt" ${bpe:+--unit bpe --size "$bpe"} --out "$lang"
 
 stage 7 graph
 if [ "$arpa" = true ]; then arpas=$dl_dir/$corpus; else arpas=$lm; fi
@@ -185,19 +204,23 @@ step "hlg.$unit" --in "${symbols[@]}" "$lm/G_3_gram.fst.txt" "$lm/G_4_gram.fst.t
   --out "$lang/L.pt" "$lang/L_disambig.pt" "$lang/HLG.pt" "$lm/G_4_gram.pt" -- \
   k2_python.sh -m mt4ssl.bin.compile_graph --lang "$lang" --lm "$lm"
 
-stage 8 finetune
-for model in "${models[@]}"; do
-  if [[ $model == scratch* ]]; then start=(--from_scratch true "${scratch_args[@]}"); else start=(); fi
+# finetune MODEL OPTIONS...: a step of stage 8
+finetune() {
+  local model=$1 training
   training=(
-    --config "$finetune_config" --train_cuts "$(cuts fbank "$labelled_set")"
-    --dev_cuts "$(cuts fbank "$dev_set")" --lang "$lang" --pretrained "$pretrained"
-    --exp_dir "$exp_dir/finetune/$model" "${finetune_args[@]}" "${start[@]}"
+    "${finetune_configs[@]/#/--config=}" --train-cuts "$(cuts fbank "$labelled_set")"
+    --dev-cuts "$(cuts fbank "$dev_set")" --lang "$lang" --pretrained "$encoder"
+    --exp-dir "$exp_dir/finetune/$model" "${finetune_args[@]}" "${@:2}"
   )
-  step "$model" --conf "$finetune_config" "${tokens[@]}" --out "$exp_dir/finetune/$model" --ngpu "$ngpu" \
-    --in "$(cuts fbank "$labelled_set")" "$(cuts fbank "$dev_set")" "$pretrained" -- \
+  step "$model" --conf "${finetune_configs[@]}" "${tokens[@]}" --out "$exp_dir/finetune/$model" --ngpu "$ngpu" \
+    --in "$(cuts fbank "$labelled_set")" "$(cuts fbank "$dev_set")" "$encoder" -- \
     python -m mt4ssl.bin.finetune "${training[@]}"
-  plan finetune "${training[@]}"
-done
+  plan finetune -- "${training[@]}"
+}
+
+stage 8 finetune
+finetune "$finetuned"
+if [ "$scratch" = true ]; then finetune "$baseline" --from-scratch true "${scratch_args[@]}"; fi
 
 # score MODEL METHOD SPLIT: the WER table of all hypotheses of that method
 score() {
@@ -219,7 +242,7 @@ for model in "${models[@]}"; do
     step "$model.$split" --in "$folder/config.yaml" "$folder/step-*.pt" "$(cuts fbank "$split")" \
       --out "$folder/log_probs/$split.ark" "$folder/log_probs/$split.scp" "$folder/log_probs/$split.text" \
       "$folder/ctc-greedy-search/hyps-$split.txt" "${averaged[@]}" -- \
-      python -m mt4ssl.bin.emit --exp "$folder" --avg "$avg" --cuts "$(cuts fbank "$split")" --split "$split"
+      python -m mt4ssl.bin.emit --model "$folder" --avg "$avg" --cuts "$(cuts fbank "$split")" --split "$split"
     averaged=()
     score "$model" ctc-greedy-search "$split"
   done
@@ -247,15 +270,15 @@ for model in "${models[@]}"; do
 done
 
 stage 11 report
-step results --in "${wer_tables[@]}" "${quality_tables[@]}" "$lm/perplexity.json" "$pretrained" \
+step results --in "${wer_tables[@]}" "${quality_tables[@]}" "$lm/perplexity.json" "$encoder" \
   "${models[@]/#/$exp_dir/finetune/}" --out "$exp_dir/RESULTS.md" "$exp_dir/plots" -- \
   python -m mt4ssl.bin.report --exp-dir "$exp_dir" --test-sets "${test_sets[@]}" \
   --lm-scores "$lm/perplexity.json" --out "$exp_dir/RESULTS.md"
 
 stage 12 export
-step pretrained --in "$pretrained" --out "$exp_dir/export/pretrained" -- \
-  python -m mt4ssl.bin.export --exp "$pretrained" --out "$exp_dir/export/pretrained"
-finetuned=$exp_dir/finetune/${models[0]}
-step ctc --in "$finetuned/config.yaml" "$finetuned/averaged-$avg.pt" "$finetuned/*/wer-*.json" --out "$exp_dir/export/ctc" -- \
-  python -m mt4ssl.bin.export --exp "$finetuned" --out "$exp_dir/export/ctc"
+step pretrained --in "$encoder" --out "$exp_dir/export/pretrained" -- \
+  python -m mt4ssl.bin.export --model "$encoder" --out "$exp_dir/export/pretrained"
+folder=$exp_dir/finetune/$finetuned
+step ctc --in "$folder/config.yaml" "$folder/averaged-$avg.pt" "$folder/*/wer-*.json" --out "$exp_dir/export/ctc" -- \
+  python -m mt4ssl.bin.export --model "$folder" --out "$exp_dir/export/ctc"
 end_stages

@@ -61,7 +61,8 @@ step() {
   shift
   while [ "$1" != -- ]; do
     case $option,$1 in
-      *,--*) option=$1 ;;
+      *,--conf | *,--in | *,--out | *,--nj | *,--ngpu) option=$1 ;;
+      *,--* | ,*) stage_error "$name: step takes --conf, --in, --out, --nj and --ngpu, not '$1'" ;;
       --conf,*) confs+=("$1") ;;
       --in,*) inputs+=("$1") ;;
       --out,*) outputs+=("$1") made_by[$1]="$stage_number ($stage_name)" ;;

@@ -9,32 +9,18 @@
 # Stages: -1 environment, 0 data, 1 manifests, 2 features, 3 kmeans, 4 labels, 5 pretrain, 6 lang, 7 graph, 8 finetune,
 # 9 emit, 10 decode, 11 report, 12 export
 set -euo pipefail
-
-stage=-1  # first stage to run
-stop_stage=12  # last stage to run
-nj=8  # parallel processes of stages 0 to 2 and 10
-ngpu=1  # GPUs of stages 5 and 8, on each machine
-dry_run=false  # show what each stage would do, and how long the trainings would take
-
-dl_dir=download  # the corpus
-data_dir=data  # manifests, features, labels, language
-exp_dir=exp  # models and results
-on_the_fly=true  # compute features whenever they are read, rather than store them
-
-km_iter=2  # rounds of K-means, labels and pre-training
-pretrain_config=conf/pretrain_base.yaml  # settings of stage 5
-pretrain_args=  # overrides of them
-pretrained=  # folder of a model from elsewhere, to fine-tune that one: stages 3 to 5 are left out
-bpe=  # number of sentencepiece units, instead of characters
-labelled=10h  # speech with text: 10m, 1h, 10h or 100h
-finetune_config=  # settings of stage 8, if not conf/finetune_<labelled>.yaml
-finetune_args=  # overrides of them
-scratch_args="--freeze_updates 0 --optim.lr 5e-4"  # overrides for the model without pre-training
-avg=5  # last checkpoints to average
-decode_args=  # beams of stage 10, if not the defaults
-
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/path.sh"
+. "$MT4SSL_ROOT/utils/options.sh"
+
+labelled=10h  # speech with text: 10m, 1h, 10h or 100h
+nj=8
+on_the_fly=true
+km_iter=2
+pretrain_config=conf/pretrain_base.yaml
+finetune_config=  # settings of stage 8, if not conf/finetune.yaml,conf/finetune_<labelled>.yaml
+scratch_args="--freeze-updates 0 --optim.lr 5e-4"
+
 . "$MT4SSL_ROOT/utils/parse_options.sh"
 cd "$here"
 
@@ -44,7 +30,6 @@ labelled_set=train-$labelled
 labelled_sets="train-10m train-1h train-10h train-100h"
 dev_set=dev-other
 test_sets="dev-clean test-clean test-other"
-finetune_config=${finetune_config:-conf/finetune_$labelled.yaml}
+finetune_config=${finetune_config:-conf/finetune.yaml,conf/finetune_$labelled.yaml}
 arpa=true # stage 0 has the language models
-data_args=()
 . "$MT4SSL_ROOT/utils/pipeline.sh"

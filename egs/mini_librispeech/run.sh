@@ -9,37 +9,19 @@
 # Stages: -1 environment, 0 data, 1 manifests, 2 features, 3 kmeans, 4 labels, 5 pretrain, 6 lang, 7 graph, 8 finetune,
 # 9 emit, 10 decode, 11 report, 12 export
 set -euo pipefail
-
-stage=-1  # first stage to run
-stop_stage=12  # last stage to run
-nj=2  # parallel processes of stages 0 to 2 and 10
-ngpu=1  # GPUs of stages 5 and 8, on each machine
-dry_run=false  # show what each stage would do, and how long the trainings would take
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+. "$here/path.sh"
+. "$MT4SSL_ROOT/utils/options.sh"
 
 dl_dir=download  # has LibriSpeech/, or gets it; gets mini_librispeech/, which links to it
-data_dir=data  # manifests, features, labels, language
-exp_dir=exp  # models and results
-on_the_fly=false  # compute features whenever they are read, rather than store them
-
 lm_text=  # folder of books (*.txt) for the language models, instead of the King James Bible from PyPI
 dev_speakers="226 1970 2136 3664"  # of train-clean-5, held out of all training: two women and two men
 test_sets=  # splits to report on, if not test-clean-20spk where <dl-dir> has test-clean, and else dev-clean-2
 test_note=  # what stands under their tables, if not that test-clean-20spk is half of test-clean, and lossy
-
-km_iter=1  # rounds of K-means, labels and pre-training
-pretrain_config=conf/pretrain.yaml  # settings of stage 5
-pretrain_args=  # overrides of them
-pretrained=  # folder of a model from elsewhere, to fine-tune that one: stages 3 to 5 are left out
-bpe=  # number of sentencepiece units, instead of characters
 labelled=all  # speech with text: all (of train), or 1h
-finetune_config=  # settings of stage 8, if not conf/finetune_<labelled>.yaml
-finetune_args=  # overrides of them
-scratch_args=  # overrides for the model without pre-training alone
-avg=5  # last checkpoints to average
-decode_args="--search-beam 14 --max-active-states 1500 --arcs-per-frame 6"  # beams of stage 10, if not the defaults
+finetune_config=  # settings of stage 8, if not conf/finetune.yaml,conf/finetune_<labelled>.yaml
+decode_args="--search-beam 14 --max-active-states 1500 --arcs-per-frame 6"
 
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-. "$here/path.sh"
 . "$MT4SSL_ROOT/utils/parse_options.sh"
 cd "$here"
 
@@ -54,7 +36,7 @@ fi
 if [ -z "$test_note" ] && [[ " $test_sets " == *" test-clean-20spk "* ]]; then
   test_note="test-clean-20spk is half of test-clean (20 of its 40 speakers), of lossy audio (Ogg Opus, 31 kbit/s)."
 fi
-finetune_config=${finetune_config:-conf/finetune_$labelled.yaml}
+finetune_config=${finetune_config:-conf/finetune.yaml,conf/finetune_$labelled.yaml}
 data_inputs=(${lm_text:+"$lm_text"})
 data_args=(--dev-speakers "$dev_speakers" --test-sets "$test_sets" --lm-text "$lm_text")
 . "$MT4SSL_ROOT/utils/pipeline.sh"

@@ -1,0 +1,28 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2034 # run.sh and pipeline.sh read them
+# The options of all recipes. A run.sh sources this file, sets the defaults that differ and options of its own, and then
+# sources parse_options.sh.
+options_files+=("${BASH_SOURCE[0]}")
+
+stage=-1  # first stage to run
+stop_stage=12  # last stage to run
+nj=2  # parallel processes of stages 0 to 2 and 10
+ngpu=1  # GPUs of stages 5 and 8, on each machine
+dry_run=false  # show what each stage would do, and how long the trainings would take
+
+dl_dir=download  # the corpus
+data_dir=data  # manifests, features, labels, language
+exp_dir=exp  # models and results
+on_the_fly=false  # compute features whenever they are read, rather than store them
+
+km_iter=1  # rounds of K-means, labels and pre-training
+pretrain_config=conf/pretrain.yaml  # settings of stage 5: a file, or several as A,B where later ones replace keys
+pretrain_args=  # overrides of them
+pretrained=  # folder of a model from elsewhere, to fine-tune that one: stages 3 to 5 are left out
+bpe=  # number of sentencepiece units, instead of characters
+finetune_config=conf/finetune.yaml  # settings of stage 8, one file or several too
+finetune_args=  # overrides of them
+scratch=true  # fine-tune the same model without pre-training too, to compare
+scratch_args=  # overrides for the model without pre-training alone: its own best learning rate
+avg=5  # last checkpoints to average
+decode_args=  # beams of stage 10, if not the defaults
