@@ -84,7 +84,7 @@ def make_readme_s_models(workspace: Path, recipe: Path) -> None:
 
 
 def check_readme_snippets(recipe: Path, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The Python and the commands of README.md work on the models, and find what stage 9 found."""
+    """The Python and the commands of README.md and docs/models.md work on the models, and find what stage 9 found."""
     flac = next(recipe.glob("download/espeak/test/*/*/*.flac"))
     (workspace / "egs").mkdir(parents=True)
     (workspace / "egs/espeak").symlink_to(recipe)
@@ -93,7 +93,8 @@ def check_readme_snippets(recipe: Path, workspace: Path, monkeypatch: pytest.Mon
     monkeypatch.chdir(workspace)
     monkeypatch.setenv("PATH", f"{ROOT / '.venv/bin'}:{os.environ['PATH']}")
     found: dict = {}
-    snippets = re.findall(r"```(python|bash)\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+    pages = "".join((ROOT / name).read_text() for name in ("README.md", "docs/models.md"))
+    snippets = re.findall(r"```(python|bash)\n(.*?)```", pages, flags=re.DOTALL)
     for language, snippet in snippets:
         if language == "bash":
             subprocess.run(["bash", "-euc", snippet], check=True)
