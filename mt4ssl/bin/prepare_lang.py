@@ -35,6 +35,8 @@ def main() -> None:
         raise UserError(f"{args.supervisions} and {args.lm_text} have no words")
 
     args.out.mkdir(parents=True, exist_ok=True)
+    for name in {name for kind in UNITS.values() for name in kind.files}:  # they would say that it is another unit's
+        (args.out / name).unlink(missing_ok=True)
     unit = UNITS[args.unit].make(args.out, transcripts, sentences, words, args.size)
     write_lang(args.out, unit.tokens, words, lambda word: unit.spell([word]))
 
