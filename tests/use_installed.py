@@ -19,10 +19,10 @@ import numpy as np  # noqa: E402
 import soundfile  # noqa: E402
 import torch  # noqa: E402
 
-from mt4ssl.inference.folder import save_encoder
+from mt4ssl.inference.folder import save_encoder  # noqa: E402
 from mt4ssl.models.encoder import EncoderConfig  # noqa: E402
 from mt4ssl.models.frontend import FrontendConfig  # noqa: E402
-from mt4ssl.models.speech import ModelConfig, SpeechEncoder
+from mt4ssl.models.speech import ModelConfig, SpeechEncoder  # noqa: E402
 
 ENCODER = EncoderConfig(layers=2, dim=32, ffn_dim=64, heads=4, pos_conv_width=5, pos_conv_depth=1, pos_conv_groups=4)
 MODULE = [sys.executable, "-m", "mt4ssl.bin.extract_features"]

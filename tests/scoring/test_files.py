@@ -36,8 +36,10 @@ def test_errs():
     assert lines == [
         "%WER = 25.00",
         "Errors: 1 insertions, 1 deletions, 1 substitutions, over 12 reference words (10 correct)",
-        "Search below for sections starting with PER-UTT DETAILS:, SUBSTITUTIONS:, DELETIONS:, INSERTIONS:, "
-        + "PER-WORD STATS:",
+        (
+            "Search below for sections starting with "
+            "PER-UTT DETAILS:, SUBSTITUTIONS:, DELETIONS:, INSERTIONS:, PER-WORD STATS:"
+        ),
         "",
         "PER-UTT DETAILS: corr or (ref->hyp)  ",
         "u1:\tFOR THE FIRST DAY (SIR->*) I THINK (*->SO)",
