@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mt4ssl.data.manifests import read_texts
 from mt4ssl.errors import UserError, run_main
 from mt4ssl.files import require
 from mt4ssl.lang.lexicon import choose_words, count_words, write_lang
 from mt4ssl.lang.symbols import UNKNOWN
+from mt4ssl.lang.transcripts import read_transcripts
 from mt4ssl.lang.units import UNITS
 from mt4ssl.table import print_table
 
@@ -27,7 +27,7 @@ def get_args() -> argparse.Namespace:
 
 def main() -> None:
     args = get_args()
-    transcripts = read_texts(args.supervisions)
+    transcripts = read_transcripts(args.supervisions)
     sentences = require(args.lm_text, "stage 0 makes it").read_text(encoding="utf-8").splitlines()
     spoken = count_words(transcripts)
     words = choose_words(spoken + count_words(sentences), args.vocab_size)

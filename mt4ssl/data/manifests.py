@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from lhotse import RecordingSet, SupervisionSet, load_manifest, load_manifest_lazy
+from lhotse import RecordingSet, SupervisionSet, load_manifest
 
 from mt4ssl.errors import UserError
 from mt4ssl.files import atomic_path, require
@@ -46,14 +46,3 @@ def write_manifests(recordings: RecordingSet, supervisions: SupervisionSet, out:
     for kind, items in zip(KINDS, (recordings, supervisions)):
         with atomic_path(out / f"{corpus}_{kind}_{name}.jsonl.gz") as path:
             items.to_file(path)
-
-
-def read_texts(path: Path) -> list[str]:
-    """Return the texts of a supervision manifest; an utterance without text is a UserError."""
-    texts = []
-    for supervision in load_manifest_lazy(require(path, "made by stage 1 (manifests)")):
-        text = " ".join((supervision.text or "").split())
-        if not text:
-            raise UserError(f"{path}: utterance {supervision.id} has no text: transcribe it, or leave it out")
-        texts.append(text)
-    return texts

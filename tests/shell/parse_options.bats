@@ -59,6 +59,23 @@ fails_with() {
   [[ $output != *"not-an-option"* && $output != *"--here"* ]]
 }
 
+@test "options of a file that the script sources first: its order, the script's defaults, the script's comments if any" {
+  cat >shared.sh <<'END'
+options_files+=("${BASH_SOURCE[0]}")
+nj=2  # processes
+stop_stage=5  # stage to stop after
+END
+  sed -i 's/^clean=.*/&\nnj=8/; s/^set -.*/&\n. .\/shared.sh/' "$script"
+  run bash "$script" --help
+  [ "$status" -eq 0 ]
+  options="$(sed -n '/^Options/,$ p' <<<"$output" | tail -n +2 | tr -s ' ')"
+  [ "$options" = " --nj processes (default: 8)
+ --stop-stage last stage (default: 12)
+ --train-args overrides (default: none)
+ --clean start anew (default: false)" ]
+  fails_with "unknown option --njj; did you mean --nj? (--help lists all)" --njj 3
+}
+
 @test "an unknown option is one line with the nearest name" {
   fails_with "unknown option --stop-satge; did you mean --stop-stage? (--help lists all)" --stop-satge 3
   fails_with "unknown option --trainargs; did you mean --train-args? (--help lists all)" --trainargs=3

@@ -11,6 +11,7 @@ setup() {
   run "$root/egs/espeak/run.sh" --help
   [ "$status" -eq 0 ]
   [[ $output == *"3 kmeans"*"--stop-stage "*"last stage to run (default: 12)"*"--km-iter "* ]]
+  [[ $output == *"--decode-args "*"beams of stage 10"*"(default: --max-active-states 3000)"*"--train-minutes "* ]]
 }
 
 @test "an unknown option, a wrong value, and an argument that is none are one line each" {
@@ -39,22 +40,64 @@ setup() {
     [ "$status" -eq 1 ]
     [ "$output" = "error: there is no file /nowhere/a.yaml (paths are relative to $root/egs/espeak)" ]
   done
+  run "$root/egs/espeak/run.sh" --pretrain-config conf/pretrain.yaml,conf/ofline.yaml
+  [ "$output" = "error: there is no file conf/ofline.yaml (paths are relative to $root/egs/espeak)" ]
   run "$root/egs/espeak/run.sh" --pretrained nowhere
   [ "$output" = "error: there is no file nowhere/config.yaml (paths are relative to $root/egs/espeak)" ]
+}
+
+@test "what depends on the labels: all of it is there, or nothing where the config needs none" {
+  options=(--dry-run true --data-dir "$PWD/data" --exp-dir "$PWD/exp")
+  run "$root/egs/espeak/run.sh" "${options[@]}" --stage 2 --stop-stage 4
+  [ "$status" -eq 0 ]
+  [[ $output == *"stage 2 (features): mfcc.train"*"stage 3 (kmeans): iter1"*"stage 4 (labels): quality.iter1"* ]]
+  online=conf/pretrain.yaml,conf/online.yaml
+  run "$root/egs/espeak/run.sh" "${options[@]}" --stage 2 --stop-stage 5 --pretrain-config $online
+  [ "$status" -eq 0 ]
+  [[ $output != *mfcc* && $output != *"stage 3"* && $output != *"stage 4"* ]]
+  configs="  config   conf/pretrain.yaml"$'\n'"  config   conf/online.yaml"
+  [[ $output == *"stage 5 (pretrain): iter1"$'\n'"$configs"$'\n'"  input    $PWD/data/fbank/espeak_cuts_train.jsonl.gz"* ]]
+  [[ $output == *"'--config=conf/pretrain.yaml' '--config=conf/online.yaml'"* ]]
+  run "$root/egs/espeak/run.sh" "${options[@]}" --stage 11 --stop-stage 11 --pretrain-config $online
+  [[ $output == *"stage 11 (report): results"* && $output != *quality.json* ]]
+  run "$root/egs/espeak/run.sh" "${options[@]}" --stage 3 --pretrain-config $online --km-iter 2
+  [ "$status" -eq 1 ]
+  [ "$output" = "error: --km-iter 2: $online needs no labels to improve: use --km-iter 1" ]
 }
 
 @test "a model from elsewhere takes the place of stages 3 to 5, and names the fine-tuned one" {
   mkdir hubert
   echo "kind: encoder" >hubert/config.yaml
-  run "$root/egs/espeak/run.sh" --dry-run true --stage 3 --stop-stage 10 --pretrained "$PWD/hubert" --exp-dir "$PWD/exp"
-  [[ $output != *"stage 5 (pretrain)"* ]]
+  run "$root/egs/espeak/run.sh" --dry-run true --stage 2 --stop-stage 10 --pretrained "$PWD/hubert" --exp-dir "$PWD/exp"
+  [ "$status" -eq 0 ]
+  [[ $output != *mfcc* && $output != *"stage 5 (pretrain)"* ]]
   [[ $output == *"stage 8 (finetune): hubert"*"'--pretrained' '$PWD/hubert'"* ]]
 }
 
 @test "what distinguishes scratch comes after --finetune-args" {
   run "$root/egs/espeak/run.sh" --dry-run true --stage 8 --stop-stage 8 --finetune-args "--optim.lr 1e-3" \
     --scratch-args "--optim.lr 2e-3" --data-dir "$PWD/no data" --exp-dir "$PWD/my exp"
-  [[ $output == *"'--optim.lr' '1e-3' '--from_scratch' 'true' '--optim.lr' '2e-3'"* ]]
+  [ "$status" -eq 0 ]
+  [[ $output == *"'--optim.lr' '1e-3' '--from-scratch' 'true' '--optim.lr' '2e-3'"* ]]
+}
+
+@test "--scratch false leaves the model without pre-training out of stages 8 to 11" {
+  run "$root/egs/espeak/run.sh" --dry-run true --stage 9 --stop-stage 10 --exp-dir "$PWD/exp"
+  [[ $output == *exp/finetune/scratch/* ]]
+  run "$root/egs/espeak/run.sh" --dry-run true --stage 8 --stop-stage 11 --exp-dir "$PWD/exp" --scratch false
+  [ "$status" -eq 0 ]
+  [[ $output == *exp/finetune/mt4ssl/* && $output != *scratch* ]]
+}
+
+@test "a measurement is runs of run.sh that differ in targets, seed and subset, and leave data/ alone" {
+  cd "$root/egs"
+  run mini_librispeech/local/measure.sh --systems "online mt4ssl" --seeds 3 -- --dry-run true --stage 9
+  [ "$status" -eq 0 ]
+  exp=exp/measure
+  for model in online-3/finetune/mt4ssl mt4ssl-3/finetune/mt4ssl mt4ssl-3/finetune/scratch; do
+    [[ $output == *"$exp/${model}_train_1h/1best"*"$exp/${model}_train_all/1best"* ]]
+  done
+  [[ $output != *online-3/finetune/scratch* && $output != *"output   data/"* ]]
 }
 
 @test "a stage without what it reads is one line that names the stage that makes it" {
