@@ -28,8 +28,8 @@ def pretrain(folder: Path, options: list[str]) -> list[dict]:
     subprocess.run(
         [
             sys.executable, "-m", "mt4ssl.bin.pretrain", "--config", "conf/pretrain.yaml", *options,
-            "--train_cuts", f"{cuts}train.jsonl.gz", "--dev_cuts", f"{cuts}dev.jsonl.gz", "--exp_dir", str(folder),
-            "--loop.updates", str(UPDATES), "--loop.log_every", str(EVERY), "--loop.validate_every", "1000",
+            "--train-cuts", f"{cuts}train.jsonl.gz", "--dev-cuts", f"{cuts}dev.jsonl.gz", "--exp-dir", str(folder),
+            "--loop.updates", str(UPDATES), "--loop.log-every", str(EVERY), "--loop.validate_every", "1000",
         ],
         cwd=RECIPE, check=True, stdout=subprocess.DEVNULL,
     )  # fmt: skip

@@ -97,8 +97,8 @@ def main() -> None:
             for kept, value in zip((opened, begun, steps, memory), (*alone(opening, config), *alone(growing, config))):
                 kept.append(value)
         small = parse_config(PretrainConfig, "", [
-            "--config", str(ROOT / "egs/espeak/conf/pretrain.yaml"), "--train_cuts", str(folder / "1000.jsonl.gz"),
-            "--dev_cuts", dev, "--exp_dir", str(folder / "small"), "--loop.updates", "100", "--loop.log_every", "50",
+            "--config", str(ROOT / "egs/espeak/conf/pretrain.yaml"), "--train-cuts", str(folder / "1000.jsonl.gz"),
+            "--dev-cuts", dev, "--exp-dir", str(folder / "small"), "--loop.updates", "100", "--loop.log-every", "50",
         ])  # fmt: skip
         wait, padded, cropped = alone(waiting, small)
     finetune = LoopConfig(batch_seconds=1600.0)

@@ -46,7 +46,7 @@ read -ra decode_args <<<"$decode_args"
 pretrain_options=("${pretrain_configs[@]/#/--config=}" "${pretrain_args[@]}")
 splits=("$train_set" "$dev_set" "${test_sets[@]}")
 manifests=$data_dir/manifests
-if [ -n "$bpe" ]; then unit=bpe_$bpe; else unit=char; fi
+if [ -n "$bpe" ]; then kind=bpe unit=bpe_$bpe; else kind=char unit=char; fi # of what words are spelled with
 lm=$data_dir/lm_$unit
 lang=$data_dir/lang_$unit
 symbols=("$lang/tokens.txt" "$lang/words.txt" "$lang/lexicon.txt")
@@ -180,7 +180,7 @@ stage 6 lang
 most_text=$(supervisions "${labelled_sets[-1]}") # the largest subset, so that the tokens are those of all
 step "$unit" --in "$most_text" "$dl_dir/$corpus/lm.txt" --out "${symbols[@]}" -- \
   python -m mt4ssl.bin.prepare_lang --supervisions "$most_text" \
-  --lm-text "$dl_dir/$corpus/lm.txt" ${bpe:+--unit bpe --size "$bpe"} --out "$lang"
+  --lm-text "$dl_dir/$corpus/lm.txt" --unit "$kind" ${bpe:+--size "$bpe"} --out "$lang"
 
 stage 7 graph
 if [ "$arpa" = true ]; then arpas=$dl_dir/$corpus; else arpas=$lm; fi

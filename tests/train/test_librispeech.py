@@ -45,7 +45,7 @@ def pretrained(speech: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory
     """Two updates of the base model: what the later stages start from."""
     folder = tmp_path_factory.mktemp("exp") / "base"
     with pytest.MonkeyPatch.context() as monkeypatch:
-        data = ["--train_cuts", speech.cuts, "--dev_cuts", speech.cuts, "--exp_dir", folder]
+        data = ["--train-cuts", speech.cuts, "--dev-cuts", speech.cuts, "--exp-dir", folder]
         run(monkeypatch, pretrain, CONF / "pretrain_base.yaml", *data, *SMALL, "--loop.updates", "2")
     return folder
 
@@ -60,7 +60,7 @@ def test_base_trains(pretrained: Path) -> None:
 
 @pytest.mark.parametrize("name", ["fbank", "offline", "online"])
 def test_ablation_trains(name: str, speech: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    data = ["--train_cuts", speech.cuts, "--dev_cuts", speech.cuts, "--exp_dir", tmp_path]
+    data = ["--train-cuts", speech.cuts, "--dev-cuts", speech.cuts, "--exp-dir", tmp_path]
     run(monkeypatch, pretrain, CONF / f"pretrain_base_{name}.yaml", *data, *SMALL, "--loop.updates", "2")
     assert updates(tmp_path) == [2]
 
@@ -69,7 +69,7 @@ def test_ablation_trains(name: str, speech: SimpleNamespace, tmp_path: Path, mon
 def test_fine_tuning_trains(
     name: str, speech: SimpleNamespace, pretrained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    data = ["--train_cuts", speech.cuts, "--dev_cuts", speech.cuts, "--exp_dir", tmp_path, "--lang", speech.folder]
+    data = ["--train-cuts", speech.cuts, "--dev-cuts", speech.cuts, "--exp-dir", tmp_path, "--lang", speech.folder]
     arguments = [*data, "--pretrained", pretrained, "--loop.updates", "2"]
     run(monkeypatch, finetune, CONF / f"finetune_{name}.yaml", *arguments)
     assert updates(tmp_path) == [2]
@@ -121,5 +121,5 @@ def test_fbank_differs_in_the_front_end_only() -> None:
 
 
 def read(name: str) -> PretrainConfig:
-    arguments = ["--train_cuts", "a", "--dev_cuts", "b", "--exp_dir", "c"]
+    arguments = ["--train-cuts", "a", "--dev-cuts", "b", "--exp-dir", "c"]
     return parse_config(PretrainConfig, "", ["--config", str(CONF / f"{name}.yaml"), *arguments])
