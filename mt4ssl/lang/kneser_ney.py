@@ -9,7 +9,7 @@ import numpy as np
 
 from mt4ssl.lang.symbols import BEGIN, END
 
-FALLBACK = (0.0, 0.5, 1.0, 1.5)
+FALLBACK = (0.0, 0.5, 1.0, 1.5)  # discounts of KenLM for texts that give none
 
 
 @dataclass
@@ -59,10 +59,10 @@ def adjusted_counts(tables: Sequence[NGrams]) -> list[np.ndarray]:
 
 
 def discounts(counts: np.ndarray) -> tuple[float, ...]:
-    """Return what is taken from a count of 0, 1, 2, and 3 or more: equation 26 of Chen and Goodman.
+    """Return what is taken from a count of 0, 1, 2, and 3 or more: 0 and Chen and Goodman's estimates D1, D2 and D3+.
 
-    Small texts may have no n-gram that is counted once, twice or three times, or give a discount D_c that is not in
-    0 < D_c <= c. Their order gets 0.5, 1 and 1.5, as with KenLM's --discount_fallback.
+    They need n-grams that are counted once, twice and three times. Where a small text has none of these, or one of the
+    three is not above zero or exceeds its count, all three are 0.5, 1 and 1.5, as with KenLM's --discount_fallback.
     """
     n = np.bincount(np.minimum(counts, 5), minlength=5).astype(float)
     if not n[1:4].all():

@@ -39,7 +39,7 @@ def log_prob(model, history, word):
     return model.get(history, (0, 0.0))[1] + log_prob(model, history[1:], word)
 
 
-@pytest.fixture(scope="module", params=[2, 3, 4])
+@pytest.fixture(scope="module", params=[2, 3, 4, 5])
 def arpa(request, tmp_path_factory):
     path = tmp_path_factory.mktemp("lm") / "x.arpa"
     train_ngram(text(0), request.param, path)
