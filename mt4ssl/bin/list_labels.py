@@ -6,9 +6,7 @@ import sys
 
 from mt4ssl.config import parse_config
 from mt4ssl.errors import run_main
-from mt4ssl.train.pretraining import PretrainConfig
-
-NO_DATA = ["--train-cuts", "", "--dev-cuts", "", "--exp-dir", ""]
+from mt4ssl.train.pretraining import NO_DATA, PretrainConfig
 
 
 def main() -> None:

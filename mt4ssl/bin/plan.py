@@ -15,11 +15,10 @@ from mt4ssl.lang.tokens import Tokens
 from mt4ssl.table import print_table
 from mt4ssl.train.finetuning import FinetuneConfig, with_dropouts
 from mt4ssl.train.planning import Plan, plan_finetuning, plan_pretraining
-from mt4ssl.train.pretraining import PretrainConfig
+from mt4ssl.train.pretraining import NO_DATA, PretrainConfig
 from mt4ssl.train.task import LoopConfig
 
 CHARACTERS = 30  # tokens, where no lang dir says how many: blank, boundary, letters, apostrophe
-NO_DATA = ["--train-cuts", "", "--dev-cuts", "", "--exp-dir", ""]
 
 
 def main() -> None:

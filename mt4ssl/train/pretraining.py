@@ -24,6 +24,10 @@ from mt4ssl.train.optim import OptimConfig, make_optimizer
 from mt4ssl.train.task import Averages, LoopConfig, StepSums
 
 
+NO_DATA = ["--train-cuts", "", "--dev-cuts", "", "--exp-dir", ""]
+"""Arguments for what reads a config and no data."""
+
+
 @dataclass
 class GuardConfig:
     """When a collapsed teacher or student stops the training (data2vec; official multi2vec_audio.py)."""
