@@ -23,7 +23,6 @@ from mt4ssl.targets.teacher import EmaConfig, TeacherTarget
 from mt4ssl.train.optim import OptimConfig, make_optimizer
 from mt4ssl.train.task import Averages, LoopConfig, StepSums
 
-
 NO_DATA = ["--train-cuts", "", "--dev-cuts", "", "--exp-dir", ""]
 """Arguments for what reads a config and no data."""
 
