@@ -67,7 +67,7 @@ class PositionalConv(nn.Module):
             for _ in range(config.pos_conv_depth)
         ]
         self.layers = nn.ModuleList(layers)
-        self.norm_output = config.pos_conv_norm == "layer"
+        self.dim, self.norm_output = config.dim, config.pos_conv_norm == "layer"
         self.padding_leaks = config.padding_leaks
         if not self.norm_output:
             for layer in layers:
@@ -81,7 +81,7 @@ class PositionalConv(nn.Module):
             if padding is not None and not (number and self.padding_leaks):
                 x = x.masked_fill(padding[..., None], 0.0)
             y = layer(x.transpose(1, 2))[:, :, : x.size(1)].transpose(1, 2)  # an even kernel yields a frame too many
-            x = F.gelu(F.layer_norm(y, (y.size(2),)) if self.norm_output else y)
+            x = F.gelu(F.layer_norm(y, (self.dim,)) if self.norm_output else y)
         return x
 
 

@@ -35,7 +35,8 @@ def test_auto_processor_is_a_processor(tmp_path: Path) -> None:
         logits = theirs(inputs.input_values).logits
         log_probs, _ = model(torch.from_numpy(samples)[None], torch.tensor([16000]))
     torch.testing.assert_close(logits.log_softmax(-1), log_probs, rtol=0, atol=1e-4)
-    assert processor.batch_decode(logits.argmax(-1)) == [Tokens(tmp_path).decode(_collapse(log_probs[0]))]
+    (text,) = processor.batch_decode(logits.argmax(-1))
+    assert text.split() == Tokens(tmp_path).decode(_collapse(log_probs[0])).split()
 
 
 def _collapse(log_probs: torch.Tensor) -> list[int]:

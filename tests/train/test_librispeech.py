@@ -5,21 +5,20 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
 from lhotse import CutSet, LilcomChunkyWriter
 from tones import tone_corpus
 
-from mt4ssl.bin import finetune, pretrain
-from mt4ssl.clustering.kmeans import train_kmeans
+from mt4ssl.bin import finetune, pretrain, train_kmeans
 from mt4ssl.config import parse_config
 from mt4ssl.data.features import make_extractor
 from mt4ssl.results import read_log
 from mt4ssl.targets.kmeans import KMeansTarget
 from mt4ssl.targets.teacher import TeacherTarget
-from mt4ssl.train.pretraining import PretrainConfig
+from mt4ssl.train.pretraining import NO_DATA, PretrainConfig
 
 CONF = Path(__file__).parents[2] / "egs/librispeech/conf"
 SMALL = (
@@ -28,9 +27,14 @@ SMALL = (
 ).split()
 
 
-def run(monkeypatch: pytest.MonkeyPatch, verb: object, config: Path, *arguments: str | Path) -> None:
+def configs(*names: str) -> list[str]:
+    """Arguments for a config of the recipe and what is laid over it."""
+    return [argument for name in names for argument in ("--config", str(CONF / f"{name}.yaml"))]
+
+
+def run(monkeypatch: pytest.MonkeyPatch, verb: ModuleType, *arguments: str | Path) -> None:
     """Call a verb as the recipe does."""
-    monkeypatch.setattr(sys, "argv", ["verb", "--config", str(config), *map(str, arguments)])
+    monkeypatch.setattr(sys, "argv", ["verb", *map(str, arguments)])
     verb.main()
 
 
@@ -46,7 +50,7 @@ def pretrained(speech: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory
     folder = tmp_path_factory.mktemp("exp") / "base"
     with pytest.MonkeyPatch.context() as monkeypatch:
         data = ["--train-cuts", speech.cuts, "--dev-cuts", speech.cuts, "--exp-dir", folder]
-        run(monkeypatch, pretrain, CONF / "pretrain_base.yaml", *data, *SMALL, "--loop.updates", "2")
+        run(monkeypatch, pretrain, *configs("pretrain_base"), *data, *SMALL, "--loop.updates", "2")
     return folder
 
 
@@ -61,7 +65,7 @@ def test_base_trains(pretrained: Path) -> None:
 @pytest.mark.parametrize("name", ["fbank", "offline", "online"])
 def test_ablation_trains(name: str, speech: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = ["--train-cuts", speech.cuts, "--dev-cuts", speech.cuts, "--exp-dir", tmp_path]
-    run(monkeypatch, pretrain, CONF / f"pretrain_base_{name}.yaml", *data, *SMALL, "--loop.updates", "2")
+    run(monkeypatch, pretrain, *configs("pretrain_base", name), *data, *SMALL, "--loop.updates", "2")
     assert updates(tmp_path) == [2]
 
 
@@ -71,7 +75,7 @@ def test_fine_tuning_trains(
 ) -> None:
     data = ["--train-cuts", speech.cuts, "--dev-cuts", speech.cuts, "--exp-dir", tmp_path, "--lang", speech.folder]
     arguments = [*data, "--pretrained", pretrained, "--loop.updates", "2"]
-    run(monkeypatch, finetune, CONF / f"finetune_{name}.yaml", *arguments)
+    run(monkeypatch, finetune, *configs("finetune", f"finetune_{name}"), *arguments)
     assert updates(tmp_path) == [2]
 
 
@@ -85,7 +89,7 @@ def test_kmeans_trains(
             cuts = CutSet.from_cuts(cut.compute_and_store_features(make_extractor("mfcc"), writer) for cut in cuts)
     cuts.to_file(tmp_path / "cuts.jsonl.gz")
     data = ["--cuts", tmp_path / "cuts.jsonl.gz", "--out", tmp_path / "kmeans", "--checkpoint", pretrained]
-    run(monkeypatch, train_kmeans, CONF / f"{name}.yaml", *data)
+    run(monkeypatch, train_kmeans, *configs(name), *data)
     assert len(np.load(tmp_path / "kmeans/centroids.npy")) == clusters
 
 
@@ -108,18 +112,17 @@ def test_base_is_the_paper_s() -> None:
 
 @pytest.mark.parametrize("name, kind", [("offline", KMeansTarget), ("online", TeacherTarget)])
 def test_ablation_differs_in_targets_only(name: str, kind: type) -> None:
-    base, alone = read("pretrain_base"), read(f"pretrain_base_{name}")
+    base, alone = read("pretrain_base"), read("pretrain_base", name)
     assert alone.targets == [target for target in base.targets if isinstance(target, kind)]
     assert replace(alone, targets=base.targets) == base
 
 
 def test_fbank_differs_in_the_front_end_only() -> None:
-    base, fbank = read("pretrain_base"), read("pretrain_base_fbank")
+    base, fbank = read("pretrain_base"), read("pretrain_base", "fbank")
     assert fbank.model.frontend.type == "fbank"
     assert fbank.model.frontend.frame_shift == base.model.frontend.frame_shift
     assert replace(fbank, model=replace(fbank.model, frontend=base.model.frontend)) == base
 
 
-def read(name: str) -> PretrainConfig:
-    arguments = ["--train-cuts", "a", "--dev-cuts", "b", "--exp-dir", "c"]
-    return parse_config(PretrainConfig, "", ["--config", str(CONF / f"{name}.yaml"), *arguments])
+def read(*names: str) -> PretrainConfig:
+    return parse_config(PretrainConfig, "", [*configs(*names), *NO_DATA])
