@@ -15,13 +15,15 @@ from mt4ssl.table import print_table
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--type", choices=["fbank", "mfcc"], required=True)
-    parser.add_argument("--corpus", required=True)
-    parser.add_argument("--split", required=True)
+    parser.add_argument("--type", choices=["fbank", "mfcc"], required=True, help="kind of features")
+    parser.add_argument("--corpus", required=True, help="name of the corpus, the start of every file name")
+    parser.add_argument("--split", required=True, help="name of the split")
     parser.add_argument("--manifests", type=Path, required=True, help="folder that stage 1 wrote")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--on-the-fly", action="store_true", help="store none: whatever reads the cuts computes them")
-    parser.add_argument("--nj", type=int, default=2, help="processes")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the cuts")
+    parser.add_argument(
+        "--on-the-fly", action="store_true", help="store no features: they are computed when the cuts are read"
+    )
+    parser.add_argument("--nj", type=int, default=2, help="number of processes")
     args = parser.parse_args()
 
     hint = "made by stage 1 (manifests)"

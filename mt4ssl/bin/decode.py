@@ -27,24 +27,43 @@ WORD_SCORES = [-1.0, 0.0, 2.0, 4.0, 6.0]
 
 def get_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    parser.add_argument("--log-probs", type=Path, required=True, help="scp of matrices (T, V)")
-    parser.add_argument("--lang", type=Path, required=True, help="lang dir with HLG.pt")
-    parser.add_argument("--method", choices=["1best", "whole-lattice-rescoring"], default="1best")
-    parser.add_argument("--rescore-with", type=Path, help="G_4_gram.pt, for whole-lattice-rescoring")
-    parser.add_argument("--lm-scales", type=float, nargs="+", default=LM_SCALES, help="weights of the LM scores")
-    parser.add_argument("--word-scores", type=float, nargs="+", default=WORD_SCORES, help="for every word said")
-    parser.add_argument("--weights-from", type=Path, help="wer-SPLIT.json: instead of these, what is best there")
-    parser.add_argument("--split", required=True, help="name in the output files")
+    parser.add_argument(
+        "--log-probs", type=Path, required=True, help="scp file of CTC log-probs, a matrix (T, V) per utterance"
+    )
+    parser.add_argument("--lang", type=Path, required=True, help="lang dir, which has HLG.pt")
+    parser.add_argument("--method", choices=["1best", "whole-lattice-rescoring"], default="1best", help="search")
+    parser.add_argument("--rescore-with", type=Path, help="G_4_gram.pt, the LM of whole-lattice-rescoring")
+    parser.add_argument(
+        "--lm-scales", type=float, nargs="+", default=LM_SCALES, help="weights of the LM's scores to try"
+    )
+    parser.add_argument(
+        "--word-scores",
+        type=float,
+        nargs="+",
+        default=WORD_SCORES,
+        help="scores added for each word of a hypothesis, to try",
+    )
+    parser.add_argument(
+        "--weights-from",
+        type=Path,
+        help="wer-SPLIT.json of another split, whose best LM scale and word score are taken",
+    )
+    parser.add_argument("--split", required=True, help="name of the split, in the output files")
     parser.add_argument("--out", type=Path, required=True, help="directory of hyps-SPLIT-lm_scale_X_word_score_Y.txt")
     parser.add_argument("--hlg-scale", type=float, default=1.0, help="LM scale of the search that makes the lattices")
-    parser.add_argument("--search-beam", type=float, default=20.0)
-    parser.add_argument("--output-beam", type=float, default=8.0)
-    parser.add_argument("--min-active-states", type=int, default=30)
-    parser.add_argument("--max-active-states", type=int, default=10000)
-    parser.add_argument("--arcs-per-frame", type=int, default=50, help="of lattices to rescore: bounds memory and time")
-    parser.add_argument("--max-frames", type=int, default=1000, help="frames in a batch; on a GPU, far more")
-    parser.add_argument("--nj", type=int, default=1, help="processes; a GPU has one, whatever is asked for")
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--search-beam", type=float, default=20.0, help="beam of the search")
+    parser.add_argument("--output-beam", type=float, default=8.0, help="beam of the lattices that are kept")
+    parser.add_argument("--min-active-states", type=int, default=30, help="least states kept in a frame")
+    parser.add_argument("--max-active-states", type=int, default=10000, help="most states kept in a frame")
+    parser.add_argument(
+        "--arcs-per-frame",
+        type=int,
+        default=50,
+        help="mean size of the lattices that are rescored: it bounds memory and time",
+    )
+    parser.add_argument("--max-frames", type=int, default=1000, help="most frames in a batch; a GPU takes far more")
+    parser.add_argument("--nj", type=int, default=1, help="number of processes; on a GPU it is always one")
+    parser.add_argument("--device", default="cpu", help="torch device: cpu or cuda")
     args = parser.parse_args()
     if (args.rescore_with is None) == (args.method == "whole-lattice-rescoring"):
         parser.error("--rescore-with G_4_gram.pt goes with --method whole-lattice-rescoring")

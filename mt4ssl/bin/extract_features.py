@@ -41,7 +41,7 @@ def main() -> None:
         help="ark (default): feats.ark and feats.scp, or tokens.txt; lhotse: cuts.jsonl.gz with the temporal array"
         " features_l<layer>, or tokens",
     )
-    parser.add_argument("--out", type=Path, required=True, help="folder")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write")
     args = parser.parse_args()
 
     features = LayerFeatures(args.model, args.layer)

@@ -23,8 +23,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kmeans", type=Path, required=True, help="folder that stage 3 wrote")
     parser.add_argument("--cuts", type=Path, required=True, help="labelled cuts, with alignments if there are any")
-    parser.add_argument("--alignment", choices=["phone", "token"], default="phone", help="token: of mt4ssl.bin.align")
-    parser.add_argument("--out", type=Path, required=True, help="JSON file")
+    parser.add_argument(
+        "--alignment",
+        choices=["phone", "token"],
+        default="phone",
+        help="alignment to compare with: phone, of the corpus; token, of mt4ssl.bin.align",
+    )
+    parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
     args = parser.parse_args()
 
     config = load_config(KMeansConfig, args.kmeans / "config.yaml")

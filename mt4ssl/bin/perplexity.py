@@ -17,10 +17,10 @@ from mt4ssl.table import print_table
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--arpa", type=Path, nargs="+", required=True, help="language models of the same words")
-    parser.add_argument("--corpus", required=True)
+    parser.add_argument("--corpus", required=True, help="name of the corpus, the start of every file name")
     parser.add_argument("--manifests", type=Path, required=True, help="folder that stage 1 wrote")
-    parser.add_argument("--splits", nargs="+", required=True)
-    parser.add_argument("--out", type=Path, required=True, help="JSON file")
+    parser.add_argument("--splits", nargs="+", required=True, help="splits to measure on")
+    parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
     args = parser.parse_args()
 
     results = {}

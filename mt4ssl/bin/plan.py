@@ -23,11 +23,17 @@ CHARACTERS = 30  # tokens, where no lang dir says how many: blank, boundary, let
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("verb", choices=["pretrain", "finetune"])
-    parser.add_argument("--processes", type=int, default=1, help="GPUs that the training is to have")
-    parser.add_argument("--kmeans", type=Path, help="config of the K-means that makes the labels")
+    parser.add_argument("verb", choices=["pretrain", "finetune"], help="kind of training")
+    parser.add_argument("--processes", type=int, default=1, help="number of GPUs that the training is to have")
+    parser.add_argument(
+        "--kmeans",
+        type=Path,
+        help="config of the K-means that makes the labels, which says how many clusters there are",
+    )
     parser.add_argument("--pretraining", default="", help="arguments of the pre-training whose model is fine-tuned")
-    parser.add_argument("arguments", nargs="+", help="after --, those of the verb")
+    parser.add_argument(
+        "arguments", nargs="+", help="after --, the arguments of mt4ssl.bin.pretrain or mt4ssl.bin.finetune"
+    )
     args = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if args.verb == "pretrain":

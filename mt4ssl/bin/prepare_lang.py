@@ -17,7 +17,9 @@ from mt4ssl.table import print_table
 def get_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--supervisions", type=Path, required=True, help="Lhotse supervisions of the labelled speech")
-    parser.add_argument("--lm-text", type=Path, required=True, help="one sentence per line")
+    parser.add_argument(
+        "--lm-text", type=Path, required=True, help="text for the language model, one sentence per line"
+    )
     parser.add_argument("--vocab-size", type=int, help="keep only this many words, the most frequent (default: all)")
     parser.add_argument("--unit", choices=list(UNITS), default="char", help="what words are spelled with")
     parser.add_argument("--size", type=int, default=500, help="number of units of --unit bpe (default: 500)")

@@ -15,11 +15,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--corpus", required=True, help="name of the corpus, the start of every file name")
     parser.add_argument("--corpus-dir", type=Path, required=True, help="folder with one folder per split")
-    parser.add_argument("--split", required=True)
+    parser.add_argument("--split", required=True, help="name of the split")
     parser.add_argument("--subset-of", help="another split: take the part of it that <corpus-dir>/<split>.txt lists")
     parser.add_argument("--apart-from", nargs="*", default=[], help="other splits, which may share no utterance")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--nj", type=int, default=2, help="files to read at a time")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the manifests")
+    parser.add_argument("--nj", type=int, default=2, help="number of files to read at a time")
     args = parser.parse_args()
 
     if args.subset_of:

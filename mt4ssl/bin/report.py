@@ -29,10 +29,10 @@ K-means labels of the dev set, against the phones of its alignment if it has one
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--exp-dir", type=Path, default=Path("exp"))
-    parser.add_argument("--test-sets", nargs="+", default=["test"])
+    parser.add_argument("--exp-dir", type=Path, default=Path("exp"), help="folder of the recipe's models and results")
+    parser.add_argument("--test-sets", nargs="+", default=["test"], help="splits to report on")
     parser.add_argument("--lm-scores", type=Path, required=True, help="JSON of mt4ssl.bin.perplexity")
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True, help="RESULTS.md to write")
     args = parser.parse_args()
 
     finetune = args.exp_dir / "finetune"

@@ -16,8 +16,10 @@ from mt4ssl.table import print_table
 
 def get_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--ref", type=Path, required=True, help="Kaldi text: utterance id and words")
-    parser.add_argument("--split", required=True)
+    parser.add_argument(
+        "--ref", type=Path, required=True, help="Kaldi text file of the references: utterance id and words"
+    )
+    parser.add_argument("--split", required=True, help="name of the split")
     parser.add_argument("--out", type=Path, required=True, help="directory of the hypotheses, and of the scores")
     parser.add_argument("--note", default="", help="a sentence about the split, to stand beside its scores for good")
     return parser.parse_args()

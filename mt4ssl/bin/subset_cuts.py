@@ -14,9 +14,9 @@ from mt4ssl.table import print_table
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cuts", type=Path, required=True)
+    parser.add_argument("--cuts", type=Path, required=True, help="cuts of the whole")
     parser.add_argument("--supervisions", type=Path, required=True, help="manifest that lists the subset")
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True, help="cuts of the subset to write")
     args = parser.parse_args()
 
     cuts = load_manifest_lazy(require(args.cuts, "made by stage 2 (features)"))

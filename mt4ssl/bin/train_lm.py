@@ -15,9 +15,9 @@ from mt4ssl.table import print_table
 
 def get_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--text", type=Path, required=True, help="one sentence per line")
+    parser.add_argument("--text", type=Path, required=True, help="text to train on, one sentence per line")
     parser.add_argument("--words", type=Path, required=True, help="words.txt; other words of the text become <UNK>")
-    parser.add_argument("--order", type=int, choices=range(2, 6), default=3)
+    parser.add_argument("--order", type=int, choices=range(2, 6), default=3, help="length of the n-grams")
     parser.add_argument("--out", type=Path, required=True, help="ARPA file to write")
     return parser.parse_args()
 

@@ -65,7 +65,7 @@ class Decoder:
         return {weights: best_words(reweighted(lattice, scale, weights), self.words) for weights in self.weights}
 
     def decode_utterances(self, matrices: Mapping[str, np.ndarray], batch: list[str]) -> Decoded:
-        """Return what was found of each utterance of a batch, longest first; what memory cannot hold is halved."""
+        """Return the hypotheses of a batch, longest first; one that runs out of memory is split in two and retried."""
         try:
             decoded = self.decode_batch([matrices[utterance] for utterance in batch])
         except (RuntimeError, MemoryError) as error:
