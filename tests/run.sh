@@ -5,6 +5,7 @@ cd -P "$(dirname "${BASH_SOURCE[0]}")/.."
 tools/setup.sh
 python=$PWD/.venv/bin/python
 export OMP_NUM_THREADS=1
+unset PYTHONDONTWRITEBYTECODE # or every process compiles torch and Lhotse anew, which takes many seconds
 site=$(mktemp -d)
 trap 'rm -rf "$site"' EXIT
 failed=()

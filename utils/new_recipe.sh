@@ -28,6 +28,7 @@ cat >"$dest/path.sh" <<END
 export MT4SSL_ROOT=${root@Q}
 export PATH=\$MT4SSL_ROOT/.venv/bin:\$MT4SSL_ROOT/utils:\$PATH
 export PYTHONUNBUFFERED=1 PYTHONUTF8=1
+unset PYTHONDONTWRITEBYTECODE # or every step compiles torch and Lhotse anew, which takes many seconds
 END
 printf 'download/\ndata/\nexp/\n' >"$dest/.gitignore"
 echo "$dest is ready: edit run.sh, local/data.sh and conf/*.yaml there, then run it"

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Command-line options as in Kaldi: every lower-case assignment (not of a command's output) at the start of a line, above
-# the place where a script sources this file, is an option. After `stop_stage=12  # last stage`, both `--stop-stage 5`
+# where a script sources this file, is an option. After `stop_stage=12  # last stage`, both `--stop-stage 5`
 # and `--stop-stage=5` set it; one whose default is true or false takes only these. `--config FILE` reads lines
 # `name=value`; `--help` prints $help_message, or else the comment at the top of the script, and the options with their
 # comments. What is left over is in "$@". Files of assignments that the script sources first, such as options.sh, add

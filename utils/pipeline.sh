@@ -2,8 +2,8 @@
 # Stages -1 to 12, the same for every corpus. Sourced by a recipe's run.sh, in its folder, with its options set: see
 # options.sh for what they mean. local/data.sh makes $dl_dir/$corpus, in the layout of LibriSpeech.
 
-: "${stage:?}" "${stop_stage:?}" "${nj:?}" "${ngpu:?}" "${dl_dir:?}" "${on_the_fly:?}" "${km_iter:?}" "${scratch:?}" "${avg:?}"
-: "${pretrain_config:?}" "${finetune_config:?}"
+: "${stage:?}" "${stop_stage:?}" "${nj:?}" "${ngpu:?}" "${dl_dir:?}" "${on_the_fly:?}" "${km_iter:?}"
+: "${pretrain_config:?}" "${finetune_config:?}" "${scratch:?}" "${avg:?}"
 : "${corpus:?}" "${train_set:?}" "${labelled_set:?}" "${dev_set:?}" "${test_sets:?}"
 # Not every recipe has these: the subsets to fine-tune on, ARPA files of stage 0, what to say about the test sets,
 # arguments of local/data.sh, what stage 0 reads besides local/.
@@ -58,7 +58,7 @@ models=("$finetuned")
 if [ "$scratch" = true ]; then
   models+=("$baseline")
   if [ "$finetuned" = "$baseline" ]; then
-    fail "--pretrained $pretrained: the model without pre-training has that name: rename the folder, or use --scratch false"
+    fail "--pretrained $pretrained: the model without pre-training has that name: rename it, or use --scratch false"
   fi
 fi
 wer_tables=() quality_tables=()
@@ -78,8 +78,8 @@ plan() {
   fi
 }
 
-# Labels, and MFCC to make them of, are left out where no pre-training needs them. Its config says so; reading that takes
-# seconds, so it is asked only for the stages that differ.
+# Labels, and the MFCC that they are made of, are left out where no pre-training needs them, which its config says. To
+# read it takes seconds, so that is done only for the stages that depend on it.
 rounds=$km_iter needs_labels=true
 if [ -n "$pretrained" ]; then
   rounds=0 needs_labels=false
@@ -87,7 +87,7 @@ elif runs_any 2 5 || runs_any 11 11; then
   names=$(python -m mt4ssl.bin.list_labels "${pretrain_options[@]}")
   if [ -z "$names" ]; then
     needs_labels=false
-    [ "$km_iter" -eq 1 ] || fail "--km-iter $km_iter: $pretrain_config needs no labels to improve: use --km-iter 1"
+    [ "$km_iter" -eq 1 ] || fail "--km-iter $km_iter: $pretrain_config needs no labels: use --km-iter 1"
   fi
 fi
 

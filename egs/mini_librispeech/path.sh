@@ -4,3 +4,4 @@ MT4SSL_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 export MT4SSL_ROOT
 export PATH=$MT4SSL_ROOT/.venv/bin:$MT4SSL_ROOT/utils:$PATH
 export PYTHONUNBUFFERED=1 PYTHONUTF8=1
+unset PYTHONDONTWRITEBYTECODE # or every step compiles torch and Lhotse anew, which takes many seconds

@@ -21,5 +21,5 @@ setup() {
   echo "kind: encoder" >scratch/config.yaml
   run "$root/egs/espeak/run.sh" --dry-run true --stage 8 --pretrained "$PWD/scratch"
   [ "$status" -eq 1 ]
-  [ "$output" = "error: --pretrained $PWD/scratch: the model without pre-training has that name: rename the folder, or use --scratch false" ]
+  [ "$output" = "error: --pretrained $PWD/scratch: the model without pre-training has that name: rename it, or use --scratch false" ]
 }

@@ -62,7 +62,7 @@ setup() {
   [[ $output == *"stage 11 (report): results"* && $output != *quality.json* ]]
   run "$root/egs/espeak/run.sh" "${options[@]}" --stage 3 --pretrain-config $online --km-iter 2
   [ "$status" -eq 1 ]
-  [ "$output" = "error: --km-iter 2: $online needs no labels to improve: use --km-iter 1" ]
+  [ "$output" = "error: --km-iter 2: $online needs no labels: use --km-iter 1" ]
 }
 
 @test "a model from elsewhere takes the place of stages 3 to 5, and names the fine-tuned one" {

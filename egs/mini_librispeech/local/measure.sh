@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The measurement of RESULTS.md: pre-trains every system with every seed, fine-tunes it on an hour and on all of train, and
-# scores it. Each is a run of run.sh in a folder of its own, exp/measure/SYSTEM-SEED, on the data/ and labels that are
+# The measurement of RESULTS.md: pre-trains every system with every seed, fine-tunes it on an hour and on all of train,
+# and scores it. Each is a run of run.sh in a folder of its own, exp/measure/SYSTEM-SEED, on the data/ and labels that are
 # there; `local/measurement.py add FOLDER` puts what it made into results/.
 # Usage, after `./run.sh --stop-stage 7`:  local/measure.sh [OPTIONS] [-- OPTIONS OF run.sh]
 #
