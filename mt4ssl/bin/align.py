@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from mt4ssl.clustering.alignment import align_cuts
 from mt4ssl.data.loading import read_cuts
-from mt4ssl.decode.batches import load_log_probs
+from mt4ssl.decode.log_probs import load_log_probs
 from mt4ssl.errors import run_main
 from mt4ssl.files import atomic_path
 from mt4ssl.lang.tokens import Tokens

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import torch
 
-from mt4ssl.decode.batches import load_log_probs
 from mt4ssl.decode.decoder import Decoder
 from mt4ssl.decode.graph import load_graph
+from mt4ssl.decode.log_probs import load_log_probs
 from mt4ssl.decode.search import Weights
 from mt4ssl.errors import UserError, run_main
 from mt4ssl.files import require

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mt4ssl.errors import UserError, run_main
 from mt4ssl.lang.symbols import read_text
-from mt4ssl.scoring.files import errs_lines, recogs_lines, summary_lines, write_lines
+from mt4ssl.scoring.icefall import errs_lines, recogs_lines, summary_lines, write_lines
 from mt4ssl.scoring.wer import ErrorRate, check_same_utterances, score
 from mt4ssl.table import print_table
 

@@ -13,7 +13,7 @@ import k2
 import numpy as np
 from tqdm import tqdm
 
-from mt4ssl.decode.batches import length_batches, pad
+from mt4ssl.decode.log_probs import length_batches, pad
 from mt4ssl.decode.search import Weights, best_scores, best_words, get_lattice, prune, rescore, reweighted, scaled
 from mt4ssl.errors import UserError
 

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from mt4ssl.checkpoint import load_weights
 from mt4ssl.errors import UserError
-from mt4ssl.interop.names import fairseq_names, take_weights
 from mt4ssl.interop.unpickle import plain, read_pickle
+from mt4ssl.interop.weight_names import fairseq_names, take_weights
 from mt4ssl.models.encoder import EncoderConfig
 from mt4ssl.models.frontend import FrontendConfig
 from mt4ssl.models.mt4ssl import MT4SSL

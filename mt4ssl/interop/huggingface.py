@@ -16,7 +16,7 @@ from mt4ssl.data.signals import SAMPLING_RATE, WAVEFORM
 from mt4ssl.errors import UserError
 from mt4ssl.files import atomic_path, require
 from mt4ssl.interop.fairseq import Imported
-from mt4ssl.interop.names import give_weights, take_weights, transformers_names
+from mt4ssl.interop.weight_names import give_weights, take_weights, transformers_names
 from mt4ssl.lang.tokens import Tokens
 from mt4ssl.lang.units.base import BLANK, BOUNDARY
 from mt4ssl.models.ctc import CtcModel

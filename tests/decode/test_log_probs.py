@@ -2,7 +2,7 @@ import kaldiio
 import numpy as np
 import pytest
 
-from mt4ssl.decode.batches import length_batches, load_log_probs, pad
+from mt4ssl.decode.log_probs import length_batches, load_log_probs, pad
 from mt4ssl.errors import UserError
 
 

@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 
-from mt4ssl.scoring.files import align, describe, errs_lines, recogs_lines, summary_lines
+from mt4ssl.scoring.icefall import align, describe, errs_lines, recogs_lines, summary_lines
 from mt4ssl.scoring.wer import score
 
 REF = {
