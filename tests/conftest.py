@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start with the whole recipe, which takes as long as half of the others: of two processes one would end with it."""
+    """Start with the whole recipe, which takes longest, so that both processes of a run end together."""
     items.sort(key=lambda item: item.path.name != "test_recipe.py")
 
 
