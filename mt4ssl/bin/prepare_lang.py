@@ -37,9 +37,10 @@ def main() -> None:
         raise UserError(f"{args.supervisions} and {args.lm_text} have no words")
 
     args.out.mkdir(parents=True, exist_ok=True)
-    for name in {name for kind in UNITS.values() for name in kind.files}:  # they would say that it is another unit's
-        (args.out / name).unlink(missing_ok=True)
-    unit = UNITS[args.unit].make(args.out, transcripts, sentences, words, args.size)
+    kind = UNITS[args.unit]
+    unit = kind.make(args.out, transcripts, sentences, words, args.size)
+    for name in {name for other in UNITS.values() for name in other.files} - set(kind.files):
+        (args.out / name).unlink(missing_ok=True)  # it would say that the lang dir is another unit's
     write_lang(args.out, unit.tokens, words, lambda word: unit.spell([word]))
 
     missing = sum(spoken[word] for word in spoken.keys() - set(words))

@@ -59,6 +59,10 @@ def test_bpe(corpus):
         word, *pieces = line.split()
         assert "".join(pieces) == "▁" + word
 
+    model = (corpus / "lang/bpe.model").read_bytes()
+    assert prepare(corpus, "--unit", "bpe", "--size", "5000").returncode == 1
+    assert (corpus / "lang/bpe.model").read_bytes() == model  # what was there stays whole
+
     assert prepare(corpus).returncode == 0
     assert Tokens(corpus / "lang").unit.spell(["CAT"]) == ["▁", *"CAT"]
 
