@@ -1,1 +1,7 @@
-"""Readers of corpora, one module a layout."""
+"""Readers of corpora: one module and one entry of LAYOUTS each; the key names the layout in conf/corpus.yaml."""
+
+from mt4ssl.data.layouts.base import Layout, Utterance
+
+LAYOUTS: dict[str, type[Layout]] = {}
+
+__all__ = ["LAYOUTS", "Layout", "Utterance"]
