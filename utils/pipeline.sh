@@ -1,10 +1,11 @@
 # shellcheck shell=bash
 # Stages -1 to 12, the same for every corpus. Sourced by a recipe's run.sh, in its folder, with its options set: see
-# options.sh for what they mean. local/data.sh makes $dl_dir/$corpus, in the layout of LibriSpeech.
+# options.sh for what they mean. conf/corpus.yaml says where the speech is. Where there is a local/data.sh, it makes
+# $dl_dir/$corpus first.
 
 : "${stage:?}" "${stop_stage:?}" "${nj:?}" "${ngpu:?}" "${dl_dir:?}" "${on_the_fly:?}" "${km_iter:?}"
 : "${pretrain_config:?}" "${finetune_config:?}" "${scratch:?}" "${avg:?}"
-: "${corpus:?}" "${train_set:?}" "${labelled_set:?}" "${dev_set:?}" "${test_sets:?}"
+: "${corpus:?}" "${train_sets:?}" "${labelled_set:?}" "${dev_set:?}" "${test_sets:?}"
 # Not every recipe has these: the subsets to fine-tune on, ARPA files of stage 0, what to say about the test sets,
 # arguments of local/data.sh, what stage 0 reads besides local/.
 : "${labelled_sets:=$labelled_set}" "${arpa:=false}" "${test_note:=}"
@@ -37,6 +38,8 @@ elif [ ! -x "$MT4SSL_ROOT/.venv/bin/python" ]; then
 fi
 . "$MT4SSL_ROOT/utils/stage.sh"
 
+train_set=${train_sets// /+} # of several, the union
+read -ra train_sets <<<"$train_sets"
 read -ra test_sets <<<"$test_sets"
 read -ra labelled_sets <<<"$labelled_sets"
 read -ra pretrain_args <<<"$pretrain_args"
@@ -45,6 +48,7 @@ read -ra scratch_args <<<"$scratch_args"
 read -ra decode_args <<<"$decode_args"
 pretrain_options=("${pretrain_configs[@]/#/--config=}" "${pretrain_args[@]}")
 splits=("$train_set" "$dev_set" "${test_sets[@]}")
+export dl_dir # conf/corpus.yaml may name it
 manifests=$data_dir/manifests
 if [ -n "$bpe" ]; then kind=bpe unit=bpe_$bpe; else kind=char unit=char; fi # of what words are spelled with
 lm=$data_dir/lm_$unit
@@ -92,25 +96,44 @@ elif runs_any 2 5 || runs_any 11 11; then
 fi
 
 stage 0 data
-step "$corpus" --conf local --in "${data_inputs[@]}" --out "$dl_dir/$corpus" --nj "$nj" -- \
-  local/data.sh --dl-dir "$dl_dir" "${data_args[@]}"
+if [ -f local/data.sh ]; then
+  step "$corpus" --conf local --in "${data_inputs[@]}" --out "$dl_dir/$corpus" --nj "$nj" -- \
+    local/data.sh --dl-dir "$dl_dir" "${data_args[@]}"
+fi
+
+# sources SPLIT: what a split is made of, as conf/corpus.yaml says
+sources() { python -m mt4ssl.bin.list_sources --config conf/corpus.yaml --manifests "$manifests/$corpus" "$1"; }
+
+# manifests SPLIT OPTIONS...: a step of stage 1
+manifests() {
+  local found inputs=()
+  if ! selected; then
+    :
+  elif [[ $1 == *+* ]]; then
+    for split in ${1//+/ }; do inputs+=("$(recordings "$split")" "$(supervisions "$split")"); done
+  else
+    found=$(sources "$1")
+    mapfile -t inputs <<<"$found"
+  fi
+  step "$1" --conf conf/corpus.yaml --in "${inputs[@]}" "${others_manifests[@]}" --nj "$nj" \
+    --out "$(recordings "$1")" "$(supervisions "$1")" -- \
+    python -m mt4ssl.bin.prepare_manifests --config conf/corpus.yaml --corpus "$corpus" --split "$1" --out "$manifests" \
+    "${@:2}"
+}
 
 stage 1 manifests
-prepare=(python -m mt4ssl.bin.prepare_manifests --corpus "$corpus" --corpus-dir "$dl_dir/$corpus" --out "$manifests")
 others=() others_manifests=()
-for split in "${splits[@]}"; do
-  phones=("$dl_dir/$corpus/phones_$split.ctm")
-  if [ ! -e "${phones[0]}" ]; then phones=(); fi
-  step "$split" --in "$dl_dir/$corpus/$split" "${phones[@]}" "${others_manifests[@]}" --nj "$nj" \
-    --out "$(recordings "$split")" "$(supervisions "$split")" -- \
-    "${prepare[@]}" --split "$split" --apart-from "${others[@]}"
+for split in "${train_sets[@]}" "$dev_set" "${test_sets[@]}"; do
+  option=(--needs-text)
+  if [[ " ${train_sets[*]} " == *" $split "* && " ${labelled_sets[*]} " != *" $split "* ]]; then option=(); fi
+  manifests "$split" "${option[@]}" --apart-from "${others[@]}"
   others+=("$split") others_manifests+=("$(supervisions "$split")")
 done
+others_manifests=()
 for subset in "${labelled_sets[@]}"; do
-  step "$subset" --conf "$dl_dir/$corpus/$subset.txt" --in "$(recordings "$train_set")" "$(supervisions "$train_set")" \
-    --out "$(recordings "$subset")" "$(supervisions "$subset")" -- \
-    "${prepare[@]}" --split "$subset" --subset-of "$train_set"
+  if [[ " ${train_sets[*]} " != *" $subset "* ]]; then manifests "$subset" --needs-text; fi
 done
+if [ ${#train_sets[@]} -gt 1 ]; then manifests "$train_set"; fi
 
 stage 2 features
 types=(fbank)
@@ -125,11 +148,14 @@ for type in "${types[@]}"; do
       --manifests "$manifests" --out "$data_dir/$type" "${option[@]}"
   done
 done
-for subset in "${labelled_sets[@]}"; do
-  step "fbank.$subset" --in "$(cuts fbank "$train_set")" "$(supervisions "$subset")" \
-    --out "$(cuts fbank "$subset")" -- \
-    python -m mt4ssl.bin.subset_cuts --cuts "$(cuts fbank "$train_set")" --supervisions "$(supervisions "$subset")" \
-    --out "$(cuts fbank "$subset")"
+for subset in "${labelled_sets[@]}"; do # its features are those of the training set, where it is a part of that
+  [ "$subset" != "$train_set" ] || continue
+  arrays=("$data_dir/fbank/feats_$subset") option=(--stored "$(cuts fbank "$train_set")")
+  if [ "$on_the_fly" = true ]; then arrays=() option=(--on-the-fly); fi
+  step "fbank.$subset" --nj "$nj" --in "$(recordings "$subset")" "$(supervisions "$subset")" \
+    "$(cuts fbank "$train_set")" --out "$(cuts fbank "$subset")" "${arrays[@]}" -- \
+    python -m mt4ssl.bin.compute_features --type fbank --corpus "$corpus" --split "$subset" \
+    --manifests "$manifests" --out "$data_dir/fbank" "${option[@]}"
 done
 
 # The first iteration clusters MFCC, the next ones a layer of the model just trained (HuBERT, section 2.2).

@@ -27,7 +27,7 @@ decode_args="--max-active-states 3000"
 cd "$here"
 
 corpus=espeak
-train_set=train
+train_sets=train
 labelled_set=train_labelled
 dev_set=dev
 test_sets="test"

@@ -25,7 +25,7 @@ scratch_args="--freeze-updates 0 --optim.lr 5e-4"
 cd "$here"
 
 corpus=librispeech
-train_set=train-960
+train_sets=train-960
 labelled_set=train-$labelled
 labelled_sets="train-10m train-1h train-10h train-100h"
 dev_set=dev-other

@@ -13,9 +13,8 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/path.sh"
 . "$MT4SSL_ROOT/utils/options.sh"
 
-dl_dir=download  # has LibriSpeech/, or gets it; gets mini_librispeech/, which links to it
+dl_dir=download  # has LibriSpeech/, or gets it; gets mini_librispeech/: lists, and the text of the language models
 lm_text=  # folder of books (*.txt) for the language models, instead of the King James Bible from PyPI
-dev_speakers="226 1970 2136 3664"  # of train-clean-5, held out of all training: two women and two men
 test_sets=  # splits to report on, if not test-clean-20spk where <dl-dir> has test-clean, and else dev-clean-2
 test_note=  # what stands under their tables, if not that test-clean-20spk is half of test-clean, and lossy
 labelled=all  # speech with text: all (of train), or 1h
@@ -26,7 +25,7 @@ decode_args="--search-beam 14 --max-active-states 1500 --arcs-per-frame 6"
 cd "$here"
 
 corpus=mini_librispeech
-train_set=train
+train_sets=train
 labelled_set=train_$labelled
 labelled_sets="train_1h train_all"
 dev_set=dev
@@ -38,5 +37,5 @@ if [ -z "$test_note" ] && [[ " $test_sets " == *" test-clean-20spk "* ]]; then
 fi
 finetune_config=${finetune_config:-conf/finetune.yaml,conf/finetune_$labelled.yaml}
 data_inputs=(${lm_text:+"$lm_text"})
-data_args=(--dev-speakers "$dev_speakers" --test-sets "$test_sets" --lm-text "$lm_text")
+data_args=(--test-sets "$test_sets" --lm-text "$lm_text")
 . "$MT4SSL_ROOT/utils/pipeline.sh"

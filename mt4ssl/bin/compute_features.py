@@ -23,6 +23,7 @@ def main() -> None:
     parser.add_argument(
         "--on-the-fly", action="store_true", help="store no features: they are computed when the cuts are read"
     )
+    parser.add_argument("--stored", type=Path, help="cuts whose features are taken where they are of this split too")
     parser.add_argument("--nj", type=int, default=2, help="number of processes")
     args = parser.parse_args()
 
@@ -37,7 +38,7 @@ def main() -> None:
     if args.on_the_fly:
         featured, frames = cuts.to_eager(), "none stored"
     else:
-        featured = compute_features(cuts, args.type, args.out / f"feats_{args.split}", args.nj)
+        featured = with_features(cuts, args.stored, args.type, args.out / f"feats_{args.split}", args.nj)
         frames = sum(cut.num_frames for cut in featured)
     with atomic_path(args.out / f"{args.corpus}_cuts_{args.split}.jsonl.gz") as temporary:
         featured.to_file(temporary)
@@ -47,6 +48,15 @@ def main() -> None:
         ["split", "utterances in", "out", "rejected", "hours", "frames"],
         [[args.split, len(cuts), len(featured), len(cuts) - len(featured), hours, frames]],
     )
+
+
+def with_features(cuts: CutSet, stored: Path | None, kind: str, folder: Path, jobs: int) -> CutSet:
+    """Return the cuts with features: those that are stored already, and new ones of all others."""
+    wanted = set(cuts.ids)
+    known = {cut.id: cut for cut in load_manifest_lazy(stored) if cut.id in wanted} if stored else {}
+    missing = CutSet.from_cuts(cut for cut in cuts if cut.id not in known)
+    known |= {cut.id: cut for cut in compute_features(missing, kind, folder, jobs)}
+    return CutSet.from_cuts(known[name] for name in cuts.ids)
 
 
 if __name__ == "__main__":

@@ -1,43 +1,81 @@
-"""Stage 1: write checked Lhotse manifests of a split of a corpus in the layout of LibriSpeech, or of a part of it."""
+"""Stage 1: check a split of conf/corpus.yaml, write its Lhotse manifests, and note in report.tsv what was wrong."""
 
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from pathlib import Path
 
-from mt4ssl.data.layouts.librispeech import prepare_split
-from mt4ssl.data.manifests import KINDS, check_apart, read_manifest, take_subset, write_manifests
+from lhotse import SupervisionSet
+
+from mt4ssl.data.corpus import Corpus, read_corpus
+from mt4ssl.data.layouts import Part
+from mt4ssl.data.manifests import Manifests, add_phones, check_apart, join
+from mt4ssl.data.preparation import Split, prepare_split
+from mt4ssl.data.problems import update_report
 from mt4ssl.errors import run_main
 from mt4ssl.table import print_table
 
 
-def main() -> None:
+def get_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--config", type=Path, required=True, help="conf/corpus.yaml")
     parser.add_argument("--corpus", required=True, help="name of the corpus, the start of every file name")
-    parser.add_argument("--corpus-dir", type=Path, required=True, help="folder with one folder per split")
-    parser.add_argument("--split", required=True, help="name of the split")
-    parser.add_argument("--subset-of", help="another split: take the part of it that <corpus-dir>/<split>.txt lists")
+    parser.add_argument("--split", required=True, help="name of the split; A+B joins the splits A and B")
+    parser.add_argument("--needs-text", action="store_true", help="reject utterances that have no text")
     parser.add_argument("--apart-from", nargs="*", default=[], help="other splits, which may share no utterance")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the manifests")
-    parser.add_argument("--nj", type=int, default=2, help="number of files to read at a time")
-    args = parser.parse_args()
+    parser.add_argument("--out", type=Path, required=True, help="folder of the manifests and of report.tsv")
+    parser.add_argument("--nj", type=int, default=2, help="number of processes")
+    return parser.parse_args()
 
-    if args.subset_of:
-        whole = [read_manifest(args.out, args.corpus, kind, args.subset_of) for kind in KINDS]
-        recordings, supervisions = take_subset(args.corpus_dir / f"{args.split}.txt", *whole)
+
+def main() -> None:
+    args = get_args()
+    corpus, title = read_corpus(args.config), f"Manifests of {args.split} in {args.out}"
+    if "+" in args.split:
+        made = join([Manifests.read(args.out, args.corpus, split) for split in args.split.split("+")])
+        print_table(title, ["recordings", "utterances"], [[len(made.recordings), len(made.supervisions)]])
+    elif isinstance(part := corpus.layout(args.split), Part):
+        made = Manifests.read(args.out, args.corpus, part.part_of).take(part)
+        print_table(title, ["part of", "utterances"], [[part.part_of, len(made.supervisions)]])
     else:
-        recordings, supervisions = prepare_split(args.corpus_dir, args.split, args.nj)
+        split = prepare_split(corpus, args.split, args.needs_text, args.out / "probes.jsonl", args.nj)
+        made = split.manifests()
+        if part.phones:
+            made.supervisions = add_phones(made.supervisions, Path(part.phones))
+        show(split, made.supervisions, title, corpus, args.out / "report.tsv")
     for other in args.apart_from:
-        check_apart(supervisions, args.split, read_manifest(args.out, args.corpus, "supervisions", other), other)
-    write_manifests(recordings, supervisions, args.out, args.corpus, args.split)
-    speakers = len({segment.speaker for segment in supervisions})
-    rejected = len(recordings) - len(supervisions)
-    hours = sum(recording.duration for recording in recordings) / 3600
-    print_table(
-        f"Manifests of {args.corpus} in {args.out}",
-        ["split", "speakers", "recordings", "utterances", "rejected", "hours"],
-        [[args.split, speakers, len(recordings), len(supervisions), rejected, hours]],
-    )
+        others = Manifests.read(args.out, args.corpus, other).supervisions
+        shared = check_apart(args.split, made.supervisions, other, others)
+        if shared:
+            print(f"warning: {len(shared)} speakers are in {other} and in {args.split}, such as {min(shared)}")
+    made.write(args.out, args.corpus, args.split)
+
+
+def show(split: Split, supervisions: SupervisionSet, title: str, corpus: Corpus, report: Path) -> None:
+    """Write report.tsv, and print what was wrong and what there is; UserError where too much was wrong."""
+    problems = split.problems
+    update_report(report, problems)
+    if problems.rows:
+        print_table(f"Not taken as it is: {report}", ["reason", "done", "count", "example"], problems.summary())
+    problems.check_share(len(supervisions), corpus.max_rejected, report)
+    rows = [
+        ["speakers", len({segment.speaker for segment in supervisions if segment.speaker})],
+        ["recordings", len(split.recordings)],
+        ["  of them resampled", split.resampled],
+        ["  of them mixed down", split.mixed_down],
+        ["utterances", len(supervisions)],
+        ["  of them windows of long recordings", split.windows],
+        ["  of them repaired", problems.count("repaired")],
+        ["rejected", problems.count("rejected")],
+        ["hours", sum(segment.duration for segment in supervisions) / 3600],
+    ]
+    print_table(title, ["", split.name], rows)
+    counts = Counter(char for segment in supervisions for char in segment.text or "")
+    for kind, wanted in (("letters", True), ("others", False)):
+        found = [f"{char}:{count}" for char, count in counts.most_common() if char != " " and char.isalpha() == wanted]
+        if found:
+            print(f"characters, {kind}: {' '.join(found)}")
 
 
 if __name__ == "__main__":

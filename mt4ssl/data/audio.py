@@ -1,29 +1,185 @@
-"""Audio files, checked before anything is computed from them."""
+"""Audio files, decoded to the last sample before anything is computed from them; and how Lhotse reads them."""
 
 from __future__ import annotations
 
+import io
+import json
+import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import BinaryIO
 
+import numpy as np
 import soundfile
+from lhotse import AudioSource, Recording
+from lhotse.augmentation import AudioTransform
+from tqdm import tqdm
 
 from mt4ssl.data.signals import SAMPLING_RATE
-from mt4ssl.errors import UserError
+
+BLOCK = 1 << 20  # samples that are decoded at a time
+CLIPPED, FULL_SCALE = 0.01, 0.999  # part of the samples, at so much of the greatest value
+STREAMED = 0x7FFFF000  # sizes from here on are what writers to pipes put into WAV headers
+WRONG_SIZE = re.compile(r"^\s*data\s*: (\d+) \(should be (\d+)\)", re.MULTILINE)  # in the log of libsndfile
 
 
-def check_audio(path: Path) -> None:
-    """Decode the whole file; raise UserError unless every sample is there, at 16 kHz, in one channel."""
+@dataclass
+class Probe:
+    """What decoding a file gave."""
+
+    rate: int = 0
+    """Samples a second."""
+    channels: int = 0
+    samples: int = 0
+    """Samples of each channel."""
+    converted: bool = False
+    """Whether only ffmpeg can read it."""
+    clipped: bool = False
+    problem: str = ""
+    """Why the file cannot be used."""
+    detail: str = ""
+
+
+def ffmpeg_command(path: str) -> str:
+    """Return the command that turns any file that ffmpeg knows into WAV on its output."""
+    return f"ffmpeg -loglevel error -i {shlex.quote(path)} -f wav -"
+
+
+def run_command(command: str) -> bytes:
+    """Return what a command writes; ValueError where it fails."""
+    result = subprocess.run(command, shell=True, capture_output=True, check=False)  # noqa: S602  (the user allows it)
+    if result.returncode:
+        lines = result.stderr.decode(errors="replace").strip().splitlines() or [f"exit status {result.returncode}"]
+        raise ValueError(lines[-1])
+    return result.stdout
+
+
+def probe(audio: str) -> Probe:
+    """Decode a file, or the output of a command that ends in `|`, to its last sample."""
     try:
-        with soundfile.SoundFile(path) as file:
-            rate, channels, promised = file.samplerate, file.channels, file.frames
-            decoded = len(file.read(dtype="int16"))
+        if audio.endswith("|"):
+            return decode(io.BytesIO(run_command(audio[:-1])))
+        if not Path(audio).is_file():
+            return Probe(problem="the audio file is missing")
+        if Path(audio).stat().st_size == 0:
+            return Probe(problem="the audio file is empty")
+        with open(audio, "rb") as file:
+            return decode(file)
     except soundfile.LibsndfileError as error:
-        raise UserError(f"{path} cannot be read ({error.error_string}): restore it from the corpus") from error
-    if decoded == 0:
-        raise UserError(f"{path} holds no audio: restore it, or remove it and its transcript")
-    if decoded != promised:
-        raise UserError(f"{path} breaks off after {decoded} of {promised} samples: restore it from the corpus")
-    if rate != SAMPLING_RATE or channels != 1:
-        raise UserError(
-            f"{path} has {rate} Hz and {channels} channel(s), but the recipes need {SAMPLING_RATE} Hz and one:"
-            f" sox IN.flac -r {SAMPLING_RATE} -c 1 OUT.flac converts it"
-        )
+        if audio.endswith("|"):
+            return Probe(problem="the output of the command is no audio", detail=error.error_string)
+        return probe_with_ffmpeg(audio, error.error_string)
+    except ValueError as error:
+        return Probe(problem="the command fails", detail=str(error))
+    except OSError as error:
+        return Probe(problem="the audio file cannot be opened", detail=error.strerror or str(error))
+
+
+def probe_with_ffmpeg(path: str, reason: str) -> Probe:
+    """Decode with ffmpeg what libsndfile does not know."""
+    if not shutil.which("ffmpeg"):
+        return Probe(problem="libsndfile cannot read the audio; ffmpeg may: apt install ffmpeg", detail=reason)
+    try:
+        result = decode(io.BytesIO(run_command(ffmpeg_command(path))))
+    except (ValueError, soundfile.LibsndfileError) as error:
+        return Probe(problem="neither libsndfile nor ffmpeg can read the audio", detail=str(error))
+    result.converted = True
+    return result
+
+
+def decode(file: BinaryIO) -> Probe:
+    """Decode an open file in blocks, and look at its samples."""
+    with soundfile.SoundFile(file) as sound:
+        result = Probe(sound.samplerate, sound.channels)
+        promised, sound_format, log = sound.frames, sound.format, sound.extra_info
+        peak, clipped, finite = 0.0, 0, True
+        for block in sound.blocks(BLOCK // sound.channels, dtype="float32", always_2d=True):
+            result.samples += len(block)
+            magnitude = np.abs(block)
+            peak = max(peak, float(magnitude.max()))  # NaN loses every comparison
+            clipped += int((magnitude >= FULL_SCALE).sum())
+            finite = finite and bool(np.isfinite(block).all())
+    size = WRONG_SIZE.search(log)
+    result.clipped = clipped > CLIPPED * max(result.samples, 1) * result.channels
+    if size and int(size[2]) < int(size[1]) < STREAMED:
+        result.problem, result.detail = "the audio breaks off", f"after {size[2]} of {size[1]} bytes"
+    elif sound_format == "OGG" and "lacks an end-of-stream" in log:
+        result.problem = "the audio breaks off"
+    elif result.samples == 0:
+        result.problem = "the audio has no samples"
+    elif result.samples < promised < STREAMED:
+        result.problem, result.detail = "the audio breaks off", f"after {result.samples} of {promised} samples"
+    elif not finite:
+        result.problem = "the audio has samples that are no numbers (NaN or infinite)"
+    elif peak == 0:
+        result.problem = "all samples are zero"
+    return result
+
+
+def cache_key(audio: str) -> str:
+    """Return what changes when the file does."""
+    try:
+        found = Path(audio).stat()
+    except (OSError, ValueError):  # a command, or a file that is not there
+        return audio
+    return f"{audio}\t{found.st_size}\t{found.st_mtime_ns}"
+
+
+def probe_all(audio: Iterable[str], cache: Path, jobs: int, name: str) -> dict[str, Probe]:
+    """Probe files in parallel; what the cache, a file of JSON lines, has of them is not decoded again."""
+    known: dict[str, Probe] = {}
+    if cache.exists():
+        for line in cache.read_text(encoding="utf-8").split("\n"):
+            try:
+                entry = json.loads(line)
+                known[entry.pop("key")] = Probe(**entry)
+            except (ValueError, TypeError, KeyError):  # noqa: PERF203  (the last line of a run that was stopped)
+                continue
+    keys = {item: cache_key(item) for item in audio}
+    todo = [item for item, key in keys.items() if key not in known or known[key].problem]
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    with cache.open("a", encoding="utf-8") as file, ProcessPoolExecutor(jobs) as pool:
+        chunk = max(1, min(64, len(todo) // (4 * jobs)))
+        results = pool.map(probe, todo, chunksize=chunk)
+        for item, result in tqdm(zip(todo, results), desc=f"reading {name}", total=len(todo), disable=None):
+            known[keys[item]] = result
+            file.write(f"\n{json.dumps({'key': keys[item], **asdict(result)})}")
+    return {item: known[key] for item, key in keys.items()}
+
+
+@dataclass
+class MixDown(AudioTransform):
+    """The mean of all channels, as Lhotse reads a recording; a recording has it in its manifest."""
+
+    def __call__(self, samples: np.ndarray, sampling_rate: int) -> np.ndarray:
+        return samples.mean(axis=0, keepdims=True)
+
+    def reverse_timestamps(
+        self, offset: float, duration: float | None, sampling_rate: int | None
+    ) -> tuple[float, float | None]:
+        return offset, duration
+
+
+def make_recording(name: str, audio: str, found: Probe, channel: int | None) -> Recording:
+    """Return a recording at 16 kHz with one channel, which Lhotse resamples and mixes down when it reads it."""
+    mixed = found.channels > 1 and channel is None
+    command = audio[:-1].strip() if audio.endswith("|") else ffmpeg_command(audio) if found.converted else ""
+    recording = Recording(
+        id=name,
+        # Of a recording that is mixed down Lhotse must know one channel only, or it would read that one.
+        sources=[
+            AudioSource(
+                "command" if command else "file", [0] if mixed else list(range(found.channels)), command or audio
+            )
+        ],
+        sampling_rate=found.rate,
+        num_samples=found.samples,
+        duration=found.samples / found.rate,
+        transforms=[MixDown().to_dict()] if mixed else None,
+    )
+    return recording.resample(SAMPLING_RATE) if found.rate != SAMPLING_RATE else recording

@@ -27,7 +27,7 @@ class Corpus:
     """The form of all text."""
     lm_text: list[str] = field(default_factory=list)
     """Files of text for language models, with `*` and `?`; without any, the transcripts of the labelled sets serve."""
-    max_seconds: float = 20.0
+    max_seconds: float = 12.0
     """Audio without segments and text that lasts longer is cut into windows of at most so many seconds."""
     max_rejected: float = 0.01
     """Part of a split's utterances that may be rejected before stage 1 stops."""
@@ -67,13 +67,13 @@ def expand(value: Any) -> Any:
     for name in re.findall(r"\$\{?(\w+)", value):
         if name not in os.environ:
             raise UserError(f"{value}: the environment has no variable {name}")
-    return os.path.expanduser(os.path.expandvars(value))
+    return os.path.expandvars(value)
 
 
 def read_corpus(path: Path) -> Corpus:
-    """Read conf/corpus.yaml, with $VARIABLES of the environment in it; UserError names the file."""
+    """Read conf/corpus.yaml, with $NAME for a variable of the environment; UserError names the file."""
     text = require(path, "it says where the speech is").read_text(encoding="utf-8-sig")
     try:
-        return build(Corpus, expand(yaml.load(text, UniqueKeyLoader)))
+        return build(Corpus, expand(yaml.load(text, UniqueKeyLoader)))  # noqa: S506  (it is a SafeLoader)
     except (UserError, yaml.YAMLError) as error:
         raise UserError(f"{path}: {' '.join(str(error).split())}") from error

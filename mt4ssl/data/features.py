@@ -15,6 +15,7 @@ from lhotse.features.base import FeatureExtractor, register_extractor
 from torchaudio.functional import compute_deltas
 from tqdm import tqdm
 
+import mt4ssl.data.audio  # noqa: F401  (Lhotse learns the transform that mixes channels down)
 from mt4ssl.data.signals import FBANK_BINS, FBANK_SHIFT, SAMPLING_RATE
 from mt4ssl.errors import UserError
 from mt4ssl.files import atomic_path

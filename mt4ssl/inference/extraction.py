@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from lhotse import CutSet, MonoCut, Recording
+from lhotse import CutSet, MonoCut
 from lhotse.cut import Cut
 from tqdm import tqdm
 
@@ -15,7 +15,7 @@ from mt4ssl.clustering.features import LayerFeatures
 from mt4ssl.clustering.kmeans import KMeansConfig
 from mt4ssl.clustering.labels import Labeller
 from mt4ssl.config import load_config
-from mt4ssl.data.audio import check_audio
+from mt4ssl.data.audio import make_recording, probe
 from mt4ssl.data.signals import SAMPLING_RATE
 from mt4ssl.data.storage import store_arrays, write_ark
 from mt4ssl.errors import UserError
@@ -34,11 +34,13 @@ class Count:
 
 
 def audio_cuts(paths: Sequence[Path]) -> list[Cut]:
-    """Make a cut of each audio file, named after it; UserError unless it holds whole audio of 16 kHz, one channel."""
+    """Make a cut of each audio file, named after it: at 16 kHz, mixed down; UserError if it cannot be used."""
     cuts = []
     for path in tqdm(paths, unit="file", disable=None, desc="checking audio"):
-        check_audio(require(path, "no such audio file"))
-        cuts.append(Recording.from_file(path, recording_id=path.stem).to_cut())
+        found = probe(str(require(path, "no such audio file")))
+        if found.problem:
+            raise UserError(f"{path}: {found.problem} {found.detail}".strip())
+        cuts.append(make_recording(path.stem, str(path), found, channel=None).to_cut())
     return cuts
 
 

@@ -15,7 +15,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$here"
 
 corpus=CORPUS
-train_set=train
+train_sets=train
 labelled_set=train_labelled # the part of train_set that has text
 dev_set=dev
 test_sets="test"

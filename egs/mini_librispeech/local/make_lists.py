@@ -5,27 +5,36 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import soundfile
 from lm_text import SHARED_WORDS, split_sentences, without_shared
 
-from mt4ssl.data.layouts.librispeech import read_transcripts
+from mt4ssl.data.corpus import read_corpus
+from mt4ssl.data.layouts import Utterance
+from mt4ssl.data.problems import Problems
 from mt4ssl.errors import UserError, run_main
 from mt4ssl.table import print_table
 
 
-def choose_hour(train: Path, utterances: list[str]) -> list[str]:
+def choose_hour(utterances: list[Utterance]) -> list[Utterance]:
     """Return utterances of an hour: as in Libri-light, the same time of every speaker, from the first on."""
-    speakers = [list(group) for _, group in itertools.groupby(utterances, key=lambda name: name.split("-")[0])]
+    speakers = [list(group) for _, group in itertools.groupby(utterances, key=lambda utterance: utterance.speaker)]
     chosen = []
-    for names in speakers:
-        paths = (train / Path(name.replace("-", "/")).with_name(f"{name}.flac") for name in names)
-        durations = [soundfile.info(path).duration for path in paths]
+    for spoken in speakers:
+        durations = [soundfile.info(utterance.audio).duration for utterance in spoken]
         ends = itertools.accumulate(durations)
         share = 3600 / len(speakers)
-        chosen += [name for name, duration, end in zip(names, durations, ends) if end - duration / 2 <= share]
+        chosen += [
+            utterance for utterance, duration, end in zip(spoken, durations, ends) if end - duration / 2 <= share
+        ]
     return chosen
+
+
+def read_split(config: Path, split: str) -> Iterator[Utterance]:
+    """Yield the utterances of a split; stage 1 says what is wrong with any."""
+    return read_corpus(config).layout(split).read(Problems(split))
 
 
 def read_books(folder: Path) -> list[str]:
@@ -45,22 +54,22 @@ def read_books(folder: Path) -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--corpus", type=Path, required=True, help="folder of the splits; gets the lists")
+    parser.add_argument("--config", type=Path, required=True, help="conf/corpus.yaml")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the lists and of lm.txt")
     parser.add_argument("--lm-text", type=Path, required=True, help="folder of books")
     parser.add_argument("--held-out", nargs="+", required=True, help="splits that language models must not know")
     args = parser.parse_args()
 
-    train = {name: line.split(maxsplit=1)[1] for name, line in read_transcripts(args.corpus / "train").items()}
-    held_out = [
-        line.split(maxsplit=1)[1] for split in args.held_out for line in read_transcripts(args.corpus / split).values()
-    ]
-    for name, utterances in (("train_1h", choose_hour(args.corpus / "train", list(train))), ("train_all", train)):
-        (args.corpus / f"{name}.txt").write_text("".join(f"{utterance}\n" for utterance in utterances))
+    train, *others = ([*read_split(args.config, split)] for split in ("train", *args.held_out))
+    held_out = [utterance.text or "" for utterance in itertools.chain(*others)]
+    args.out.mkdir(exist_ok=True)
+    for name, utterances in (("train_1h", choose_hour(train)), ("train_all", train)):
+        (args.out / f"{name}.txt").write_text("".join(f"{utterance.id}\n" for utterance in utterances))
 
     books, with_digits = zip(*map(split_sentences, read_books(args.lm_text)))
-    sources = {"books": list(itertools.chain(*books)), "train": list(train.values())}
+    sources = {"books": list(itertools.chain(*books)), "train": [utterance.text or "" for utterance in train]}
     kept = {name: without_shared(sentences, held_out) for name, sentences in sources.items()}
-    (args.corpus / "lm.txt").write_text("".join(f"{line}\n" for lines in kept.values() for line in lines))
+    (args.out / "lm.txt").write_text("".join(f"{line}\n" for lines in kept.values() for line in lines))
     rows = [
         [
             name,

@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
+import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from mt4ssl.data.problems import Problems
+from mt4ssl.errors import UserError
+from mt4ssl.files import require
+
+NOT_IN_IDS = re.compile(r"[^\w.,+=@-]")
+"""What file systems, Kaldi's lists or shells take for something else."""
+LONGEST_ID = 180
+"""Bytes in UTF-8: with what is added to it, it is still the name of a file."""
 
 
-@dataclass
+def safe_id(name: str) -> str:
+    """Return an id without spaces, slashes, quotes and the like, that is no option either, and not too long."""
+    safe = NOT_IN_IDS.sub("_", unicodedata.normalize("NFC", name)) or "_"
+    safe = f"_{safe}" if safe[0] in ".-" else safe
+    return safe.encode()[-LONGEST_ID:].decode(errors="ignore")
+
+
+@dataclass(slots=True)
 class Utterance:
     """A stretch of audio, as a corpus lists it; nothing is checked yet."""
 
     id: str
     audio: str
-    """File, or a command that writes a WAV file to its output, as in Kaldi's wav.scp: it ends in `|`."""
+    """A file; or, where it ends in `|`, a command that writes a WAV file to its output, as in Kaldi's wav.scp."""
     recording: str
     """Id of the recording."""
     start: float = 0.0
@@ -35,6 +53,8 @@ class Layout:
     """Channel to take of audio that has several, counted from 0; without it they are mixed down."""
     prefix: str = ""
     """Text put before each id, for ids that another split has too."""
+    relative_to: str | None = None
+    """Folder that paths of audio start at; absolute paths that have moved are found below it by their last parts."""
     phones: str | None = None
     """CTM file with the times of phones, to measure labels with."""
     vad: bool = False
@@ -47,3 +67,50 @@ class Layout:
     def read(self, problems: Problems) -> Iterator[Utterance]:
         """Yield the utterances as the corpus lists them; lines that cannot be understood go to `problems`."""
         raise NotImplementedError
+
+    def locate(self, path: str) -> str:
+        """Return where audio is that the corpus says is at `path`."""
+        if self.relative_to is None:
+            return path
+        root, parts = Path(self.relative_to), Path(path).parts
+        if not Path(path).is_absolute():
+            return str(root / path)
+        found = [root.joinpath(*parts[first:]) for first in range(1, len(parts))]
+        return next((str(candidate) for candidate in found if candidate.exists()), path)
+
+
+def read_lines(path: Path) -> Iterator[tuple[int, str]]:
+    r"""Yield the lines of a text file, perhaps of a .gz, with their numbers; empty ones are passed over.
+
+    A byte order mark and `\r` are no part of a line. Raises UserError where it is not UTF-8, or breaks off.
+    """
+    number = 0
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        try:
+            for number, line in enumerate(file, 1):
+                text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip("\r\n")
+                if text.strip():
+                    yield number, text
+        except UnicodeDecodeError as error:
+            raise UserError(f"{path} line {number} is not UTF-8 ({error.reason}): convert the file to UTF-8") from error
+        except (EOFError, gzip.BadGzipFile, OSError) as error:
+            raise UserError(f"{path} is broken after line {number} ({error}): restore it") from error
+
+
+def read_map(path: Path, hint: str, problems: Problems) -> dict[str, str]:
+    """Read lines of a key and its value, as Kaldi's files have them; of a key that stands twice the first counts."""
+    values: dict[str, str] = {}
+    for _, line in read_lines(require(path, hint)):
+        key, _, value = line.strip().partition(" ") if " " in line.strip() else line.strip().partition("\t")
+        if key in values:
+            problems.rejected(key, path, "id stands twice: the first is taken")
+        else:
+            values[key] = value.strip()
+    return values
+
+
+def read_table(path: Path, delimiter: str) -> Iterator[dict[str, str]]:
+    """Yield the rows of a table with a header; a tab-separated one has no quotes."""
+    quoting = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
+    lines = (f"{line}\n" for _, line in read_lines(path))
+    yield from csv.DictReader(lines, delimiter=delimiter, quoting=quoting, restkey="")  # type: ignore[call-overload]

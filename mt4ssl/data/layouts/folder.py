@@ -1,0 +1,43 @@
+"""A folder of recordings, without text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from mt4ssl.data.layouts.base import Layout, Utterance, safe_id
+from mt4ssl.data.problems import Problems
+from mt4ssl.errors import UserError
+from mt4ssl.files import require
+
+SUFFIXES = frozenset(
+    ".aac .aif .aifc .aiff .amr .au .caf .flac .m4a .mka .mkv .mov .mp3 .mp4 .mpga .nist .oga .ogg .opus .rf64 .sph "
+    ".w64 .wav .weba .webm .wma .wv".split()
+)
+
+
+@dataclass(kw_only=True)
+class Folder(Layout):
+    """A folder of recordings, and of folders of recordings, without text."""
+
+    audio: str
+    """The folder."""
+
+    def sources(self) -> list[Path]:
+        return [Path(self.audio)]
+
+    def read(self, problems: Problems) -> Iterator[Utterance]:
+        root = require(self.audio, "the split's folder of audio")
+        used: set[str] = set()
+        for path in sorted(root.rglob("*")):
+            if path.suffix.lower() in SUFFIXES:
+                name = safe_id(str(path.relative_to(root)).replace("/", "-").removesuffix(path.suffix))
+                while name in used:
+                    name += "_"
+                used.add(name)
+                yield Utterance(name, str(path), name)
+            elif path.is_file():
+                problems.ignored(path, "not named like audio")
+        if not used:
+            raise UserError(f"{root} holds no audio (*.wav, *.flac, *.mp3, ...)")

@@ -1,0 +1,84 @@
+"""A data directory of Kaldi: wav.scp and, where they are there, segments, text, utt2spk, spk2gender and utt2dur."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from mt4ssl.data.layouts.base import Layout, Utterance, read_map
+from mt4ssl.data.problems import Problems
+from mt4ssl.errors import UserError
+
+WRONG_DURATION = 0.1  # seconds that utt2dur may differ by
+
+
+@dataclass(kw_only=True)
+class Kaldi(Layout):
+    """A data directory of Kaldi."""
+
+    kaldi: str
+    """The directory."""
+    commands: bool = False
+    """Whether commands in wav.scp (`sph2pipe ... |`) may be run."""
+
+    def sources(self) -> list[Path]:
+        return [Path(self.kaldi)]
+
+    def read(self, problems: Problems) -> Iterator[Utterance]:
+        folder = Path(self.kaldi)
+
+        def optional(name: str) -> dict[str, str]:
+            return read_map(folder / name, "", problems) if (folder / name).exists() else {}
+
+        recordings = read_map(folder / "wav.scp", "a Kaldi directory has one", problems)
+        self.check_commands(folder, recordings)
+        segments, texts, speakers = optional("segments"), optional("text"), optional("utt2spk")
+        genders, durations = optional("spk2gender"), optional("utt2dur")
+        if not (folder / "segments").exists():
+            segments = {name: name for name in recordings}
+        for name, segment in segments.items():
+            try:
+                recording, start, end = parse_segment(segment)
+            except ValueError:
+                problems.rejected(name, folder / "segments", f"'{segment}' is no recording with a start and an end")
+                continue
+            if recording not in recordings:
+                problems.rejected(name, folder / "segments", f"recording {recording} is not in wav.scp")
+                continue
+            audio = recordings[recording]
+            utterance = Utterance(name, audio if audio.endswith("|") else self.locate(audio), recording, start, end)
+            utterance.text, utterance.speaker = texts.pop(name, None), speakers.get(name)
+            utterance.gender = genders.get(utterance.speaker or "")
+            problems.expected[name] = parse_duration(durations.get(name))
+            yield utterance
+        for name in texts:
+            problems.rejected(name, folder / "text", "text without audio")
+
+    def check_commands(self, folder: Path, recordings: dict[str, str]) -> None:
+        """Raise UserError where wav.scp has a command and nobody said that it may run."""
+        for name, audio in recordings.items():
+            if audio.endswith("|") and not self.commands:
+                raise UserError(
+                    f"{folder}/wav.scp: recording {name} is the command '{audio}': if you want it to be run, "
+                    "add `commands: true` to the split in corpus.yaml"
+                )
+
+
+def parse_segment(segment: str) -> tuple[str, float, float | None]:
+    """Return the recording, start and end of `REC START END`, or of `REC`, which is all of it."""
+    if len(segment.split()) == 1:
+        return segment, 0.0, None
+    recording, start, end = segment.split()
+    if not (math.isfinite(float(start)) and math.isfinite(float(end))):
+        raise ValueError(segment)
+    return recording, float(start), None if float(end) == -1 else float(end)  # -1: to the end, as in Kaldi
+
+
+def parse_duration(duration: str | None) -> float | None:
+    """Return the seconds that utt2dur says, if it does."""
+    try:
+        return float(duration) if duration else None
+    except ValueError:
+        return None

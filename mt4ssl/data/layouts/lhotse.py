@@ -1,0 +1,99 @@
+"""Manifests of Lhotse, as `lhotse prepare CORPUS` writes them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mt4ssl.data.layouts.base import Layout, Utterance
+from mt4ssl.data.problems import Problems
+from mt4ssl.errors import UserError
+from mt4ssl.files import require
+
+if TYPE_CHECKING:
+    from lhotse import Recording
+
+MANIFEST = re.compile(r"(?:(.*?)[_-])?(recordings|supervisions|cuts)[_-](.*?)\.jsonl(?:\.gz)?")
+
+
+@dataclass(kw_only=True)
+class LhotseManifests(Layout):
+    """Manifests of Lhotse: recordings and perhaps supervisions, or cuts."""
+
+    lhotse: str
+    """Their folder."""
+    name: str
+    """What names the split in their file names: `train` or `cv_train` for cv_recordings_train.jsonl.gz."""
+
+    def sources(self) -> list[Path]:
+        return [Path(self.lhotse)]
+
+    def files(self) -> dict[str, Path]:
+        """Return the manifests of the split by kind; UserError where there are none, or two of a kind."""
+        folder = require(self.lhotse, "the split's folder of Lhotse manifests")
+        found: dict[str, Path] = {}
+        for path in sorted(folder.iterdir()):
+            match = MANIFEST.fullmatch(path.name)
+            if match and self.name in (match[3], f"{match[1]}_{match[3]}", f"{match[1]}-{match[3]}"):
+                if match[2] in found:
+                    raise UserError(f"{found[match[2]]} and {path} are both called {self.name}: say more in `name:`")
+                found[match[2]] = path
+        if not found.keys() & {"recordings", "cuts"}:
+            raise UserError(f"{folder} has neither *recordings_{self.name}.jsonl.gz nor *cuts_{self.name}.jsonl.gz")
+        return found
+
+    def read(self, problems: Problems) -> Iterator[Utterance]:
+        files = self.files()
+        if "cuts" in files:
+            for cut in read_items(files["cuts"]):
+                texts = [segment.text for segment in cut.supervisions if segment.text]
+                speakers = [segment.speaker for segment in cut.supervisions if segment.speaker]
+                yield from self.utterance(
+                    problems, cut.id, getattr(cut, "recording", None), cut.start, cut.end,
+                    " ".join(texts) or None, next(iter(speakers), None),
+                )  # fmt: skip
+            return
+        recordings = {recording.id: recording for recording in read_items(files["recordings"])}
+        if "supervisions" not in files:
+            for name, recording in recordings.items():
+                yield from self.utterance(problems, name, recording)
+            return
+        for segment in read_items(files["supervisions"]):
+            if segment.recording_id not in recordings:
+                problems.rejected(segment.id, files["supervisions"], f"recording {segment.recording_id} is not there")
+                continue
+            recording = recordings[segment.recording_id]
+            whole = segment.start == 0 and abs(segment.duration - recording.duration) < 1e-3
+            yield from self.utterance(
+                problems, segment.id, recording, segment.start, None if whole else segment.end, segment.text,
+                segment.speaker, segment.gender,
+            )  # fmt: skip
+
+    def utterance(
+        self, problems: Problems, name: str, recording: Recording | None, *others: Any
+    ) -> Iterator[Utterance]:
+        """Yield the utterance, if its recording is a plain file or command."""
+        source = recording.sources[0] if recording and recording.sources else None
+        if recording is None or source is None or len(recording.sources) > 1 or source.type not in ("file", "command"):
+            problems.rejected(name, self.lhotse, "its recording is no single file or command")
+        elif recording.transforms:
+            problems.rejected(name, self.lhotse, "its recording has transforms: take the manifests of the plain audio")
+        else:
+            audio = self.locate(source.source) if source.type == "file" else f"{source.source} |"
+            yield Utterance(name, audio, recording.id, *others)
+
+
+def read_items(path: Path) -> Iterator[Any]:
+    """Yield the items of a manifest; UserError where it breaks off, or a line is no item."""
+    from lhotse import load_manifest_lazy
+
+    number = 0
+    try:
+        for item in load_manifest_lazy(path):
+            number += 1
+            yield item
+    except Exception as error:  # gzip, JSON and lhotse raise many types, all about this file
+        raise UserError(f"{path} is broken after line {number} ({error}): restore it") from error

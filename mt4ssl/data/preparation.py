@@ -1,0 +1,179 @@
+"""Stage 1: from a corpus as it is to Lhotse manifests in which everything can be relied on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+from lhotse import Recording, RecordingSet, SupervisionSegment, SupervisionSet
+
+from mt4ssl.data.audio import Probe, make_recording, probe_all
+from mt4ssl.data.corpus import Corpus
+from mt4ssl.data.layouts import Layout, Utterance
+from mt4ssl.data.layouts.base import safe_id
+from mt4ssl.data.manifests import Manifests
+from mt4ssl.data.problems import Problems
+from mt4ssl.data.signals import SAMPLING_RATE
+from mt4ssl.data.windows import even_windows, find_speech, pause_windows
+from mt4ssl.lang.text import TextConfig
+
+SHORTEST = 0.025  # seconds: a frame of fbank or MFCC
+SLACK = 0.1  # seconds that a segment may end after its recording, since lists round
+LONGEST_WITH_TEXT = 60.0  # seconds that fit into memory in one piece
+CHARACTERS_PER_SECOND = 50  # CTC writes at most one token a frame of 20 ms
+
+
+@dataclass
+class Split:
+    """A split that has been checked: what there is of it, and what was done to it."""
+
+    name: str
+    problems: Problems
+    recordings: dict[str, Recording] = field(default_factory=dict)
+    supervisions: dict[str, SupervisionSegment] = field(default_factory=dict)
+    resampled: int = 0
+    """Recordings that are resampled when they are read."""
+    mixed_down: int = 0
+    """Recordings whose channels are mixed down when they are read."""
+    windows: int = 0
+    """Windows that long recordings were cut into."""
+
+    def manifests(self) -> Manifests:
+        """Return what Lhotse is to know of it."""
+        return Manifests(
+            RecordingSet.from_recordings(self.recordings.values()),
+            SupervisionSet.from_segments(self.supervisions.values()),
+        )
+
+
+def prepare_split(corpus: Corpus, name: str, needs_text: bool, cache: Path, jobs: int) -> Split:
+    """Read, check and repair a split."""
+    split = Split(name, Problems(name))
+    layout = corpus.layout(name)
+    listed = list(with_safe_ids(layout.read(split.problems), layout.prefix, split.problems))
+    probes = probe_all({utterance.audio for utterance in listed}, cache, jobs, name)
+    recordings: dict[str, str] = {}  # id of each recording by its audio
+    for utterance in sorted(listed, key=lambda utterance: utterance.id):
+        found = probes[utterance.audio]
+        recording = recordings.setdefault(utterance.audio, utterance.recording)
+        checked = check(utterance, found, corpus.text, needs_text, split.problems)
+        if checked is None:
+            continue
+        if recording not in split.recordings:
+            add_recording(split, recording, checked.audio, found, layout)
+        for part in cut_windows(split, checked, split.recordings[recording], layout, corpus.max_seconds):
+            split.supervisions[part.id] = supervision(part, split.recordings[recording], layout.channel)
+    note_overlaps(split)
+    return split
+
+
+def with_safe_ids(utterances: Iterable[Utterance], prefix: str, problems: Problems) -> Iterator[Utterance]:
+    """Yield the utterances of different ids, with ids that can be names of files and words of Kaldi's lists."""
+    raw: set[str] = set()
+    used: set[str] = set()
+    for utterance in utterances:
+        if utterance.id in raw:
+            problems.rejected(utterance.id, utterance.audio, "id stands twice: the first is taken")
+            continue
+        raw.add(utterance.id)
+        safe = name = safe_id(prefix + utterance.id)
+        while safe in used:
+            safe = f"{name}-{len(used)}"
+        used.add(safe)
+        if safe != prefix + utterance.id:
+            was = f"was {utterance.id!r}"
+            problems.repaired(safe, utterance.audio, "id cannot name a file", "given another id", was)
+        problems.expected[safe] = problems.expected.pop(utterance.id, None)
+        yield replace(utterance, id=safe, recording=safe_id(prefix + utterance.recording))
+
+
+def check(
+    utterance: Utterance, found: Probe, text: TextConfig, needs_text: bool, problems: Problems
+) -> Utterance | None:
+    """Return the utterance as it can be used, or None; both are noted."""
+    reject = partial(problems.rejected, utterance.id, utterance.audio)
+    if found.problem:
+        return reject(found.problem, found.detail)
+    length = found.samples / found.rate
+    utterance = replace(utterance, text=text.normalise(utterance.text or "") or None)
+    expected, end = problems.expected[utterance.id], utterance.end
+    if end is not None and end > length:
+        if end > length + SLACK:
+            return reject("the segment ends after its audio", f"at {end:g} s of {length:g} s")
+        problems.repaired(utterance.id, utterance.audio, "the segment ends just after its audio", "ends with it")
+        end = None
+    stop = length if end is None else end
+    if utterance.start < 0 or utterance.start >= stop:
+        return reject("the segment ends before it starts", f"{utterance.start:g} s to {stop:g} s")
+    seconds = stop - utterance.start
+    if expected is not None and abs(expected - seconds) > SLACK:
+        return reject("utt2dur says another duration", f"{expected:g} s, but it is {seconds:g} s")
+    if seconds < SHORTEST:
+        return reject("shorter than a frame", f"{seconds:g} s")
+    if needs_text and utterance.text is None:
+        return reject("no text")
+    if utterance.text and needs_text and seconds > LONGEST_WITH_TEXT:
+        return reject("too long to learn its text from: it needs segments", f"{seconds:g} s")
+    if utterance.text and len(utterance.text.replace(" ", "")) > CHARACTERS_PER_SECOND * seconds:
+        return reject("more text than can be said in its time", f"{len(utterance.text)} characters in {seconds:g} s")
+    if found.clipped:
+        problems.repaired(utterance.id, utterance.audio, "clipped", "taken as it is")
+    return replace(utterance, end=end)
+
+
+def add_recording(split: Split, name: str, audio: str, found: Probe, layout: Layout) -> None:
+    """Add a recording, and count what is done to it when it is read."""
+    split.recordings[name] = make_recording(name, audio, found, layout.channel)
+    split.resampled += found.rate != SAMPLING_RATE
+    split.mixed_down += found.channels > 1 and layout.channel is None
+
+
+def cut_windows(
+    split: Split, utterance: Utterance, recording: Recording, layout: Layout, max_seconds: float
+) -> list[Utterance]:
+    """Return the utterance, or windows of it, which have no text, where it is long."""
+    start, end = utterance.start, recording.duration if utterance.end is None else utterance.end
+    if end - start <= (max_seconds if utterance.text is None else LONGEST_WITH_TEXT):
+        return [utterance]
+    if layout.vad:
+        samples = recording.load_audio(channels=layout.channel, offset=start, duration=end - start)[0]
+        speech = [(start + begin, start + stop) for begin, stop in find_speech(samples)]
+        borders = pause_windows(start, end, max_seconds, speech)
+    else:
+        borders = even_windows(start, end, max_seconds)
+    split.windows += len(borders)
+    return [
+        replace(utterance, id=f"{utterance.id}-{number:04d}", start=begin, end=stop, text=None)
+        for number, (begin, stop) in enumerate(borders)
+    ]
+
+
+def supervision(utterance: Utterance, recording: Recording, channel: int | None) -> SupervisionSegment:
+    """Return the supervision of a checked utterance."""
+    end = recording.duration if utterance.end is None else utterance.end
+    return SupervisionSegment(
+        id=utterance.id,
+        recording_id=recording.id,
+        start=utterance.start,
+        duration=round(end - utterance.start, 8),
+        channel=channel or 0,
+        text=utterance.text,
+        speaker=utterance.speaker,
+        gender=utterance.gender,
+    )
+
+
+def note_overlaps(split: Split) -> None:
+    """Note the utterances that begin before another one of their recording ends."""
+    last: dict[str, SupervisionSegment] = {}
+    for segment in sorted(split.supervisions.values(), key=lambda segment: (segment.recording_id, segment.start)):
+        before = last.get(segment.recording_id)
+        if before is not None and segment.start < before.end - SLACK:
+            source = str(split.recordings[segment.recording_id].sources[0].source)
+            split.problems.repaired(
+                segment.id, source, "overlaps with another segment", "taken as it is", f"with {before.id}"
+            )
+        if before is None or segment.end > before.end:
+            last[segment.recording_id] = segment
