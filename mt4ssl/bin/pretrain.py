@@ -14,7 +14,7 @@ from mt4ssl.train.loop import train
 from mt4ssl.train.pretraining import PretrainConfig, PretrainTask, with_clusters
 from mt4ssl.train.processes import join_processes
 
-MOST = 0.95  # of the hours; crops to the shortest cut of a batch alone cost two or three in a hundred
+ENOUGH = 0.95  # of the hours; crops to the shortest cut of a batch alone cost two or three in a hundred
 
 
 def main() -> None:
@@ -52,7 +52,7 @@ def hours(data: PretrainDataset, rejected: Cuts) -> tuple[float, float]:
 
 def warn_of_crops(corpus: float, seen: float, max_seconds: float) -> None:
     """Say so when an epoch sees few of the hours of the corpus."""
-    if seen < MOST * corpus:
+    if seen < ENOUGH * corpus:
         print(
             f"warning: an epoch sees {seen / corpus:.0%} of the hours of train: longer cuts are cropped to max_seconds "
             f"({max_seconds:g}), and each batch to its shortest cut: raise max_seconds, or cut recordings without text "
