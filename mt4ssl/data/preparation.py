@@ -16,7 +16,7 @@ from mt4ssl.data.layouts.base import safe_id
 from mt4ssl.data.manifests import Manifests
 from mt4ssl.data.problems import Problems
 from mt4ssl.data.signals import SAMPLING_RATE
-from mt4ssl.data.windows import full_windows, find_speech, pause_windows
+from mt4ssl.data.windows import find_speech, full_windows, pause_windows
 from mt4ssl.lang.text import TextConfig
 
 SHORTEST = 0.025  # seconds: a frame of fbank or MFCC
