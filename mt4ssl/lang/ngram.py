@@ -55,8 +55,8 @@ def arpa_to_g(arpa: str | Path, words: str | Path, g: str | Path) -> None:
     ]
     # A process of its own, since kaldilm logs from C++ to stderr.
     with atomic_path(g) as temporary:
-        with temporary.open("w") as graph:
-            done = subprocess.run(command, stdout=graph, stderr=subprocess.PIPE, text=True, check=False)
+        with temporary.open("wb") as graph:
+            done = subprocess.run(command, stdout=graph, stderr=subprocess.PIPE, encoding="utf-8", check=False)
         if done.returncode != 0:
             reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
             raise UserError(f"kaldilm cannot read {arpa}: {reason}")
