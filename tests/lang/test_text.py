@@ -19,7 +19,9 @@ FORMS = [
 def random_texts(number):
     rng = random.Random(0)
     for _ in range(number):
-        yield "".join(rng.choices(CHARACTERS, k=3) + rng.choices("a'- \u0301\u200d\u2019", k=3) + rng.choices(CHARACTERS))
+        yield "".join(
+            rng.choices(CHARACTERS, k=3) + rng.choices("a'- \u0301\u200d\u2019", k=3) + rng.choices(CHARACTERS)
+        )
 
 
 @pytest.mark.parametrize("form", FORMS, ids=str)
