@@ -37,13 +37,14 @@ class Tokens:
 
     def encode(self, text: str, utterance: str, skip_unknown: bool = False) -> list[int]:
         """Return the token ids of `text`; a character without one is skipped, or a UserError naming the utterance."""
-        unknown = sorted(set(self.unknown(text)))
+        pieces = self.unit.spell(text.split())
+        unknown = sorted({piece for piece in pieces if piece not in self.ids})
         if unknown and not skip_unknown:
             raise UserError(
                 f"utterance {utterance}: {' '.join(unknown)} not in {self.path}; "
                 "normalise the transcript or prepare the lang dir from text that has it"
             )
-        return [self.ids[piece] for piece in self.unit.spell(text.split()) if piece in self.ids]
+        return [self.ids[piece] for piece in pieces if piece in self.ids]
 
     def decode(self, ids: Iterable[int]) -> str:
         """Return the text of token ids (blanks and repeats already removed)."""
