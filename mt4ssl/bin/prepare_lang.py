@@ -71,8 +71,8 @@ def main() -> None:
     if unknown:
         character, utterance = next(iter(unknown.items()))
         raise UserError(
-            f"utterance {utterance} has {character}, which no unit spells: correct the transcript, or normalise it by "
-            "text: in corpus.yaml"
+            f"utterance {utterance} has {character!r}, which no unit spells: correct the transcript, or normalise "
+            "it by text: in corpus.yaml"
         )
     for name in {name for other in UNITS.values() for name in other.files} - set(kind.files):
         (args.out / name).unlink(missing_ok=True)  # it would say that the lang dir is another unit's

@@ -11,16 +11,17 @@ from mt4ssl.errors import UserError
 from mt4ssl.files import atomic_path, require
 from mt4ssl.lang.lines import read_lines
 from mt4ssl.lang.symbols import BACKOFF, BEGIN, END, EPSILON, UNKNOWN, write_symbols
-from mt4ssl.lang.units.base import BOUNDARY
+from mt4ssl.lang.units.base import BLANK, BOUNDARY
 
 RESERVED = {EPSILON, BACKOFF, BEGIN, END}
+RESERVED_IN_WORDS = (BOUNDARY, BLANK, "<unk>")  # sentencepiece would take them for what they mean as tokens
 Lexicon = list[tuple[str, list[str]]]  # one (word, its tokens) per word
 
 
 def choose_words(counts: Counter[str], size: int | None) -> list[str]:
     """Return the `size` most frequent words (None: all), sorted; `<UNK>` is never among them."""
     counts = Counter({word: count for word, count in counts.items() if word != UNKNOWN})
-    reserved = sorted(word for word in counts if word in RESERVED or BOUNDARY in word)
+    reserved = sorted(word for word in counts if word in RESERVED or any(token in word for token in RESERVED_IN_WORDS))
     if reserved:
         raise UserError(
             f"the text has {' '.join(reserved[:5])} as a word, which a lang dir needs for itself: set "

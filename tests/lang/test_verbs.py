@@ -147,6 +147,10 @@ def test_errors_are_one_line(corpus):
         (run(*lm, "--text", corpus / "empty.txt"), "empty.txt line 1: byte 0xc9 is not UTF-8"),
         (prepare(corpus, "--words", "characters"), "ATE is not a single character"),
     ]
+    write_transcripts(
+        corpus / "sup.jsonl.gz", ["THE CAT SAT ON A MAT", "THE \0"] * 20
+    )  # sentencepiece gives NUL no unit
+    cases.append((prepare(corpus, "--unit", "bpe", "--size", "18"), "utterance u1 has '\\x00', which no unit spells"))
     write_transcripts(corpus / "sup.jsonl.gz", ["THE CAT", " "])
     cases.append((prepare(corpus), "utterance u1 has no text"))
     for done, said in cases:

@@ -41,7 +41,7 @@ class SentencePieces(Unit):
                     model_writer=file,
                     model_type="unigram",
                     vocab_size=size,
-                    control_symbols=[BLANK],  # which no text is spelled with, even if it has it as a word
+                    user_defined_symbols=[BLANK],
                     unk_id=1,
                     bos_id=-1,
                     eos_id=-1,
