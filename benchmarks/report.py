@@ -4,26 +4,17 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import os
 import platform
 from datetime import date
 from pathlib import Path
 
-import torch
-
 from mt4ssl.files import atomic_path
+from mt4ssl.scoring.report import machine
 from mt4ssl.table import markdown_table
 
 HERE = Path(__file__).parent
 PEERS = "torch torchaudio transformers scikit-learn faiss-cpu lhotse kaldi-native-fbank".split()
 VERDICT = {True: "met", False: "missed", None: ""}
-
-
-def machine() -> str:
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    model = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
-    return f"{os.cpu_count()} x {model[0].split(':', 1)[1].strip()}"
 
 
 def number(value: float | None, digits: int = 4) -> str:

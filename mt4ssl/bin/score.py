@@ -10,19 +10,8 @@ from pathlib import Path
 from mt4ssl.errors import UserError, run_main
 from mt4ssl.lang.symbols import read_text
 from mt4ssl.scoring.icefall import errs_lines, recogs_lines, summary_lines, write_lines
-from mt4ssl.scoring.wer import ErrorRate, check_same_utterances, score
+from mt4ssl.scoring.wer import check_same_utterances, score
 from mt4ssl.table import print_table
-
-
-def get_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--ref", type=Path, required=True, help="Kaldi text file of the references: utterance id and words"
-    )
-    parser.add_argument("--split", required=True, help="name of the split")
-    parser.add_argument("--out", type=Path, required=True, help="directory of the hypotheses, and of the scores")
-    parser.add_argument("--note", default="", help="a sentence about the split, to stand beside its scores for good")
-    return parser.parse_args()
 
 
 def find_hypotheses(directory: Path, split: str) -> dict[str, Path]:
@@ -37,20 +26,14 @@ def find_hypotheses(directory: Path, split: str) -> dict[str, Path]:
     return found
 
 
-def as_json(rate: ErrorRate) -> dict:
-    return {
-        "wer": rate.wer,
-        "cer": rate.cer,
-        "ins": rate.ins,
-        "del": rate.dele,
-        "sub": rate.sub,
-        "words": rate.words,
-        "ci95": list(rate.ci95),
-    }
-
-
 def main() -> None:
-    args = get_args()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--ref", type=Path, required=True, help="Kaldi text file of the references: id and words")
+    parser.add_argument("--split", required=True, help="name of the split")
+    parser.add_argument("--out", type=Path, required=True, help="directory of the hypotheses, and of the scores")
+    parser.add_argument("--note", default="", help="a sentence about the split, to stand beside its scores for good")
+    args = parser.parse_args()
+
     ref = read_text(args.ref)
     if not ref:
         raise UserError(f"{args.ref} has no utterances")
@@ -64,29 +47,16 @@ def main() -> None:
     rates = dict(sorted(rates.items(), key=lambda item: item[1].wer))
     best = next(iter(rates))
     write_lines(args.out / f"wer-summary-{args.split}.txt", summary_lines(rates))
-    results = {key: as_json(rate) for key, rate in rates.items()}
-    write_lines(
-        args.out / f"wer-{args.split}.json",
-        [json.dumps({"best": best, "note": args.note, "results": results}, indent=2)],
-    )
-    print_table(
-        f"WER of {args.split} in {args.out}",
-        ["settings", "WER", "95 % interval", "CER", "ins", "del", "sub", "words", ""],
-        [
-            [
-                key,
-                rate.wer,
-                "{:.2f} - {:.2f}".format(*rate.ci95),
-                rate.cer,
-                rate.ins,
-                rate.dele,
-                rate.sub,
-                rate.words,
-                "best" if key == best else "",
-            ]
-            for key, rate in rates.items()
-        ],
-    )
+    results, rows = {}, []
+    for key, rate in rates.items():
+        counts = {"ins": rate.ins, "del": rate.dele, "sub": rate.sub, "words": rate.words}
+        results[key] = {"wer": rate.wer, "cer": rate.cer, **counts, "ci95": rate.ci95}
+        interval, mark = "{:.2f} - {:.2f}".format(*rate.ci95), "best" if key == best else ""
+        rows.append([key, rate.wer, interval, rate.cer, *counts.values(), mark])
+    scores = json.dumps({"best": best, "note": args.note, "results": results}, indent=2)
+    write_lines(args.out / f"wer-{args.split}.json", [scores])
+    header = ["settings", "WER", "95 % interval", "CER", "ins", "del", "sub", "words", ""]
+    print_table(f"WER of {args.split} in {args.out}", header, rows)
     if args.note:
         print(args.note)
 
