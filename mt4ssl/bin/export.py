@@ -29,9 +29,8 @@ def main() -> None:
     source = export_model(args.model, args.to, out)
     size = sum(path.stat().st_size for path in out.iterdir()) / 2**20
     parameters = sum(p.numel() for p in source.model.parameters()) / 1e6
-    print_table(
-        f"export of {args.model}", ["folder", "as", "parameters (M)", "MiB"], [[args.out, args.to, parameters, size]]
-    )
+    header = ["folder", "as", "parameters (M)", "MiB"]
+    print_table(f"export of {args.model}", header, [[args.out, args.to, parameters, size]])
 
 
 cli = partial(run_main, main)
