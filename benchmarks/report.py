@@ -17,8 +17,8 @@ PEERS = "torch torchaudio transformers scikit-learn faiss-cpu lhotse kaldi-nativ
 VERDICT = {True: "met", False: "missed", None: ""}
 
 
-def number(value: float | None, digits: int = 4) -> str:
-    return "" if value is None else f"{value:.{digits}g}"
+def number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
 
 
 def main() -> None:
@@ -27,15 +27,11 @@ def main() -> None:
     absolute: list[list] = []
     for bench, content in results.items():
         for row in content["rows"]:
+            judged = [row["target"], VERDICT[row["met"]], row["note"]]
             if row["ratio"] is not None:
-                compared.append(
-                    [row["work"], row["peer"], f"{row['ratio']:.2f} x", row["target"], VERDICT[row["met"]], row["note"]]
-                )
-            absolute.append(
-                [bench, row["work"], number(row["ours"]), number(row["theirs"]), row["unit"],
-                 row["target"] if row["ratio"] is None else "", VERDICT[row["met"]] if row["ratio"] is None else "",
-                 row["note"] if row["ratio"] is None else ""]
-            )  # fmt: skip
+                compared.append([row["work"], row["peer"], f"{row['ratio']:.2f} x", *judged])
+                judged = ["", "", ""]
+            absolute.append([bench, row["work"], number(row["ours"]), number(row["theirs"]), row["unit"], *judged])
     commits = {content["commit"] for content in results.values()}
     if len(commits) == 1:
         commit = f"commit `{commits.pop()}`"
