@@ -101,10 +101,10 @@ if [ -f local/data.sh ]; then
     local/data.sh --dl-dir "$dl_dir" "${data_args[@]}"
 fi
 
-# manifests SPLIT OPTIONS...: a step of stage 1. What conf/corpus.yaml says of that split alone is the step's config, so
-# that a new split leaves the others as they are.
+# manifests SPLIT [--needs-text]: a step of stage 1; the split may share nothing with ${others[@]}. What conf/corpus.yaml
+# says of the split is the step's config, so that a new split leaves the others as they are.
 manifests() {
-  local config=$manifests/$1.yaml options paths inputs=()
+  local config=$manifests/$1.yaml options paths other inputs=()
   if [[ $1 == *+* ]]; then
     config=conf/corpus.yaml
     for split in ${1//+/ }; do inputs+=("$(recordings "$split")" "$(supervisions "$split")"); done
@@ -114,23 +114,33 @@ manifests() {
     paths=$(python -m mt4ssl.bin.split_config "${options[@]}")
     mapfile -t inputs <<<"$paths"
   fi
-  step "$1" --conf "$config" --in "${inputs[@]}" "${others_manifests[@]}" --nj "$nj" \
-    --out "$(recordings "$1")" "$(supervisions "$1")" -- \
-    python -m mt4ssl.bin.prepare_manifests --config "$config" --corpus "$corpus" --split "$1" --out "$manifests" "${@:2}"
+  for other in "${others[@]}"; do inputs+=("$(supervisions "$other")"); done
+  step "$1" --conf "$config" --in "${inputs[@]}" --nj "$nj" --out "$(recordings "$1")" "$(supervisions "$1")" -- \
+    python -m mt4ssl.bin.prepare_manifests --config "$config" --corpus "$corpus" --split "$1" --out "$manifests" \
+    "${@:2}" --apart-from "${others[@]}"
 }
 
 stage 1 manifests
-others=() others_manifests=()
-for split in "${train_sets[@]}" "$dev_set" "${test_sets[@]}"; do
-  option=(--needs-text)
-  if [[ " ${train_sets[*]} " == *" $split "* && " ${labelled_sets[*]} " != *" $split "* ]]; then option=(); fi
-  manifests "$split" "${option[@]}" --apart-from "${others[@]}"
-  others+=("$split") others_manifests+=("$(supervisions "$split")")
+others=()
+for split in "${train_sets[@]}"; do
+  if [[ " ${labelled_sets[*]} " == *" $split "* ]]; then option=(--needs-text); else option=(); fi
+  manifests "$split" "${option[@]}"
+  others+=("$split")
 done
-others_manifests=()
-for subset in "${labelled_sets[@]}"; do
-  if [[ " ${train_sets[*]} " != *" $subset "* ]]; then manifests "$subset" --needs-text; fi
+manifests "$dev_set" --needs-text
+others=("$dev_set") apart=()
+for subset in "${labelled_sets[@]}"; do # of a training set, or apart from all of them
+  if [[ " ${train_sets[*]} " != *" $subset "* ]]; then
+    manifests "$subset" --needs-text
+    apart+=("$subset")
+  fi
 done
+others=("${train_sets[@]}" "$dev_set" "${apart[@]}")
+for split in "${test_sets[@]}"; do
+  manifests "$split" --needs-text
+  others+=("$split")
+done
+others=()
 if [ ${#train_sets[@]} -gt 1 ]; then manifests "$train_set"; fi
 
 stage 2 features
