@@ -24,6 +24,7 @@ from mt4ssl.data.signals import SAMPLING_RATE
 
 BLOCK = 1 << 20  # samples that are decoded at a time
 CLIPPED, FULL_SCALE = 0.01, 0.999  # part of the samples, at so much of the greatest value
+UNKNOWN_FORMAT = (1, 4)  # errors of libsndfile: another format, or another encoding, than those that it knows
 STREAMED = 0x7FFFF000  # sizes from here on are what writers to pipes put into WAV headers
 WRONG_SIZE = re.compile(r"^\s*data\s*: (\d+) \(should be (\d+)\)", re.MULTILINE)  # in the log of libsndfile
 
@@ -47,7 +48,7 @@ class Probe:
 
 def ffmpeg_command(path: str) -> str:
     """Return the command that turns any file that ffmpeg knows into WAV on its output."""
-    return f"ffmpeg -loglevel error -i {shlex.quote(path)} -f wav -"
+    return f"ffmpeg -nostdin -loglevel error -xerror -i {shlex.quote(f'file:{path}')} -f wav -"
 
 
 def run_command(command: str) -> bytes:
@@ -73,7 +74,9 @@ def probe(audio: str) -> Probe:
     except soundfile.LibsndfileError as error:
         if audio.endswith("|"):
             return Probe(problem="the output of the command is no audio", detail=error.error_string)
-        return probe_with_ffmpeg(audio, error.error_string)
+        if error.code in UNKNOWN_FORMAT:
+            return probe_with_ffmpeg(audio, error.error_string)
+        return Probe(problem="the audio is corrupt", detail=error.error_string)
     except ValueError as error:
         return Probe(problem="the command fails", detail=str(error))
     except OSError as error:
@@ -98,7 +101,7 @@ def decode(file: BinaryIO) -> Probe:
         result = Probe(sound.samplerate, sound.channels)
         promised, sound_format, log = sound.frames, sound.format, sound.extra_info
         peak, clipped, finite = 0.0, 0, True
-        for block in sound.blocks(BLOCK // sound.channels, dtype="float32", always_2d=True):
+        while len(block := sound.read(BLOCK // sound.channels, dtype="float32", always_2d=True)):
             result.samples += len(block)
             magnitude = np.abs(block)
             peak = max(peak, float(magnitude.max()))  # NaN loses every comparison

@@ -35,10 +35,13 @@ class Corpus:
     def layout(self, split: str) -> Layout:
         """Return where the speech of a split is; UserError if it is not known, or said wrongly."""
         if split not in self.splits:
-            raise UserError(f"there is no split {split!r}: it is one of {', '.join(self.splits)}")
+            raise UserError(f"conf/corpus.yaml has no split {split!r}: it has {', '.join(self.splits)}")
+        if not isinstance(self.splits[split], dict):
+            raise UserError(f"split {split} needs a layout and its path, as in `{split}: {{audio: /data/{split}}}`")
         keys = [key for key in LAYOUTS if key in self.splits[split]]
         if len(keys) != 1:
-            raise UserError(f"split {split} needs exactly one of {', '.join(LAYOUTS)}; it has {keys or 'none'}")
+            found = " and ".join(keys) or "none"
+            raise UserError(f"split {split} needs exactly one of {', '.join(LAYOUTS)}; it has {found}")
         try:
             return build(LAYOUTS[keys[0]], self.splits[split])
         except UserError as error:
@@ -72,8 +75,14 @@ def expand(value: Any) -> Any:
 
 def read_corpus(path: Path) -> Corpus:
     """Read conf/corpus.yaml, with $NAME for a variable of the environment; UserError names the file."""
-    text = require(path, "it says where the speech is").read_text(encoding="utf-8-sig")
+    content = require(path, "it says where the speech is").read_bytes()
     try:
-        return build(Corpus, expand(yaml.load(text, UniqueKeyLoader)))  # noqa: S506  (it is a SafeLoader)
+        values = yaml.load(content, UniqueKeyLoader)  # noqa: S506  (it is a SafeLoader)
+        if not isinstance(values, dict):
+            raise UserError("it needs `splits:`, which says where the speech is")
+        corpus = build(Corpus, expand(values))
+        for split in corpus.splits:
+            corpus.layout(split)
     except (UserError, yaml.YAMLError) as error:
         raise UserError(f"{path}: {' '.join(str(error).split())}") from error
+    return corpus

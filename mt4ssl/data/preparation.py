@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 from lhotse import Recording, RecordingSet, SupervisionSegment, SupervisionSet
@@ -14,13 +15,15 @@ from mt4ssl.data.corpus import Corpus
 from mt4ssl.data.layouts import Layout, Utterance
 from mt4ssl.data.layouts.base import safe_id
 from mt4ssl.data.manifests import Manifests
-from mt4ssl.data.problems import Problems
+from mt4ssl.data.problems import Problems, printable
 from mt4ssl.data.signals import SAMPLING_RATE
 from mt4ssl.data.windows import even_windows, find_speech, pause_windows
+from mt4ssl.errors import UserError
 from mt4ssl.lang.text import TextConfig
 
 SHORTEST = 0.025  # seconds: a frame of fbank or MFCC
 SLACK = 0.1  # seconds that a segment may end after its recording, since lists round
+ROUNDED = 0.001  # seconds that are not worth a word
 LONGEST_WITH_TEXT = 60.0  # seconds that fit into memory in one piece
 CHARACTERS_PER_SECOND = 50  # CTC writes at most one token a frame of 20 ms
 
@@ -53,20 +56,41 @@ def prepare_split(corpus: Corpus, name: str, needs_text: bool, cache: Path, jobs
     split = Split(name, Problems(name))
     layout = corpus.layout(name)
     listed = list(with_safe_ids(layout.read(split.problems), layout.prefix, split.problems))
+    check_commands(name, layout, listed)
     probes = probe_all({utterance.audio for utterance in listed}, cache, jobs, name)
-    recordings: dict[str, str] = {}  # id of each recording by its audio
+    recordings: dict[str, Recording] = {}  # by their audio, which several utterances may share
+    used: set[str] = set()
     for utterance in sorted(listed, key=lambda utterance: utterance.id):
         found = probes[utterance.audio]
-        recording = recordings.setdefault(utterance.audio, utterance.recording)
-        checked = check(utterance, found, corpus.text, needs_text, split.problems)
+        checked = check(utterance, found, corpus.text, needs_text, layout.channel, split.problems)
         if checked is None:
             continue
-        if recording not in split.recordings:
-            add_recording(split, recording, checked.audio, found, layout)
-        for part in cut_windows(split, checked, split.recordings[recording], layout, corpus.max_seconds):
-            split.supervisions[part.id] = supervision(part, split.recordings[recording], layout.channel)
+        if utterance.audio not in recordings:
+            recording = add_recording(split, unused(utterance.recording, used), utterance.audio, found, layout)
+            recordings[utterance.audio] = recording
+        for part in cut_windows(split, checked, recordings[utterance.audio], layout, corpus.max_seconds):
+            split.supervisions[part.id] = supervision(part, recordings[utterance.audio], layout.channel)
     note_overlaps(split)
     return split
+
+
+def check_commands(split: str, layout: Layout, utterances: list[Utterance]) -> None:
+    """Raise UserError where the audio is the output of a command, and nobody said that it may run."""
+    command = next((utterance for utterance in utterances if utterance.audio.endswith("|")), None)
+    if command and not layout.commands:
+        raise UserError(
+            f"split {split}: the audio of {command.id} is the command '{printable(command.audio)}': if you want such "
+            "commands to be run, add `commands: true` to the split in conf/corpus.yaml"
+        )
+
+
+def unused(name: str, used: set[str]) -> str:
+    """Return the name, or the first of NAME-2, NAME-3, ... that is free; it is noted as used."""
+    free, numbers = name, count(2)
+    while free in used:
+        free = f"{name}-{next(numbers)}"
+    used.add(free)
+    return free
 
 
 def with_safe_ids(utterances: Iterable[Utterance], prefix: str, problems: Problems) -> Iterator[Utterance]:
@@ -78,38 +102,39 @@ def with_safe_ids(utterances: Iterable[Utterance], prefix: str, problems: Proble
             problems.rejected(utterance.id, utterance.audio, "id stands twice: the first is taken")
             continue
         raw.add(utterance.id)
-        safe = name = safe_id(prefix + utterance.id)
-        while safe in used:
-            safe = f"{name}-{len(used)}"
-        used.add(safe)
+        safe = unused(safe_id(prefix + utterance.id), used)
         if safe != prefix + utterance.id:
             was = f"was {utterance.id!r}"
             problems.repaired(safe, utterance.audio, "id cannot name a file", "given another id", was)
-        problems.expected[safe] = problems.expected.pop(utterance.id, None)
         yield replace(utterance, id=safe, recording=safe_id(prefix + utterance.recording))
 
 
 def check(
-    utterance: Utterance, found: Probe, text: TextConfig, needs_text: bool, problems: Problems
+    utterance: Utterance, found: Probe, text: TextConfig, needs_text: bool, channel: int | None, problems: Problems
 ) -> Utterance | None:
     """Return the utterance as it can be used, or None; both are noted."""
     reject = partial(problems.rejected, utterance.id, utterance.audio)
     if found.problem:
         return reject(found.problem, found.detail)
+    if channel is not None and not 0 <= channel < found.channels:
+        return reject("the audio lacks the channel that corpus.yaml wants", f"{channel}, it has {found.channels}")
     length = found.samples / found.rate
     utterance = replace(utterance, text=text.normalise(utterance.text or "") or None)
-    expected, end = problems.expected[utterance.id], utterance.end
+    end = utterance.end
     if end is not None and end > length:
         if end > length + SLACK:
             return reject("the segment ends after its audio", f"at {end:g} s of {length:g} s")
-        problems.repaired(utterance.id, utterance.audio, "the segment ends just after its audio", "ends with it")
+        if end > length + ROUNDED:
+            problems.repaired(utterance.id, utterance.audio, "the segment ends just after its audio", "ends with it")
         end = None
     stop = length if end is None else end
-    if utterance.start < 0 or utterance.start >= stop:
+    if utterance.start < 0 or utterance.start >= length:
+        return reject("the segment starts outside of its audio", f"at {utterance.start:g} s of {length:g} s")
+    if utterance.start >= stop:
         return reject("the segment ends before it starts", f"{utterance.start:g} s to {stop:g} s")
     seconds = stop - utterance.start
-    if expected is not None and abs(expected - seconds) > SLACK:
-        return reject("utt2dur says another duration", f"{expected:g} s, but it is {seconds:g} s")
+    if utterance.seconds is not None and abs(utterance.seconds - seconds) > SLACK:
+        return reject("utt2dur says another duration", f"{utterance.seconds:g} s, but it is {seconds:g} s")
     if seconds < SHORTEST:
         return reject("shorter than a frame", f"{seconds:g} s")
     if needs_text and utterance.text is None:
@@ -123,11 +148,12 @@ def check(
     return replace(utterance, end=end)
 
 
-def add_recording(split: Split, name: str, audio: str, found: Probe, layout: Layout) -> None:
-    """Add a recording, and count what is done to it when it is read."""
+def add_recording(split: Split, name: str, audio: str, found: Probe, layout: Layout) -> Recording:
+    """Add a recording and return it, and count what is done to it when it is read."""
     split.recordings[name] = make_recording(name, audio, found, layout.channel)
     split.resampled += found.rate != SAMPLING_RATE
     split.mixed_down += found.channels > 1 and layout.channel is None
+    return split.recordings[name]
 
 
 def cut_windows(

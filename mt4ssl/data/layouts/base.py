@@ -6,9 +6,11 @@ import csv
 import gzip
 import re
 import unicodedata
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from mt4ssl.data.problems import Problems
 from mt4ssl.errors import UserError
@@ -43,6 +45,8 @@ class Utterance:
     text: str | None = None
     speaker: str | None = None
     gender: str | None = None
+    seconds: float | None = None
+    """Duration, where the corpus says it."""
 
 
 @dataclass(kw_only=True)
@@ -57,6 +61,8 @@ class Layout:
     """Folder that paths of audio start at; absolute paths that have moved are found below it by their last parts."""
     phones: str | None = None
     """CTM file with the times of phones, to measure labels with."""
+    commands: bool = False
+    """Whether commands that the corpus has in place of audio files (`sph2pipe ... |`) may be run."""
     vad: bool = False
     """Whether windows of long recordings begin and end at pauses, which silero-vad finds."""
 
@@ -85,32 +91,35 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     A byte order mark and `\r` are no part of a line. Raises UserError where it is not UTF-8, or breaks off.
     """
     number = 0
-    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-        try:
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             for number, line in enumerate(file, 1):
                 text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip("\r\n")
                 if text.strip():
                     yield number, text
-        except UnicodeDecodeError as error:
-            raise UserError(f"{path} line {number} is not UTF-8 ({error.reason}): convert the file to UTF-8") from error
-        except (EOFError, gzip.BadGzipFile, OSError) as error:
-            raise UserError(f"{path} is broken after line {number} ({error}): restore it") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} line {number} is not UTF-8 ({error.reason}): convert the file to UTF-8") from error
+    except (EOFError, OSError, zlib.error) as error:
+        raise UserError(f"{path} is broken after line {number} ({error}): restore it") from error
 
 
 def read_map(path: Path, hint: str, problems: Problems) -> dict[str, str]:
     """Read lines of a key and its value, as Kaldi's files have them; of a key that stands twice the first counts."""
     values: dict[str, str] = {}
     for _, line in read_lines(require(path, hint)):
-        key, _, value = line.strip().partition(" ") if " " in line.strip() else line.strip().partition("\t")
+        key, *value = line.split(maxsplit=1)
         if key in values:
             problems.rejected(key, path, "id stands twice: the first is taken")
         else:
-            values[key] = value.strip()
+            values[key] = "".join(value).strip()
     return values
 
 
-def read_table(path: Path, delimiter: str) -> Iterator[dict[str, str]]:
-    """Yield the rows of a table with a header; a tab-separated one has no quotes."""
-    quoting = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
+def read_table(path: Path, delimiter: str) -> Iterator[list[str]]:
+    """Yield the lines of a table, the header first; a tab-separated one has no quotes."""
+    quoting: Literal[0, 3] = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
     lines = (f"{line}\n" for _, line in read_lines(path))
-    yield from csv.DictReader(lines, delimiter=delimiter, quoting=quoting, restkey="")  # type: ignore[call-overload]
+    try:
+        yield from csv.reader(lines, delimiter=delimiter, quoting=quoting)
+    except csv.Error as error:
+        raise UserError(f"{path} is no table ({error}): look for a quotation mark without its pair") from error

@@ -35,7 +35,7 @@ class LhotseManifests(Layout):
         """Return the manifests of the split by kind; UserError where there are none, or two of a kind."""
         folder = require(self.lhotse, "the split's folder of Lhotse manifests")
         found: dict[str, Path] = {}
-        for path in sorted(folder.iterdir()):
+        for path in sorted(folder.glob("*")):
             match = MANIFEST.fullmatch(path.name)
             if match and self.name in (match[3], f"{match[1]}_{match[3]}", f"{match[1]}-{match[3]}"):
                 if match[2] in found:
@@ -63,7 +63,7 @@ class LhotseManifests(Layout):
             return
         for segment in read_items(files["supervisions"]):
             if segment.recording_id not in recordings:
-                problems.rejected(segment.id, files["supervisions"], f"recording {segment.recording_id} is not there")
+                problems.rejected(segment.id, files["supervisions"], "recording is not there", segment.recording_id)
                 continue
             recording = recordings[segment.recording_id]
             whole = segment.start == 0 and abs(segment.duration - recording.duration) < 1e-3
@@ -96,4 +96,5 @@ def read_items(path: Path) -> Iterator[Any]:
             number += 1
             yield item
     except Exception as error:  # gzip, JSON and lhotse raise many types, all about this file
-        raise UserError(f"{path} is broken after line {number} ({error}): restore it") from error
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path} is broken after line {number} ({reason}): restore it") from error
