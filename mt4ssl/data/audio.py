@@ -51,10 +51,10 @@ def ffmpeg_command(path: str) -> str:
     return f"ffmpeg -nostdin -loglevel error -xerror -i {shlex.quote(f'file:{path}')} -f wav -"
 
 
-def run_command(command: str) -> bytes:
-    """Return what a command writes; ValueError where it fails."""
+def run_command(command: str, may_complain: bool = True) -> bytes:
+    """Return what a command writes; ValueError where it fails, or complains and may not."""
     result = subprocess.run(command, shell=True, capture_output=True, check=False)  # noqa: S602  (the user allows it)
-    if result.returncode:
+    if result.returncode or (result.stderr and not may_complain):
         lines = result.stderr.decode(errors="replace").strip().splitlines() or [f"exit status {result.returncode}"]
         raise ValueError(lines[-1])
     return result.stdout
@@ -88,9 +88,9 @@ def probe_with_ffmpeg(path: str, reason: str) -> Probe:
     if not shutil.which("ffmpeg"):
         return Probe(problem="libsndfile cannot read the audio; ffmpeg may: apt install ffmpeg", detail=reason)
     try:
-        result = decode(io.BytesIO(run_command(ffmpeg_command(path))))
+        result = decode(io.BytesIO(run_command(ffmpeg_command(path), may_complain=False)))
     except (ValueError, soundfile.LibsndfileError) as error:
-        return Probe(problem="neither libsndfile nor ffmpeg can read the audio", detail=str(error))
+        return Probe(problem="neither libsndfile nor ffmpeg can read the audio to its end", detail=str(error))
     result.converted = True
     return result
 
