@@ -76,7 +76,7 @@ def test_what_does_not_fit_together(stage1, data):
         "c": ("recording is not in wav.scp", "rejected"),
         "d": ("utt2dur says another duration", "rejected"),
         "e": ("no recording with a start and an end", "rejected"),
-    } | {name: ("text without audio", "rejected") for name in "bc"}
+    } | dict.fromkeys("bc", ("text without audio", "rejected"))
     assert [(item.id, item.speaker, item.gender) for item in found.supervisions] == [("a", "A", "f")]
 
 
