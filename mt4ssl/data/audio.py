@@ -99,18 +99,22 @@ def decode(file: BinaryIO) -> Probe:
     """Decode an open file in blocks, and look at its samples."""
     with soundfile.SoundFile(file) as sound:
         result = Probe(sound.samplerate, sound.channels)
-        promised, sound_format, log = sound.frames, sound.format, sound.extra_info
-        peak, clipped, finite = 0.0, 0, True
-        while len(block := sound.read(BLOCK // sound.channels, dtype="float32", always_2d=True)):
+        promised, length = sound.frames, BLOCK // sound.channels
+        block, peak, clipped, finite = None, 0.0, 0, True
+        while block is None or len(block) == length:  # a shorter one is the end: behind a gap soundfile may find more
+            block = sound.read(length, dtype="float32", always_2d=True)
             result.samples += len(block)
             magnitude = np.abs(block)
-            peak = max(peak, float(magnitude.max()))  # NaN loses every comparison
+            peak = max(peak, float(magnitude.max(initial=0)))  # NaN loses every comparison
             clipped += int((magnitude >= FULL_SCALE).sum())
             finite = finite and bool(np.isfinite(block).all())
+        sound_format, log = sound.format, sound.extra_info
     size = WRONG_SIZE.search(log)
     result.clipped = clipped > CLIPPED * max(result.samples, 1) * result.channels
     if size and int(size[2]) < int(size[1]) < STREAMED:
         result.problem, result.detail = "the audio breaks off", f"after {size[2]} of {size[1]} bytes"
+    elif sound_format == "OGG" and "reports a hole" in log:
+        result.problem = "the audio is corrupt"
     elif sound_format == "OGG" and "lacks an end-of-stream" in log:
         result.problem = "the audio breaks off"
     elif result.samples == 0:
@@ -171,7 +175,16 @@ class MixDown(AudioTransform):
 def make_recording(name: str, audio: str, found: Probe, channel: int | None) -> Recording:
     """Return a recording at 16 kHz with one channel, which Lhotse resamples and mixes down when it reads it."""
     mixed = found.channels > 1 and channel is None
-    command = audio[:-1].strip() if audio.endswith("|") else ffmpeg_command(audio) if found.converted else ""
+    if audio.endswith("|"):
+        command = audio[:-1].strip()
+    elif found.converted:
+        command = ffmpeg_command(audio)
+    elif audio.lower().endswith(".sph"):
+        command = (
+            f"cat {shlex.quote(audio)}"  # of files with that name Lhotse wants sph2pipe, but libsndfile reads them
+        )
+    else:
+        command = ""
     recording = Recording(
         id=name,
         # Of a recording that is mixed down Lhotse must know one channel only, or it would read that one.

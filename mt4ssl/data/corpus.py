@@ -32,6 +32,11 @@ class Corpus:
     max_rejected: float = 0.01
     """Part of a split's utterances that may be rejected before stage 1 stops."""
 
+    def __post_init__(self) -> None:
+        if self.max_seconds < 1:
+            raise ValueError(f"max_seconds is {self.max_seconds:g}: a window needs a second at least")
+        self.splits = {str(name): split for name, split in self.splits.items()}  # 10: would be a number
+
     def layout(self, split: str) -> Layout:
         """Return where the speech of a split is; UserError if it is not known, or said wrongly."""
         if split not in self.splits:

@@ -57,7 +57,7 @@ def prepare_split(corpus: Corpus, name: str, needs_text: bool, cache: Path, jobs
     layout = corpus.layout(name)
     listed = list(with_safe_ids(layout.read(split.problems), layout.prefix, split.problems))
     check_commands(name, layout, listed)
-    probes = probe_all({utterance.audio for utterance in listed}, cache, jobs, name)
+    probes = probe_all((utterance.audio for utterance in listed), cache, jobs, name)
     recordings: dict[str, Recording] = {}  # by their audio, which several utterances may share
     used: set[str] = set()
     for utterance in sorted(listed, key=lambda utterance: utterance.id):
@@ -105,7 +105,9 @@ def with_safe_ids(utterances: Iterable[Utterance], prefix: str, problems: Proble
         safe = unused(safe_id(prefix + utterance.id), used)
         if safe != prefix + utterance.id:
             was = f"was {utterance.id!r}"
-            problems.repaired(safe, utterance.audio, "id cannot name a file", "given another id", was)
+            problems.repaired(
+                safe, utterance.audio, "id cannot name a file, or is like another one", "given another id", was
+            )
         yield replace(utterance, id=safe, recording=safe_id(prefix + utterance.recording))
 
 
