@@ -143,9 +143,9 @@ def probe_all(audio: Iterable[str], cache: Path, jobs: int, name: str) -> dict[s
     if cache.exists():
         for line in cache.read_text(encoding="utf-8").split("\n"):
             try:
-                entry = json.loads(line)
-                known[entry.pop("key")] = Probe(**entry)
-            except (ValueError, TypeError, KeyError):  # noqa: PERF203  (the last line of a run that was stopped)
+                key, fields = json.loads(line)
+                known[key] = Probe(**fields)
+            except (ValueError, TypeError):  # noqa: PERF203  (a line of a run that was killed, or of another version)
                 continue
     keys = {item: cache_key(item) for item in audio}
     todo = [item for item, key in keys.items() if key not in known or known[key].problem]
@@ -155,7 +155,7 @@ def probe_all(audio: Iterable[str], cache: Path, jobs: int, name: str) -> dict[s
         results = pool.map(probe, todo, chunksize=chunk)
         for item, result in tqdm(zip(todo, results), desc=f"reading {name}", total=len(todo), disable=None):
             known[keys[item]] = result
-            file.write(f"\n{json.dumps({'key': keys[item], **asdict(result)})}")
+            file.write(f"\n{json.dumps([keys[item], asdict(result)])}")
     return {item: known[key] for item, key in keys.items()}
 
 

@@ -8,7 +8,7 @@ import pytest
 from corpora import noise, write_audio
 from scipy.signal import lfilter
 
-from mt4ssl.data.windows import even_windows, pause_windows
+from mt4ssl.data.windows import even_windows, pause_windows, silero
 
 LONGEST = 12.0
 
@@ -99,6 +99,7 @@ def test_voice_activity_detection_finds_the_pauses(stage1):
 
 def test_without_the_package_one_line_says_so(stage1, monkeypatch):
     monkeypatch.setitem(sys.modules, "silero_vad", None)
+    silero.cache_clear()
     write_audio(stage1.folder / "audio/long.wav", noise(13))
     found = stage1.prepare({"audio": str(stage1.folder / "audio"), "vad": True})
     assert found.error == "`vad: true` needs the package silero-vad: pip install silero-vad"
