@@ -36,6 +36,11 @@ def wer_cell(wer: float, low: float, high: float) -> str:
     return f"{wer:.2f} ({low:.2f} - {high:.2f})"
 
 
+def rate_name(paths: Iterable[Path]) -> str:
+    """Return what the rates in some wer-SPLIT.json are called: WER, or CER where characters are words."""
+    return " and ".join(sorted({json.loads(path.read_text()).get("rate", "WER") for path in paths}))
+
+
 def wer_notes(paths: Iterable[Path]) -> list[str]:
     """Return what some wer-SPLIT.json say about their splits, each sentence once."""
     notes = (json.loads(path.read_text()).get("note") for path in paths)

@@ -1,16 +1,42 @@
 #!/usr/bin/env bash
-# Starts a recipe in any folder: run.sh, local/data.sh and README.md to edit, and the configs of egs/espeak.
-# Usage: utils/new_recipe.sh DEST          (the corpus is called as the last part of DEST)
+# Starts a recipe in any folder, with three files to edit: conf/corpus.yaml, which says where the speech is, run.sh and
+# README.md. The corpus is called as the last part of DEST.
+# Usage: utils/new_recipe.sh DEST [--size tiny|small|base]
+#   tiny    up to about an hour of speech, minutes on a CPU
+#   small   about 10 to 200 hours, hours on one GPU (the default)
+#   base    200 hours and more, days on several GPUs: the paper's setting
 set -euo pipefail
 
-if [ $# -ne 1 ] || [[ $1 == -* ]]; then
+usage() {
   sed -n '1d; /^#/!q; s/^# //p' "$0"
   exit 1
-fi
+}
+
+dest='' size=small
+while [ $# -gt 0 ]; do
+  case $1 in
+    --size)
+      [ $# -gt 1 ] || usage
+      size=$2
+      shift
+      ;;
+    --size=*) size=${1#*=} ;;
+    -*) usage ;;
+    *)
+      [ -z "$dest" ] || usage
+      dest=$1
+      ;;
+  esac
+  shift
+done
+[ -n "$dest" ] || usage
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-dest=$1
+template=$root/utils/recipe
 corpus=$(basename "$dest")
-if [ -e "$dest" ]; then
+if [[ ! $size =~ ^(tiny|small|base)$ ]]; then
+  echo "error: --size is tiny, small or base, not '$size'" >&2
+  exit 1
+elif [ -e "$dest" ]; then
   echo "error: $dest exists already" >&2
   exit 1
 elif [[ ! $corpus =~ ^[A-Za-z0-9_.-]+$ ]]; then
@@ -18,10 +44,10 @@ elif [[ ! $corpus =~ ^[A-Za-z0-9_.-]+$ ]]; then
   exit 1
 fi
 
-mkdir -p "$(dirname "$dest")"
-cp -r "$root/utils/recipe" "$dest"
-cp -r "$root/egs/espeak/conf" "$dest/conf"
-sed -i "s/CORPUS/$corpus/g" "$dest/run.sh" "$dest/local/data.sh" "$dest/README.md"
+mkdir -p "$dest/conf"
+cp "$template/run.sh" "$template/README.md" "$dest"
+cp "$template/conf/corpus.yaml" "$template/conf/$size"/*.yaml "$dest/conf"
+sed -i "s/CORPUS/$corpus/g; s/SIZE/$size/g" "$dest/run.sh" "$dest/README.md" "$dest/conf/corpus.yaml"
 cat >"$dest/path.sh" <<END
 # shellcheck shell=bash
 # Finds the repository and its environment. Sourced by run.sh.
@@ -31,4 +57,4 @@ export PYTHONUNBUFFERED=1 PYTHONUTF8=1
 unset PYTHONDONTWRITEBYTECODE # or every step compiles torch and Lhotse anew, which takes many seconds
 END
 printf 'download/\ndata/\nexp/\n' >"$dest/.gitignore"
-echo "$dest is ready: edit run.sh, local/data.sh and conf/*.yaml there, then run it"
+echo "$dest is ready: say in conf/corpus.yaml where the speech is, and in run.sh which splits to use, then run it"

@@ -101,24 +101,22 @@ if [ -f local/data.sh ]; then
     local/data.sh --dl-dir "$dl_dir" "${data_args[@]}"
 fi
 
-# sources SPLIT: what a split is made of, as conf/corpus.yaml says
-sources() { python -m mt4ssl.bin.list_sources --config conf/corpus.yaml --manifests "$manifests/$corpus" "$1"; }
-
-# manifests SPLIT OPTIONS...: a step of stage 1
+# manifests SPLIT OPTIONS...: a step of stage 1. What conf/corpus.yaml says of that split alone is the step's config, so
+# that a new split leaves the others as they are.
 manifests() {
-  local found inputs=()
-  if ! selected; then
-    :
-  elif [[ $1 == *+* ]]; then
+  local config=$manifests/$1.yaml options paths inputs=()
+  if [[ $1 == *+* ]]; then
+    config=conf/corpus.yaml
     for split in ${1//+/ }; do inputs+=("$(recordings "$split")" "$(supervisions "$split")"); done
-  else
-    found=$(sources "$1")
-    mapfile -t inputs <<<"$found"
+  elif selected; then
+    options=(--config conf/corpus.yaml --split "$1" --manifests "$manifests/$corpus")
+    if [ "$dry_run" = false ]; then options+=(--out "$config"); fi
+    paths=$(python -m mt4ssl.bin.split_config "${options[@]}")
+    mapfile -t inputs <<<"$paths"
   fi
-  step "$1" --conf conf/corpus.yaml --in "${inputs[@]}" "${others_manifests[@]}" --nj "$nj" \
+  step "$1" --conf "$config" --in "${inputs[@]}" "${others_manifests[@]}" --nj "$nj" \
     --out "$(recordings "$1")" "$(supervisions "$1")" -- \
-    python -m mt4ssl.bin.prepare_manifests --config conf/corpus.yaml --corpus "$corpus" --split "$1" --out "$manifests" \
-    "${@:2}"
+    python -m mt4ssl.bin.prepare_manifests --config "$config" --corpus "$corpus" --split "$1" --out "$manifests" "${@:2}"
 }
 
 stage 1 manifests
@@ -198,7 +196,7 @@ for iteration in $(seq "$rounds"); do
   step "$name" --conf "${pretrain_configs[@]}" --in "$(cuts "$labels" "$train_set")" \
     "$(cuts "$labels" "$dev_set")" --out "$(pretraining "$iteration")" --ngpu "$ngpu" -- \
     python -m mt4ssl.bin.pretrain "${training[@]}"
-  plan pretrain --kmeans "$kmeans_config" -- "${training[@]}"
+  plan pretrain --cuts "$(cuts fbank "$train_set")" --kmeans "$kmeans_config" -- "${training[@]}"
 done
 encoder=${pretrained:-$(pretraining "$km_iter")} # what is fine-tuned and exported
 
@@ -241,7 +239,7 @@ finetune() {
   step "$model" --conf "${finetune_configs[@]}" "${tokens[@]}" --out "$exp_dir/finetune/$model" --ngpu "$ngpu" \
     --in "$(cuts fbank "$labelled_set")" "$(cuts fbank "$dev_set")" "$encoder" -- \
     python -m mt4ssl.bin.finetune "${training[@]}"
-  plan finetune -- "${training[@]}"
+  plan finetune --cuts "$(cuts fbank "$labelled_set")" -- "${training[@]}"
 }
 
 stage 8 finetune

@@ -31,9 +31,18 @@ def main() -> None:
             )
         ],
     )  # fmt: skip
+    unknown = task.unknown_in_dev()
+    if unknown:
+        utterance, characters = next(iter(unknown.items()))
+        print(
+            f"warning: {len(unknown)} utterances of dev have characters that no token spells, {utterance} for example "
+            f"{' '.join(characters)}: they count as errors, and the loss of dev leaves them out"
+        )
     train(task)
-    rows = [[entry["step"], entry["loss"], entry["wer"], entry["cer"]] for entry in read_log(folder, "dev")]
-    print_table(f"fine-tuning {folder.name}, greedy search on dev", ["update", "loss", "WER %", "CER %"], rows)
+    rates = task.tokens.unit.measures
+    rows = [[entry["step"], entry["loss"], *(entry[name] for name in rates)] for entry in read_log(folder, "dev")]
+    header = ["update", "loss", *(f"{name.upper()} %" for name in rates)]
+    print_table(f"fine-tuning {folder.name}, greedy search on dev", header, rows)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,12 @@
-"""What a training of stage 5 or 8 would take on this machine, from a short measured step; it needs no data."""
+"""What a training of stage 5 or 8 would take on this machine, from a short measured step; it needs no data.
+
+Where the cuts are there already, also how often the training goes through them.
+"""
 
 from __future__ import annotations
 
 import argparse
+import math
 import shlex
 from pathlib import Path
 
@@ -14,10 +18,19 @@ from mt4ssl.errors import run_main
 from mt4ssl.lang.tokens import Tokens
 from mt4ssl.table import print_table
 from mt4ssl.train.finetuning import FinetuneConfig, with_dropouts
-from mt4ssl.train.planning import Plan, plan_finetuning, plan_pretraining
+from mt4ssl.train.planning import (
+    MANY_EPOCHS,
+    Plan,
+    advise_on_updates,
+    corpus_hours,
+    epochs,
+    plan_finetuning,
+    plan_pretraining,
+)
 from mt4ssl.train.pretraining import NO_DATA, PretrainConfig
 from mt4ssl.train.task import LoopConfig
 
+UNKNOWN = "unknown before stage 2"
 CHARACTERS = 30  # tokens, where no lang dir says how many: blank, boundary, letters, apostrophe
 
 
@@ -29,6 +42,9 @@ def main() -> None:
         "--kmeans",
         type=Path,
         help="config of the K-means that makes the labels, which says how many clusters there are",
+    )
+    parser.add_argument(
+        "--cuts", type=Path, help="manifest with the cuts to train on, where those of the training are made later"
     )
     parser.add_argument("--pretraining", default="", help="arguments of the pre-training whose model is fine-tuned")
     parser.add_argument(
@@ -42,16 +58,22 @@ def main() -> None:
             clusters = load_config(KMeansConfig, args.kmeans).clusters
             pretraining = pretraining.with_classes(lambda _: clusters)
         plan, loop = plan_pretraining(pretraining, args.processes, device), pretraining.loop
+        cuts, most_epochs = pretraining.train_cuts, float(MANY_EPOCHS)
     else:
         finetuning = parse_config(FinetuneConfig, "", args.arguments)
         model = parse_config(PretrainConfig, "", [*NO_DATA, *shlex.split(args.pretraining)]).model
         tokens = len(Tokens(finetuning.lang)) if (Path(finetuning.lang) / "tokens.txt").exists() else CHARACTERS
         model = with_dropouts(model, finetuning)
         plan, loop = plan_finetuning(finetuning, model, tokens, args.processes, device), finetuning.loop
-    show(plan, args.processes, loop, device)
+        # fairseq's base_10m.yaml goes 35,000 times through its ten minutes: no number of epochs is too high.
+        cuts, most_epochs = finetuning.train_cuts, math.inf
+    hours = corpus_hours(args.cuts or Path(cuts))
+    show(plan, args.processes, loop, device, hours)
+    if hours and (advice := advise_on_updates(loop, hours, most_epochs)):
+        print(advice)
 
 
-def show(plan: Plan, processes: int, loop: LoopConfig, device: torch.device) -> None:
+def show(plan: Plan, processes: int, loop: LoopConfig, device: torch.device, hours: float | None) -> None:
     """Print the plan as a table."""
     name = torch.cuda.get_device_name() if device.type == "cuda" else "CPU"
     rows = [
@@ -60,6 +82,8 @@ def show(plan: Plan, processes: int, loop: LoopConfig, device: torch.device) -> 
         ["processes", f"{processes} ({name}; {max(1, torch.cuda.device_count())} here)"],
         ["accumulation", f"{plan.micro_batches} x {plan.micro_batch_seconds:g} s in each process"],
         ["updates", str(loop.updates)],
+        ["hours in the corpus", f"{hours:.2f}" if hours else UNKNOWN],
+        ["epochs", f"{epochs(loop, hours):.2f}" if hours else UNKNOWN],
         ["memory", f"{plan.memory / 2**30:.1f} GiB in each process"],
         ["speed", f"{plan.speed:.1f} s of audio a second, from steps of {plan.measured_seconds:g} s"],
         ["projected", f"{plan.hours:.1f} hours"],

@@ -3,42 +3,77 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from mt4ssl.errors import UserError, run_main
 from mt4ssl.files import require
 from mt4ssl.lang.lexicon import choose_words, count_words, write_lang
+from mt4ssl.lang.lines import read_lines
 from mt4ssl.lang.symbols import UNKNOWN
+from mt4ssl.lang.tokens import find_unknown
 from mt4ssl.lang.transcripts import read_transcripts
 from mt4ssl.lang.units import UNITS
+from mt4ssl.lang.units.base import Unit
+from mt4ssl.lang.units.characters import CharacterWords
 from mt4ssl.table import print_table
 
 
 def get_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--supervisions", type=Path, required=True, help="Lhotse supervisions of the labelled speech")
+    parser.add_argument(
+        "--supervisions", type=Path, nargs="+", required=True, help="Lhotse supervisions of the labelled speech"
+    )
+    parser.add_argument(
+        "--held-out", type=Path, nargs="+", default=[], help="supervisions of dev and the test sets, to compare with"
+    )
     parser.add_argument(
         "--lm-text", type=Path, required=True, help="text for the language model, one sentence per line"
     )
     parser.add_argument("--vocab-size", type=int, help="keep only this many words, the most frequent (default: all)")
     parser.add_argument("--unit", choices=list(UNITS), default="char", help="what words are spelled with")
     parser.add_argument("--size", type=int, default=500, help="number of units of --unit bpe (default: 500)")
+    parser.add_argument(
+        "--words", choices=["spaces", "characters"], default="spaces", help="what a word is: words of corpus.yaml"
+    )
     parser.add_argument("--out", type=Path, required=True, help="lang dir to write")
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.words == "characters" and args.unit != "char":
+        parser.error("--words characters goes with --unit char: there is nothing to divide words into")
+    return args
+
+
+def compare(unit: Unit, held_out: Path) -> None:
+    """Say which characters of a held-out set no token spells."""
+    unknown = find_unknown(unit, read_transcripts(held_out))
+    if unknown:
+        examples = ", ".join(f"{character} in {utterance}" for character, utterance in list(unknown.items())[:5])
+        print(
+            f"warning: {held_out} has {len(unknown)} characters that no token spells ({examples}): each counts as an "
+            "error; correct the transcripts, or normalise them by text: in corpus.yaml, if they are wrong",
+            file=sys.stderr,
+        )
 
 
 def main() -> None:
     args = get_args()
-    transcripts = read_transcripts(args.supervisions)
-    sentences = require(args.lm_text, "stage 0 makes it").read_text(encoding="utf-8").splitlines()
-    spoken = count_words(transcripts)
-    words = choose_words(spoken + count_words(sentences), args.vocab_size)
+    transcripts = {name: text for path in args.supervisions for name, text in read_transcripts(path).items()}
+    require(args.lm_text, "made by stage 6 (lang)")
+    spoken = count_words(transcripts.values())
+    words = choose_words(spoken + count_words(read_lines(args.lm_text)), args.vocab_size)
     if not words:
-        raise UserError(f"{args.supervisions} and {args.lm_text} have no words")
+        raise UserError(f"{args.supervisions[0]} and {args.lm_text} have no words")
 
     args.out.mkdir(parents=True, exist_ok=True)
-    kind = UNITS[args.unit]
-    unit = kind.make(args.out, transcripts, sentences, words, args.size)
+    kind = CharacterWords if args.words == "characters" else UNITS[args.unit]
+    unit = kind.make(args.out, list(transcripts.values()), read_lines(args.lm_text), words, args.size)
+    unknown = find_unknown(unit, transcripts)
+    if unknown:
+        character, utterance = next(iter(unknown.items()))
+        raise UserError(
+            f"utterance {utterance} has {character!r}, which no unit spells: correct the transcript, or normalise "
+            "it by text: in corpus.yaml"
+        )
     for name in {name for other in UNITS.values() for name in other.files} - set(kind.files):
         (args.out / name).unlink(missing_ok=True)  # it would say that the lang dir is another unit's
     write_lang(args.out, unit.tokens, words, lambda word: unit.spell([word]))
@@ -55,6 +90,8 @@ def main() -> None:
             ["  of them out of vocabulary", f"{missing} ({100 * missing / max(spoken.total(), 1):.2f} %)"],
         ],
     )
+    for path in args.held_out:
+        compare(unit, path)
 
 
 if __name__ == "__main__":

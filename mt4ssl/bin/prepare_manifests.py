@@ -31,11 +31,11 @@ def get_args() -> argparse.Namespace:
 
 def main() -> None:
     args = get_args()
-    corpus, title = read_corpus(args.config), f"Manifests of {args.split} in {args.out}"
+    title = f"Manifests of {args.split} in {args.out}"
     if "+" in args.split:
         made = join([Manifests.read(args.out, args.corpus, split) for split in args.split.split("+")])
         print_table(title, ["recordings", "utterances"], [[len(made.recordings), len(made.supervisions)]])
-    elif isinstance(part := corpus.layout(args.split), Part):
+    elif isinstance(part := (corpus := read_corpus(args.config)).layout(args.split), Part):
         made = Manifests.read(args.out, args.corpus, part.part_of).take(part)
         print_table(title, ["part of", "utterances"], [[part.part_of, len(made.supervisions)]])
     else:

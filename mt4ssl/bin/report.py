@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mt4ssl.errors import UserError, run_main
 from mt4ssl.files import atomic_path
-from mt4ssl.results import wer_notes
+from mt4ssl.results import rate_name, wer_notes
 from mt4ssl.scoring.report import (
     duration_table,
     environment_lines,
@@ -45,7 +45,8 @@ def main() -> None:
         plot_curves(folder, args.out.parent / "plots" / f"{folder.parent.name}-{folder.name}.png")
         for folder in trainings
     ]
-    notes = wer_notes(score_files(finetune, models, args.test_sets))
+    scores = score_files(finetune, models, args.test_sets)
+    notes = wer_notes(scores)
     missing = missing_scores(finetune, args.test_sets)
     wer = "\n\n".join([wer_table(finetune, models, args.test_sets), *notes, *missing])
     labels = label_table(args.exp_dir / "kmeans")
@@ -53,7 +54,7 @@ def main() -> None:
         [
             "# Results",
             environment_lines(Path.cwd()),
-            "## WER",
+            f"## {rate_name(scores)}",
             "LM scales and word scores are chosen on dev; the interval is a 95 % bootstrap over utterances.",
             wer,
             "## Language models",

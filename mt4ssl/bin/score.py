@@ -1,4 +1,4 @@
-"""Score every hyps-SPLIT*.txt of a directory: a WER table, and files in icefall's layout beside them."""
+"""Score every hyps-SPLIT*.txt of a directory: a table of error rates, and files in icefall's layout beside them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from mt4ssl.scoring.icefall import errs_lines, recogs_lines, summary_lines, writ
 from mt4ssl.scoring.wer import ErrorRate, check_same_utterances, score
 from mt4ssl.table import print_table
 
+RATES = {"spaces": "WER", "characters": "CER"}
+
 
 def get_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
@@ -22,6 +24,12 @@ def get_args() -> argparse.Namespace:
     parser.add_argument("--split", required=True, help="name of the split")
     parser.add_argument("--out", type=Path, required=True, help="directory of the hypotheses, and of the scores")
     parser.add_argument("--note", default="", help="a sentence about the split, to stand beside its scores for good")
+    parser.add_argument(
+        "--words",
+        choices=list(RATES),
+        default="spaces",
+        help="what a word is: words of corpus.yaml; errors in characters are called CER",
+    )
     return parser.parse_args()
 
 
@@ -37,10 +45,10 @@ def find_hypotheses(directory: Path, split: str) -> dict[str, Path]:
     return found
 
 
-def as_json(rate: ErrorRate) -> dict:
+def as_json(rate: ErrorRate, name: str) -> dict:
     return {
         "wer": rate.wer,
-        "cer": rate.cer,
+        "cer": rate.cer if name == "WER" else rate.wer,
         "ins": rate.ins,
         "del": rate.dele,
         "sub": rate.sub,
@@ -51,7 +59,7 @@ def as_json(rate: ErrorRate) -> dict:
 
 def main() -> None:
     args = get_args()
-    ref = read_text(args.ref)
+    ref, name = read_text(args.ref), RATES[args.words]
     if not ref:
         raise UserError(f"{args.ref} has no utterances")
     rates = {}
@@ -60,28 +68,26 @@ def main() -> None:
         check_same_utterances(ref, hyp, str(path))
         rates[key] = score(ref, hyp)
         write_lines(args.out / f"recogs-{args.split}-{key}.txt", recogs_lines(ref, hyp))
-        write_lines(args.out / f"errs-{args.split}-{key}.txt", errs_lines(ref, hyp, rates[key]))
+        write_lines(args.out / f"errs-{args.split}-{key}.txt", errs_lines(ref, hyp, rates[key], name))
     rates = dict(sorted(rates.items(), key=lambda item: item[1].wer))
     best = next(iter(rates))
-    write_lines(args.out / f"wer-summary-{args.split}.txt", summary_lines(rates))
-    results = {key: as_json(rate) for key, rate in rates.items()}
+    write_lines(args.out / f"wer-summary-{args.split}.txt", summary_lines(rates, name))
+    results = {key: as_json(rate, name) for key, rate in rates.items()}
     write_lines(
         args.out / f"wer-{args.split}.json",
-        [json.dumps({"best": best, "note": args.note, "results": results}, indent=2)],
+        [json.dumps({"rate": name, "best": best, "note": args.note, "results": results}, indent=2)],
     )
+    counts = ["ins", "del", "sub", "words"]
     print_table(
-        f"WER of {args.split} in {args.out}",
-        ["settings", "WER", "95 % interval", "CER", "ins", "del", "sub", "words", ""],
+        f"{name} of {args.split} in {args.out}",
+        ["settings", name, "95 % interval", *(["CER"] if name == "WER" else []), *counts, ""],
         [
             [
                 key,
                 rate.wer,
                 "{:.2f} - {:.2f}".format(*rate.ci95),
-                rate.cer,
-                rate.ins,
-                rate.dele,
-                rate.sub,
-                rate.words,
+                *([rate.cer] if name == "WER" else []),
+                *(results[key][count] for count in counts),
                 "best" if key == best else "",
             ]
             for key, rate in rates.items()

@@ -8,6 +8,7 @@ from pathlib import Path
 from mt4ssl.errors import UserError, run_main
 from mt4ssl.files import require
 from mt4ssl.lang.lexicon import count_words
+from mt4ssl.lang.lines import read_lines
 from mt4ssl.lang.ngram import arpa_to_g, map_unknown, ngram_counts, train_ngram
 from mt4ssl.lang.symbols import BACKOFF, BEGIN, END, EPSILON, UNKNOWN, read_symbols
 from mt4ssl.table import print_table
@@ -24,7 +25,7 @@ def get_args() -> argparse.Namespace:
 
 def read_sentences(path: Path, words: set[str]) -> list[str]:
     """Return the sentences of `path` over the vocabulary `words` and `<UNK>`."""
-    sentences = map_unknown(require(path, "stage 0 makes it").read_text(encoding="utf-8").splitlines(), words)
+    sentences = map_unknown(read_lines(require(path, "made by stage 6 (lang)")), words)
     if not sentences:
         raise UserError(f"{path} has no sentences")
     return sentences

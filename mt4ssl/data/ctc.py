@@ -25,6 +25,8 @@ class CtcBatch(Batch):
     """(B, U)."""
     token_lengths: Tensor
     """(B,)."""
+    texts: list[str]
+    """Transcripts: the tokens may leave out characters of dev."""
     ids: list[str]
     """Ids of the cuts."""
 
@@ -61,12 +63,14 @@ class CtcDataset:
         """Pad the inputs and tokens of some cuts."""
         cuts = [self.cuts[index] for index in indices]
         inputs = [torch.from_numpy(load_input(cut, self.frontend.reads)) for cut in cuts]
-        tokens = [torch.tensor(self.encode(transcript(cut), cut.id), dtype=torch.long) for cut in cuts]
+        texts = [transcript(cut) for cut in cuts]
+        tokens = [torch.tensor(self.encode(text, cut.id), dtype=torch.long) for text, cut in zip(texts, cuts)]
         return CtcBatch(
             inputs=torch.nn.utils.rnn.pad_sequence(inputs, batch_first=True),
             lengths=torch.tensor([len(x) for x in inputs]),
             tokens=torch.nn.utils.rnn.pad_sequence(tokens, batch_first=True),
             token_lengths=torch.tensor([len(x) for x in tokens]),
+            texts=texts,
             ids=[cut.id for cut in cuts],
             seconds=sum(cut.duration for cut in cuts),
         )

@@ -56,13 +56,13 @@ class Frontend(Protocol):
     def frames(self, size: int) -> int: ...
 
 
-def read_cuts(path: str, min_seconds: float = 0.0) -> tuple[Cuts, int]:
-    """Open the cuts of at least `min_seconds`; return them and the number of shorter ones."""
+def read_cuts(path: str, min_seconds: float = 0.0) -> tuple[Cuts, Cuts]:
+    """Open the cuts of at least `min_seconds`; return them and the shorter ones."""
     cuts = Cuts.read(require(path, "made by an earlier stage"))
-    long_enough = np.flatnonzero(cuts.durations >= min_seconds)
-    if not len(long_enough):
+    long_enough = cuts.durations >= min_seconds
+    if not long_enough.any():
         raise UserError(f"{path}: none of {len(cuts)} cuts lasts {min_seconds} s")
-    return cuts.take(long_enough), len(cuts) - len(long_enough)
+    return cuts.take(long_enough), cuts.take(~long_enough)
 
 
 def load_input(cut: Cut, signal: Signal) -> np.ndarray:

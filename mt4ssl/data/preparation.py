@@ -17,7 +17,7 @@ from mt4ssl.data.layouts.base import safe_id
 from mt4ssl.data.manifests import Manifests
 from mt4ssl.data.problems import Problems, printable
 from mt4ssl.data.signals import SAMPLING_RATE
-from mt4ssl.data.windows import even_windows, find_speech, pause_windows
+from mt4ssl.data.windows import find_speech, full_windows, pause_windows
 from mt4ssl.errors import UserError
 from mt4ssl.lang.text import TextConfig
 
@@ -170,7 +170,7 @@ def cut_windows(
         speech = [(start + begin, start + stop) for begin, stop in find_speech(samples)]
         borders = pause_windows(start, end, max_seconds, speech)
     else:
-        borders = even_windows(start, end, max_seconds)
+        borders = full_windows(start, end, max_seconds)
     split.windows += len(borders)
     return [
         replace(utterance, id=f"{utterance.id}-{number:04d}", start=begin, end=stop, text=None)

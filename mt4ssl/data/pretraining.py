@@ -66,14 +66,23 @@ class PretrainDataset:
         self.parts, seconds = micro_batches(batch_seconds, max_batch_seconds)
         self.plan = BatchPlan(np.minimum(cuts.durations, max_seconds), seconds, seed)
 
+    def crop_size(self, indices: np.ndarray) -> int:
+        """Samples, or fbank frames, of a batch's crops: its shortest cut in model frames, as crops start at a label."""
+        rate = self.frontend.reads.rate
+        hop = round(self.frontend.frame_shift * rate)
+        return int(self.plan.durations[indices].min() * rate / hop + 1e-3) * hop
+
+    def epoch_seconds(self) -> float:
+        """Seconds of audio in the batches of the first epoch; the others differ little."""
+        batches = [self.plan[number] for number in range(self.plan.batches_per_epoch)]
+        return sum(len(indices) * self.crop_size(indices) for indices in batches) / self.frontend.reads.rate
+
     def batch(self, number: int) -> PretrainBatch:
         """Build batch `number` of the plan; crops and mask depend on (seed, number) alone."""
         rng = np.random.default_rng([self.seed, number, 1])
         indices = self.plan[number]
         rate, shift = self.frontend.reads.rate, self.frontend.frame_shift
-        # The shortest cut sets the length, in whole model frames, so that crops start where a label does.
-        hop = round(shift * rate)
-        size = int(self.plan.durations[indices].min() * rate / hop + 1e-3) * hop
+        hop, size = round(shift * rate), self.crop_size(indices)
         frames = self.frontend.frames(size)
         inputs: list[np.ndarray] = []
         labels: dict[str, list[np.ndarray]] = {name: [] for name in self.label_names}

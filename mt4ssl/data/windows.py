@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from functools import cache
 from itertools import pairwise
 from typing import Any
@@ -15,12 +14,18 @@ from mt4ssl.errors import UserError
 SHORTEST = 0.5  # seconds of a window that ends at a pause
 
 
-def even_windows(start: float, end: float, max_seconds: float) -> list[tuple[float, float]]:
-    """Cut a stretch into the fewest windows of equal length; borders are rounded to 10 ms, as frames are."""
-    number = max(1, math.ceil((end - start) / max_seconds - 1e-6))
-    inner = [round(start + (end - start) * index / number, 2) for index in range(1, number)]
-    borders = [start, *inner, end]
-    return list(pairwise(borders))
+def full_windows(start: float, end: float, max_seconds: float) -> list[tuple[float, float]]:
+    """Cut a stretch into windows of `max_seconds`; the last two share what is left, rounded to 10 ms as frames are.
+
+    Equal lengths matter: a batch of pre-training is cropped to its shortest window, so that an epoch sees up to 2 %
+    less of windows that differ between recordings.
+    """
+    borders = [start]
+    while end - borders[-1] > 2 * max_seconds:
+        borders.append(borders[-1] + max_seconds)
+    if end - borders[-1] > max_seconds:
+        borders.append(round((borders[-1] + end) / 2, 2))
+    return list(pairwise([*borders, end]))
 
 
 def pause_windows(

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from mt4ssl.results import METHODS, best_wer, commit, wer_notes
+from mt4ssl.results import METHODS, best_wer, commit, rate_name, wer_notes
 from mt4ssl.table import markdown_table
 
 USAGE = {
@@ -80,9 +80,10 @@ def _results(exp: Path) -> list[str]:
     """The WER of every set and search that was scored."""
     paths = [(name, path) for method, name in METHODS.items() for path in sorted((exp / method).glob("wer-*.json"))]
     rows = [[path.stem.removeprefix("wer-"), name, best_wer(path)] for name, path in paths]
-    table = markdown_table(["set", "search", "WER (95 % interval)"], rows)
+    rate = rate_name(path for _, path in paths)
+    table = markdown_table(["set", "search", f"{rate} (95 % interval)"], rows)
     notes = wer_notes(path for _, path in paths)
-    return ["## Word error rate", "In percent; LM weights are chosen on dev.", table, *notes] if rows else []
+    return [f"## {rate}", "In percent; LM weights are chosen on dev.", table, *notes] if rows else []
 
 
 def _data(config: dict[str, Any]) -> str:

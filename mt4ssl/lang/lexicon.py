@@ -9,17 +9,24 @@ from typing import Callable
 
 from mt4ssl.errors import UserError
 from mt4ssl.files import atomic_path, require
+from mt4ssl.lang.lines import read_lines
 from mt4ssl.lang.symbols import BACKOFF, BEGIN, END, EPSILON, UNKNOWN, write_symbols
+from mt4ssl.lang.units.base import BLANK, BOUNDARY
 
+RESERVED = {EPSILON, BACKOFF, BEGIN, END}
+RESERVED_IN_WORDS = (BOUNDARY, BLANK, "<unk>")  # sentencepiece would take them for what they mean as tokens
 Lexicon = list[tuple[str, list[str]]]  # one (word, its tokens) per word
 
 
 def choose_words(counts: Counter[str], size: int | None) -> list[str]:
     """Return the `size` most frequent words (None: all), sorted; `<UNK>` is never among them."""
     counts = Counter({word: count for word, count in counts.items() if word != UNKNOWN})
-    reserved = sorted(counts.keys() & {EPSILON, BACKOFF, BEGIN, END})
+    reserved = sorted(word for word in counts if word in RESERVED or any(token in word for token in RESERVED_IN_WORDS))
     if reserved:
-        raise UserError(f"the text has {' '.join(reserved)} as a word, reserved in words.txt; remove it from the text")
+        raise UserError(
+            f"the text has {' '.join(reserved[:5])} as a word, which a lang dir needs for itself: set "
+            "punctuation: remove in corpus.yaml and run stage 1 again, or remove it from the text"
+        )
     return sorted(sorted(counts, key=lambda word: (-counts[word], word))[:size])
 
 
@@ -63,7 +70,7 @@ def read_lexicon(path: str | Path) -> Lexicon:
     """Return [(word, tokens)] of a file with one `WORD token token …` per line."""
     path = require(path, "python -m mt4ssl.bin.prepare_lang makes it")
     lexicon = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(read_lines(path), 1):
         word, *tokens = line.split() or [""]
         if not tokens:
             raise UserError(f"{path} line {number}: expected a word and its tokens, found {line!r}")

@@ -7,6 +7,7 @@ import io
 import subprocess
 import sys
 from collections.abc import Collection, Iterable
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from kaldingram.prune import ArpaParser
 from mt4ssl.errors import UserError
 from mt4ssl.files import atomic_path
 from mt4ssl.lang.kneser_ney import count_ngrams, estimate
+from mt4ssl.lang.lines import read_lines
 from mt4ssl.lang.symbols import BACKOFF, BEGIN, END, UNKNOWN
 
 
@@ -55,8 +57,8 @@ def arpa_to_g(arpa: str | Path, words: str | Path, g: str | Path) -> None:
     ]
     # A process of its own, since kaldilm logs from C++ to stderr.
     with atomic_path(g) as temporary:
-        with temporary.open("w") as graph:
-            done = subprocess.run(command, stdout=graph, stderr=subprocess.PIPE, text=True, check=False)
+        with temporary.open("wb") as graph:
+            done = subprocess.run(command, stdout=graph, stderr=subprocess.PIPE, encoding="utf-8", check=False)
         if done.returncode != 0:
             reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
             raise UserError(f"kaldilm cannot read {arpa}: {reason}")
@@ -64,8 +66,7 @@ def arpa_to_g(arpa: str | Path, words: str | Path, g: str | Path) -> None:
 
 def ngram_counts(arpa: str | Path) -> list[int]:
     """Return how many n-grams of each order the header of an ARPA file names."""
-    with open(arpa, encoding="utf-8") as file:
-        header = list(iter(file.readline, "\\1-grams:\n"))
+    header = takewhile(lambda line: line != "\\1-grams:", read_lines(Path(arpa)))
     return [int(line.split("=")[1]) for line in header if line.startswith("ngram ")]
 
 
@@ -82,9 +83,9 @@ def perplexity(arpa: str | Path, sentences: Iterable[str]) -> tuple[float, int]:
         for end in range(1, len(words) + 1)
         for length in range(1, order + 1)
     }
-    with open(arpa, encoding="utf-8") as file, contextlib.redirect_stderr(io.StringIO()):
+    with contextlib.redirect_stderr(io.StringIO()):
         # Only what these sentences need: as Python's objects, a large model does not fit in memory.
-        lines = (line for line in file if "\t" not in line or line.rstrip("\n").split("\t")[1] in needed)
+        lines = (line for line in read_lines(Path(arpa)) if "\t" not in line or line.split("\t")[1] in needed)
         model = ArpaParser().load(lines)[0]
     log_probs = [
         model.log_p_raw(words[max(0, end - order) : end])

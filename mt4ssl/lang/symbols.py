@@ -7,22 +7,23 @@ from pathlib import Path
 
 from mt4ssl.errors import UserError
 from mt4ssl.files import atomic_path, require
+from mt4ssl.lang.lines import read_lines
 
 EPSILON, UNKNOWN, BACKOFF, BEGIN, END = "<eps>", "<UNK>", "#0", "<s>", "</s>"
 
 
 def is_disambiguation(token: str) -> bool:
     """True for `#0`, `#1`, …: symbols that only graph compilation sees; a model never emits them."""
-    return token.startswith("#") and token[1:].isdigit()
+    return token[:1] == "#" and token[1:].isascii() and token[1:].isdecimal()
 
 
 def read_symbols(path: str | Path) -> dict[str, int]:
     """Return {symbol: id} of a file with one `symbol id` per line."""
     path = require(path, "python -m mt4ssl.bin.prepare_lang makes it")
     table = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(read_lines(path), 1):
         fields = line.split()
-        if len(fields) != 2 or not fields[1].isdigit() or fields[0] in table:
+        if len(fields) != 2 or not fields[1].isdecimal() or fields[0] in table:
             raise UserError(f"{path} line {number}: expected a new symbol and its id, found {line!r}")
         table[fields[0]] = int(fields[1])
     return table
@@ -39,7 +40,7 @@ def read_text(path: str | Path) -> dict[str, list[str]]:
     """Return {utterance id: words} of a Kaldi text file; an id alone is an utterance without words."""
     path = require(path, "the stage before this one writes it")
     text: dict[str, list[str]] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(read_lines(path), 1):
         if not line.strip():
             continue
         utterance, *words = line.split()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from mt4ssl.errors import UserError
 from mt4ssl.files import atomic_path
 from mt4ssl.lang.symbols import is_disambiguation, read_symbols
 from mt4ssl.lang.units import UNITS, unit_of
-from mt4ssl.lang.units.base import BLANK
+from mt4ssl.lang.units.base import BLANK, Unit
 
 
 class Tokens:
@@ -26,25 +26,40 @@ class Tokens:
         self.ids = {token: table[token] for token in self.symbols}
         if self.ids.get(BLANK) != 0 or list(self.ids.values()) != list(range(len(self.symbols))):
             raise UserError(f"{self.path}: ids must count up from 0, {BLANK} first; run prepare_lang again")
-        self.unit = unit_of(Path(folder))
+        self.unit = unit_of(Path(folder), self.ids)
 
     def __len__(self) -> int:
         return len(self.symbols)
 
-    def encode(self, text: str, utterance: str) -> list[int]:
-        """Return the token ids of `text`; a character without one is a UserError naming the utterance."""
+    def unknown(self, text: str) -> list[str]:
+        """Return what of `text` has no token: characters, or runs of them."""
+        return [piece for piece in self.unit.spell(text.split()) if piece not in self.ids]
+
+    def encode(self, text: str, utterance: str, skip_unknown: bool = False) -> list[int]:
+        """Return the token ids of `text`; a character without one is skipped, or a UserError naming the utterance."""
         pieces = self.unit.spell(text.split())
         unknown = sorted({piece for piece in pieces if piece not in self.ids})
-        if unknown:
+        if unknown and not skip_unknown:
             raise UserError(
                 f"utterance {utterance}: {' '.join(unknown)} not in {self.path}; "
                 "normalise the transcript or prepare the lang dir from text that has it"
             )
-        return [self.ids[piece] for piece in pieces]
+        return [self.ids[piece] for piece in pieces if piece in self.ids]
 
     def decode(self, ids: Iterable[int]) -> str:
         """Return the text of token ids (blanks and repeats already removed)."""
         return self.unit.read(self.symbols[token] for token in ids)
+
+
+def find_unknown(unit: Unit, transcripts: Mapping[str, str]) -> dict[str, str]:
+    """Return {character that no token of the unit spells: the first utterance that has it}."""
+    known = set(unit.tokens)
+    found: dict[str, str] = {}
+    for utterance, text in transcripts.items():
+        for piece in unit.spell(text.split()):
+            if piece not in known:
+                found.setdefault(piece, utterance)
+    return found
 
 
 def copy_tokens(lang_dir: str | Path, folder: Path) -> None:

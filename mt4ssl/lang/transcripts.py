@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 from pathlib import Path
 
 from mt4ssl.errors import UserError
 from mt4ssl.files import require
+from mt4ssl.lang.lines import read_lines
 
 
-def read_transcripts(path: Path) -> list[str]:
-    """Return the texts of a .jsonl.gz of supervisions; UserError for an utterance without text."""
-    require(path, "made by stage 1 (manifests)")
-    transcripts = []
-    with gzip.open(path, "rt", encoding="utf-8") as lines:
-        for supervision in map(json.loads, lines):
-            text = " ".join((supervision.get("text") or "").split())
-            if not text:
-                raise UserError(f"{path}: utterance {supervision['id']} has no text: transcribe it, or leave it out")
-            transcripts.append(text)
+def read_transcripts(path: Path) -> dict[str, str]:
+    """Return {utterance id: text} of a .jsonl.gz of supervisions; UserError for an utterance without text."""
+    transcripts = {}
+    for number, line in enumerate(read_lines(require(path, "made by stage 1 (manifests)")), 1):
+        try:
+            supervision = json.loads(line)
+            utterance, text = supervision["id"], " ".join((supervision.get("text") or "").split())
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UserError(f"{path} line {number} is not a supervision of Lhotse: run stage 1 again") from error
+        if not text:
+            raise UserError(f"{path}: utterance {utterance} has no text: transcribe it, or leave it out")
+        transcripts[utterance] = text
     return transcripts

@@ -27,7 +27,7 @@ def recogs_lines(ref: Text, hyp: Text) -> list[str]:
     return [f"{name}:\t{side}={text[name]}" for name in sorted(ref) for side, text in (("ref", ref), ("hyp", hyp))]
 
 
-def errs_lines(ref: Text, hyp: Text, rate: ErrorRate) -> list[str]:
+def errs_lines(ref: Text, hyp: Text, rate: ErrorRate, name: str = "WER") -> list[str]:
     """Return the error statistics: totals, each utterance aligned, confusions by frequency."""
     aligned = {name: align(ref[name], hyp[name]) for name in sorted(ref)}
     pairs = Counter(pair for alignment in aligned.values() for pair in alignment)
@@ -36,7 +36,7 @@ def errs_lines(ref: Text, hyp: Text, rate: ErrorRate) -> list[str]:
     insertions = {h: n for (r, h), n in pairs.items() if r == GAP}
     correct = sum(n for (r, h), n in pairs.items() if r == h)
     return [
-        f"%WER = {rate.wer:.2f}",
+        f"%{name} = {rate.wer:.2f}",
         (
             f"Errors: {rate.ins} insertions, {rate.dele} deletions, {rate.sub} substitutions, "
             f"over {rate.words} reference words ({correct} correct)"
@@ -95,6 +95,6 @@ def word_stats(pairs: Counter) -> list[str]:
     return [f"{word}   {correct[word]} {n} {in_ref[word]} {in_hyp[word]}" for word, n in frequent_first(errors)]
 
 
-def summary_lines(rates: dict[str, ErrorRate]) -> list[str]:
+def summary_lines(rates: dict[str, ErrorRate], name: str = "WER") -> list[str]:
     r"""Return `settings\tWER` and one line per result, best first."""
-    return ["settings\tWER", *(f"{key}\t{rate.wer:.2f}" for key, rate in rates.items())]
+    return [f"settings\t{name}", *(f"{key}\t{rate.wer:.2f}" for key, rate in rates.items())]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -111,26 +112,30 @@ class FinetuneTask:
         self.model.to(device)
         self.optimizer = finetune_optimizer(self.model, config)
         self.train_data, self.rejected = self.dataset(config.train_cuts)
-        self.dev_data, self.dev_rejected = self.dataset(config.dev_cuts)
+        self.dev_data, self.dev_rejected = self.dataset(config.dev_cuts, skip_unknown=True)
 
-    def dataset(self, path: str) -> tuple[CtcDataset, int]:
+    def dataset(self, path: str, skip_unknown: bool = False) -> tuple[CtcDataset, int]:
         """Cuts whose transcript fits into their frames, and the number of those whose transcript does not."""
+        encode = partial(self.tokens.encode, skip_unknown=skip_unknown)
         loop, frontend = self.config.loop, self.architecture.frontend
         cuts, _ = read_cuts(path)
         fitting = [
             index
             for index, cut in enumerate(cuts)
             if alignable(
-                self.tokens.encode(transcript(cut), cut.id),
+                encode(transcript(cut), cut.id),
                 frontend.frames(int(cut.duration * frontend.reads.rate)) * self.config.ctc.slots,
             )
         ]
         if not fitting:
             raise UserError(f"{path}: every transcript has more tokens than frames; raise ctc.slots or use --bpe")
-        data = CtcDataset(
-            cuts.take(fitting), frontend, self.tokens.encode, loop.batch_seconds, loop.max_batch_seconds, loop.seed
-        )
+        data = CtcDataset(cuts.take(fitting), frontend, encode, loop.batch_seconds, loop.max_batch_seconds, loop.seed)
         return data, len(cuts) - len(fitting)
+
+    def unknown_in_dev(self) -> dict[str, list[str]]:
+        """Return {utterance of dev: its characters without a token}: its loss is that of the others."""
+        unknown = {cut.id: self.tokens.unknown(transcript(cut)) for cut in self.dev_data.cuts}
+        return {utterance: characters for utterance, characters in unknown.items() if characters}
 
     def save_config(self, folder: Path) -> None:
         """Write what opens the model without its pre-training and its lang dir: settings, architecture, tokens."""
@@ -166,14 +171,13 @@ class FinetuneTask:
 
     def errors(self, log_probs: torch.Tensor, lengths: torch.Tensor, batch: CtcBatch) -> dict[str, tuple[float, float]]:
         """Greedy word and character errors, and the words and characters they are counted over."""
-        sums = {"wer": [0, 0], "cer": [0, 0]}
-        for row, length, tokens, count in zip(log_probs, lengths, batch.tokens, batch.token_lengths):
-            reference = self.tokens.decode(tokens[:count].tolist())
+        measures = self.tokens.unit.measures
+        sums = {name: [0, 0] for name in measures}
+        for row, length, text in zip(log_probs, lengths, batch.texts):
+            reference = " ".join(text.split())
             hypothesis = self.tokens.decode(greedy_search(row[:length].cpu().numpy()))
-            for name, ref, hyp in (
-                ("wer", reference.split(), hypothesis.split()),
-                ("cer", list(reference), list(hypothesis)),
-            ):
+            for name, parts in measures.items():
+                ref, hyp = parts(reference), parts(hypothesis)
                 sums[name][0] += 100 * kaldialign.edit_distance(ref, hyp)["total"]
                 sums[name][1] += len(ref)
         return {name: (errors, size) for name, (errors, size) in sums.items()}

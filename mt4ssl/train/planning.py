@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from mt4ssl.data.batches import micro_batches
+from mt4ssl.data.cuts import Cuts
 from mt4ssl.models.ctc import CtcModel, ctc_loss
 from mt4ssl.models.frontend import FrontendConfig
 from mt4ssl.models.masking import span_mask
@@ -27,6 +29,8 @@ from mt4ssl.train.task import LoopConfig
 TYPICAL_SECONDS = 12.0  # mean length of an utterance of LibriSpeech: 960 h in 281,241 utterances
 CPU_SECONDS = 6.0  # of audio to measure with where a whole micro-batch would take minutes
 TOKENS_PER_SECOND = 14
+FEW_EPOCHS, MANY_EPOCHS = 1, 200
+USUAL_EPOCHS = 10  # what is proposed to a training of fewer than one
 
 
 @dataclass
@@ -141,3 +145,26 @@ def clock(work: Callable[[], None], device: torch.device) -> float:
             torch.cuda.synchronize(device)
         times.append(time.perf_counter() - begin)
     return min(times)
+
+
+def corpus_hours(cuts: Path) -> float | None:
+    """Hours of all cuts of a manifest; None where no stage has made it yet."""
+    return float(Cuts.read(cuts).durations.sum()) / 3600 if cuts.is_file() else None
+
+
+def epochs(loop: LoopConfig, hours: float) -> float:
+    """How often the updates go through so many hours."""
+    return loop.updates * loop.batch_seconds / 3600 / hours
+
+
+def advise_on_updates(loop: LoopConfig, hours: float, most: float) -> str | None:
+    """A line for trainings of less than one epoch, or more than `most`, that names other updates; None for the rest."""
+    number = epochs(loop, hours)
+    if FEW_EPOCHS <= number <= most:
+        return None
+    limit, goal = ("less than 1", USUAL_EPOCHS) if number < FEW_EPOCHS else (f"more than {most:g}", most)
+    updates = max(1, round(goal * hours * 3600 / loop.batch_seconds))
+    return (
+        f"warning: loop.updates {loop.updates} is {number:.2f} epochs of {hours:.2f} hours, {limit}: "
+        f"loop.updates {float(f'{updates:.2g}'):.0f} would be about {goal:g}"
+    )

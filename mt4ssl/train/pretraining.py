@@ -11,6 +11,7 @@ import torch
 
 from mt4ssl.clustering.labels import config_of_labels
 from mt4ssl.config import save_config
+from mt4ssl.data.cuts import Cuts
 from mt4ssl.data.loading import read_cuts
 from mt4ssl.data.pretraining import PretrainBatch, PretrainDataset
 from mt4ssl.errors import UserError
@@ -95,8 +96,8 @@ class PretrainTask:
         self.train_data, self.rejected = self.dataset(config.train_cuts)
         self.dev_data, self.dev_rejected = self.dataset(config.dev_cuts)
 
-    def dataset(self, path: str) -> tuple[PretrainDataset, int]:
-        """Cuts that are long enough, and the number of those that are not."""
+    def dataset(self, path: str) -> tuple[PretrainDataset, Cuts]:
+        """Cuts that are long enough, and those that are not."""
         config = self.config
         cuts, rejected = read_cuts(path, config.min_seconds)
         data = PretrainDataset(

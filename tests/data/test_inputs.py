@@ -290,7 +290,7 @@ def test_text_of_long_audio_needs_segments(stage1):
 def test_text_that_is_not_utf_8_is_named_with_its_line(stage1):
     (stage1.folder / "wav.scp").write_text(f"a {write_audio(stage1.folder / 'a.wav')}\n")
     (stage1.folder / "text").write_bytes("b ok\na garçon\n".encode("latin-1"))
-    assert f"{stage1.folder}/text line 2 is not UTF-8" in stage1.prepare({"kaldi": str(stage1.folder)}).error
+    assert f"{stage1.folder}/text line 2: byte 0xe7 is not UTF-8" in stage1.prepare({"kaldi": str(stage1.folder)}).error
 
 
 def test_audio_without_text_is_rejected_only_where_text_is_needed(stage1):

@@ -7,7 +7,7 @@ from lhotse import CutSet, NumpyFilesWriter, Recording
 from lhotse.testing.dummies import dummy_supervision
 
 from mt4ssl.data.ctc import CtcDataset, transcript
-from mt4ssl.data.cuts import Cuts
+from mt4ssl.data.cuts import ROW, Cuts
 from mt4ssl.data.features import make_extractor
 from mt4ssl.data.loading import load_steps, read_cuts
 from mt4ssl.data.pretraining import PretrainDataset, frame_labels
@@ -85,6 +85,33 @@ def test_batches_are_a_function_of_their_number(cuts):
     assert not torch.equal(pretrain(cuts, FBANK, seed=1).batch(3).inputs, first.batch(3).inputs)
 
 
+@pytest.mark.parametrize("frontend", [WAVEFORM, FBANK])
+def test_seconds_of_an_epoch_are_those_of_its_batches(cuts, frontend):
+    data = pretrain(cuts, frontend)
+    batches = [data.batch(number) for number in range(data.plan.batches_per_epoch)]
+    assert data.epoch_seconds() == pytest.approx(sum(batch.seconds for batch in batches))
+    assert data.epoch_seconds() < 0.9 * cuts.durations.sum()  # the longest have 3.6 s, of which 2.5 are taken
+
+
+def windows(recordings, most):
+    """Cuts of recordings of so many seconds, each cut evenly into the fewest windows of at most `most` seconds."""
+    counts = np.ceil(np.asarray(recordings) / most).astype(int)
+    durations = np.repeat(recordings / counts, counts)
+    rows = np.zeros(len(durations), ROW)
+    rows["seconds"] = durations
+    return Cuts(rows, None)
+
+
+@pytest.mark.parametrize("frontend", [WAVEFORM, FBANK])
+@pytest.mark.parametrize("recordings", [[3000.0] * 6, np.random.default_rng(7).uniform(600, 3600, 20)])
+def test_an_epoch_sees_all_of_long_recordings(recordings, frontend):
+    cuts = windows(recordings, 20.0)
+    data = pretrain(cuts, frontend, batch_seconds=90, max_batch_seconds=90, max_seconds=20)
+    assert data.epoch_seconds() == pytest.approx(sum(recordings), rel=0.01)
+    cropped = pretrain(cuts, frontend, batch_seconds=90, max_batch_seconds=90, max_seconds=12)
+    assert cropped.epoch_seconds() == pytest.approx(0.6 * sum(recordings), rel=0.03)
+
+
 def test_micro_batches_of_an_update(cuts):
     assert pretrain(cuts, FBANK, batch_seconds=16).parts == 2
 
@@ -140,7 +167,8 @@ def test_an_error_in_a_worker_is_one_line(cuts, workers):
 def test_short_cuts_are_counted(cuts, tmp_path):
     CutSet.from_cuts(cuts).to_file(tmp_path / "cuts.jsonl.gz")
     kept, rejected = read_cuts(str(tmp_path / "cuts.jsonl.gz"), 2.0)
-    assert (len(kept), rejected) == (9, 5)
+    assert (len(kept), len(rejected)) == (9, 5)
+    assert kept.durations.min() >= 2.0 > rejected.durations.max()
     with pytest.raises(UserError, match="none of 14 cuts"):
         read_cuts(str(tmp_path / "cuts.jsonl.gz"), 60.0)
 

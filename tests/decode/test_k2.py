@@ -62,9 +62,12 @@ def test_graphs_and_search_in_the_interpreter_of_k2(k2_python):
 @pytest.fixture(scope="module")
 def road(k2_python, tmp_path_factory):
     """A directory with spaces: lang, lm, graphs, and log-probs of the sentences and one empty utterance."""
-    root = tmp_path_factory.mktemp("a road")
-    (root / "lm.txt").write_text("\n".join(SENTENCES) + "\n")
-    write_transcripts(root / "sup.jsonl.gz", SENTENCES)
+    return make_road(tmp_path_factory.mktemp("a road"), k2_python, SENTENCES)
+
+
+def make_road(root, k2_python, sentences, *options):
+    (root / "lm.txt").write_text("\n".join(sentences) + "\n", encoding="utf-8")
+    write_transcripts(root / "sup.jsonl.gz", sentences)
     run(
         sys.executable,
         "prepare_lang",
@@ -74,6 +77,7 @@ def road(k2_python, tmp_path_factory):
         root / "lm.txt",
         "--out",
         root / "lang",
+        *options,
     )
     for order in (3, 4):
         run(
@@ -90,12 +94,13 @@ def road(k2_python, tmp_path_factory):
         )
     run(k2_python, "compile_graph", "--lang", root / "lang", "--lm", root / "lm")
     tokens = Tokens(root / "lang")
-    utterances = {f"u{i}": text for i, text in enumerate(SENTENCES[:4])}
+    utterances = {f"u{i}": text for i, text in enumerate(sentences[:4])}
     with kaldiio.WriteHelper(f"ark,scp:{root}/dev.ark,{root}/dev.scp") as writer:
         for name, text in utterances.items():
             writer(name, emission(tokens, text))
         writer("nothing", np.zeros((0, len(tokens)), np.float32))
-    (root / "dev.text").write_text("".join(f"{name} {text}\n" for name, text in utterances.items()) + "nothing\n")
+    references = "".join(f"{name} {text}\n" for name, text in utterances.items()) + "nothing\n"
+    (root / "dev.text").write_text(references, encoding="utf-8")
     return root
 
 
@@ -150,3 +155,29 @@ def test_errors_are_one_line(road, k2_python, tmp_path):
     ]:
         done = verb(*arguments)
         assert done.returncode == 1 and said in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+def test_characters_as_words(k2_python, tmp_path):
+    sentences = ["你 好 世 界", "世 界 你 好 好", "天 天 向 上", "क् ष हि न्"] * 5
+    root, out = make_road(tmp_path, k2_python, sentences, "--words", "characters"), tmp_path / "1best"
+    weights = ["--lm-scales", "0.5", "--word-scores", "0"]
+    run(
+        k2_python,
+        "decode",
+        "--log-probs",
+        root / "dev.scp",
+        "--lang",
+        root / "lang",
+        "--split",
+        "dev",
+        "--out",
+        out,
+        *weights,
+    )
+    table = run(
+        sys.executable, "score", "--words", "characters", "--ref", root / "dev.text", "--split", "dev", "--out", out
+    )
+    assert "CER of dev" in table and "WER" not in table
+    scores = json.loads((out / "wer-dev.json").read_text())
+    result = scores["results"][scores["best"]]
+    assert (scores["rate"], result["wer"], result["words"]) == ("CER", 0, 17)

@@ -4,9 +4,9 @@ import pytest
 
 from mt4ssl.errors import UserError
 from mt4ssl.lang.lexicon import add_disambiguation, choose_words, read_lexicon, write_lang
-from mt4ssl.lang.symbols import read_symbols
-from mt4ssl.lang.tokens import Tokens
-from mt4ssl.lang.units.characters import Characters
+from mt4ssl.lang.symbols import is_disambiguation, read_symbols
+from mt4ssl.lang.tokens import Tokens, find_unknown
+from mt4ssl.lang.units.characters import Characters, CharacterWords
 from mt4ssl.lang.units.sentencepiece import SentencePieces
 
 
@@ -54,6 +54,40 @@ def test_ids_become_text_where_there_is_no_sentencepiece(lang, monkeypatch):
 def test_an_unknown_character_names_the_utterance(lang):
     with pytest.raises(UserError, match="utterance u7: D O not in .*tokens.txt"):
         Tokens(lang).encode("A DOC", "u7")
+    assert Tokens(lang).encode("A DOC", "u7", skip_unknown=True) == [1, 2, 1, 4]
+    assert find_unknown(Characters.make(lang, ["A"], [], [], 0), {"u1": "A", "u2": "AB", "u3": "B C"}) == {
+        "B": "u2",
+        "C": "u3",
+    }
+
+
+def test_characters_that_are_words_have_no_boundary(tmp_path):
+    unit = CharacterWords.make(tmp_path, ["हि न् 你"], [], ["好"], 0)
+    write_lang(tmp_path, unit.tokens, ["你", "好"], lambda word: unit.spell([word]))
+    tokens = Tokens(tmp_path)
+    assert tokens.symbols == ["<blk>", *sorted(["हि", "न्", "你", "好"])]
+    assert tokens.decode(tokens.encode("你 好 हि 你", "u")) == "你 好 हि 你"
+    assert (tmp_path / "lexicon_disambig.txt").read_text(encoding="utf-8") == "你 你\n好 好\n"
+    with pytest.raises(UserError, match="你好 is not a single character: set words: characters"):
+        CharacterWords.make(tmp_path, ["你好"], [], [], 0)
+
+
+def test_units_that_look_like_symbols_of_a_lang_dir(tmp_path):
+    text = "A#1 B#1 #1 C#1 X#12 A<eps> B<eps> C<UNK> D<UNK> 12 ab<s>x ab<s>y"
+    others = [f"THE CAT SAT ON THE MAT {letter * 3}" for letter in "ABCDEFGH"] * 5
+    unit = SentencePieces.make(tmp_path, [text] * 50 + others, [], [], 42)
+    write_lang(tmp_path, unit.tokens, text.split(), lambda word: unit.spell([word]))
+    tokens = Tokens(tmp_path)  # `#1` was a unit, and counted as a disambiguation symbol
+    ids = tokens.encode(text, "u")
+    assert len(tokens) == len(unit.tokens) == 42
+    assert 0 not in ids and tokens.decode(ids) == text
+
+
+def test_disambiguation_symbols():
+    assert [token for token in ("#0", "#12", "#", "#²", "#1a", "1", "▁#1", "#１") if is_disambiguation(token)] == [
+        "#0",
+        "#12",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -92,5 +126,6 @@ def test_vocabulary():
     counts = Counter({"B": 3, "A": 3, "C": 5, "D": 1, "<UNK>": 9})
     assert choose_words(counts, None) == ["A", "B", "C", "D"]
     assert choose_words(counts, 2) == ["A", "C"]
-    with pytest.raises(UserError, match="#0"):
-        choose_words(Counter({"#0": 1}), None)
+    for word in ("#0", "<s>", "</s>", "<eps>", "A▁B", "A<blk>", "<unk>"):
+        with pytest.raises(UserError, match=f"the text has {word} as a word.* set punctuation: remove in corpus.yaml"):
+            choose_words(Counter({word: 1}), None)

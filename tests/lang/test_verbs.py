@@ -6,6 +6,7 @@ import sys
 import pytest
 from transcripts import write_transcripts
 
+from mt4ssl.lang.ngram import perplexity
 from mt4ssl.lang.symbols import read_symbols
 from mt4ssl.lang.tokens import Tokens
 
@@ -67,6 +68,46 @@ def test_bpe(corpus):
     assert Tokens(corpus / "lang").unit.spell(["CAT"]) == ["▁", *"CAT"]
 
 
+def test_all_sets_get_tokens_and_held_out_ones_are_compared(corpus):
+    write_transcripts(corpus / "more.jsonl.gz", ["THE ZOO"])
+    write_transcripts(corpus / "dev.jsonl.gz", ["THE CAFÉ", "CAFÉ Ω"])
+    done = prepare(corpus, "--held-out", corpus / "dev.jsonl.gz", corpus / "more.jsonl.gz")
+    assert done.returncode == 0 and "more.jsonl.gz has 1 characters" in done.stderr and "Z in u0" in done.stderr
+    assert "dev.jsonl.gz has 3 characters that no token spells (F in u0, É in u0, Ω in u1)" in done.stderr
+
+    done = prepare(corpus, "--supervisions", corpus / "dev.jsonl.gz", corpus / "more.jsonl.gz")
+    assert done.returncode == 0 and done.stderr == "" and {*"ZÉΩ"} <= {*Tokens(corpus / "lang").symbols}
+
+
+SCRIPTS = {
+    "Cyrillic": "Рх ёлка рх хор",  # the first two letters end in bytes, A0 and 85, that are white space in Latin-1
+    "Devanagari": "हिन्दी क्\u200dष है हिन्दी",
+    "Hebrew": "שלום עולם שלום רב",
+    "Arabic": "می\u200cخواهم سلام دنیا سلام",
+    "Chinese": "你 好 世 界 好",
+}
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_other_scripts(corpus, script):
+    text = SCRIPTS[script]
+    write_transcripts(corpus / "sup.jsonl.gz", [text] * 9)
+    (corpus / "lm.txt").write_text(f"{text}\n" * 9, encoding="utf-8")
+    done = prepare(corpus, "--words", "characters" if script == "Chinese" else "spaces")
+    assert done.returncode == 0, done.stderr
+    tokens, words = Tokens(corpus / "lang"), read_symbols(corpus / "lang/words.txt")
+    assert set(text.split()) <= set(words)
+    assert tokens.decode(tokens.encode(text, "u")) == text
+    assert ("▁" in tokens.symbols) == (script != "Chinese")
+
+    lm = ["--text", corpus / "lm.txt", "--words", corpus / "lang/words.txt", "--order", "3"]
+    done = run("train_lm", *lm, "--out", corpus / "lm/x.arpa")
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    arcs = [line.split() for line in (corpus / "lm/G_3_gram.fst.txt").read_text().splitlines()]
+    assert {int(arc[3]) for arc in arcs if len(arc) >= 4} == {words[word] for word in text.split()} | {0}
+    assert perplexity(corpus / "lm/x.arpa", [text])[1] == 0
+
+
 @pytest.mark.parametrize("order", [2, 3, 4])
 def test_train_lm(corpus, order):
     prepare(corpus)
@@ -101,6 +142,15 @@ def test_errors_are_one_line(corpus):
             "no.gz is missing",
         ),
     ]
+    (corpus / "empty.txt").write_bytes(b"THE CAF\xc9\n")
+    cases += [
+        (run(*lm, "--text", corpus / "empty.txt"), "empty.txt line 1: byte 0xc9 is not UTF-8"),
+        (prepare(corpus, "--words", "characters"), "ATE is not a single character"),
+    ]
+    write_transcripts(
+        corpus / "sup.jsonl.gz", ["THE CAT SAT ON A MAT", "THE \0"] * 20
+    )  # sentencepiece gives NUL no unit
+    cases.append((prepare(corpus, "--unit", "bpe", "--size", "18"), "utterance u1 has '\\x00', which no unit spells"))
     write_transcripts(corpus / "sup.jsonl.gz", ["THE CAT", " "])
     cases.append((prepare(corpus), "utterance u1 has no text"))
     for done, said in cases:

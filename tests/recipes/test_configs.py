@@ -1,12 +1,16 @@
 """Every config of every recipe is read without complaint, overlays with what they lie over; ablations ablate only."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 
 from mt4ssl.clustering.kmeans import KMeansConfig
-from mt4ssl.config import parse_config
+from mt4ssl.config import build, parse_config
+from mt4ssl.data.corpus import read_corpus
+from mt4ssl.data.layouts import LAYOUTS
 from mt4ssl.train.finetuning import FinetuneConfig
 from mt4ssl.train.pretraining import PretrainConfig
 
@@ -21,7 +25,7 @@ NEEDED = {
 def whole_configs(pattern: str) -> list[str]:
     """Configs as run.sh takes them, relative to ROOT: a file, or an overlay after the file that it belongs to."""
     configs = []
-    for path in sorted(path.relative_to(ROOT) for path in ROOT.glob(pattern)):
+    for path in sorted(path.relative_to(ROOT) for path in ROOT.glob(pattern) if path.name != "corpus.yaml"):
         kind = path.stem.split("_")[0]
         (base,) = ROOT.glob(f"{path.parent}/{kind if kind == 'finetune' else 'pretrain*'}.yaml")
         alone = kind in ("pretrain", "kmeans") or path.name == base.name
@@ -29,8 +33,10 @@ def whole_configs(pattern: str) -> list[str]:
     return configs
 
 
-CONFIGS = whole_configs("egs/*/conf/*.yaml") + whole_configs("tests/recipes/tiny/conf/*.yaml")
-PRETRAIN_CONFIGS = [config for config in CONFIGS if config.startswith("egs") and "conf/pretrain" in config]
+SIZES = Path("utils/recipe/conf")
+RECIPES = whole_configs("egs/*/conf/*.yaml") + whole_configs(f"{SIZES}/*/*.yaml")
+CONFIGS = RECIPES + whole_configs("tests/recipes/tiny/conf/*.yaml")
+PRETRAIN_CONFIGS = [config for config in RECIPES if Path(config.split(",")[0]).stem.startswith("pretrain")]
 
 
 def read(config: str):
@@ -58,6 +64,42 @@ def test_ablations_differ_in_targets_only(base, name, kinds):
     assert [target.type for target in alone.targets] == kinds
     assert alone.targets == [target for target in both.targets if target.type in kinds]
     assert replace(alone, targets=both.targets) == both
+
+
+@pytest.mark.parametrize(
+    "ours, theirs",
+    [
+        *((f"tiny/{name}", f"espeak/{name}") for name in ("pretrain", "finetune", "kmeans", "kmeans_iter2")),
+        ("base/pretrain", "librispeech/pretrain_base"),
+        ("base/finetune", "librispeech/finetune,librispeech/finetune_10h"),
+        ("base/finetune,base/finetune_1h", "librispeech/finetune,librispeech/finetune_1h"),
+        ("base/finetune,base/finetune_1h", "librispeech/finetune,librispeech/finetune_10m"),
+        ("base/finetune,base/finetune_100h", "librispeech/finetune,librispeech/finetune_100h"),
+        ("base/kmeans", "librispeech/kmeans"),
+        ("base/kmeans_iter2", "librispeech/kmeans_iter2"),
+    ],
+)
+def test_sizes_have_the_values_of_the_recipes_that_they_name(ours, theirs):
+    paths = [f"{SIZES}/{name}.yaml" for name in ours.split(",")]
+    others = ["egs/{}/conf/{}.yaml".format(*name.split("/")) for name in theirs.split(",")]
+    assert read(",".join(paths)) == read(",".join(others))
+
+
+@pytest.mark.parametrize("size", ["tiny", "small", "base"])
+def test_a_config_says_what_size_it_is_for(size):
+    for path in (ROOT / SIZES / size).iterdir():
+        assert path.read_text().startswith(f"# Size {size}"), path
+
+
+def test_the_template_of_a_corpus_shows_every_layout():
+    path = ROOT / SIZES / "corpus.yaml"
+    corpus, text = read_corpus(path), path.read_text()
+    examples = corpus.splits | yaml.safe_load("\n".join(re.findall(r"^# (\w+: {.*)", text, re.MULTILINE)))
+    assert len(examples) == len(corpus.splits) + 6
+    assert {key for split in examples.values() for key in split} >= LAYOUTS.keys()
+    for key, layout in LAYOUTS.items():
+        for split in examples.values():
+            assert key not in split or build(layout, split)
 
 
 def test_a_later_file_replaces_keys_and_keeps_the_others(tmp_path):

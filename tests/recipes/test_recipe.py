@@ -169,6 +169,7 @@ def test_whole_recipe_then_nothing_then_only_what_is_stale(tmp_path: Path, monke
     shutil.copytree(recipe / "download/espeak/test", other)
     rename_speakers(other)
     replace_in(recipe / "run.sh", 'test_sets="test"', 'test_sets="test other"')
+    replace_in(recipe / "conf/corpus.yaml", "lm_text:", "  other: {librispeech: $dl_dir/espeak/other}\nlm_text:")
     redone = steps_run(run(recipe, "--stage", "1", "--stop-stage", "10"))
     assert {"manifests): other", "features): fbank.other", "labels): iter2.other", "emit): scratch.other"} <= set(
         redone

@@ -5,6 +5,9 @@ import re
 import subprocess
 import sys
 
+import jiwer
+import pytest
+
 from mt4ssl.scoring.icefall import align, describe, errs_lines, recogs_lines, summary_lines
 from mt4ssl.scoring.wer import score
 
@@ -77,8 +80,8 @@ def test_summary():
     assert summary_lines({"lm_scale_0.5": rate}) == ["settings\tWER", "lm_scale_0.5\t25.00"]
 
 
-def run_score(out, ref, split="dev"):
-    command = [sys.executable, "-m", "mt4ssl.bin.score", "--ref", ref, "--split", split, "--out", out]
+def run_score(out, ref, split="dev", *options):
+    command = [sys.executable, "-m", "mt4ssl.bin.score", "--ref", ref, "--split", split, "--out", out, *options]
     return subprocess.run(command, capture_output=True, text=True)
 
 
@@ -109,6 +112,33 @@ def test_a_single_result_is_named_after_its_directory(tmp_path):
     assert run_score(out, tmp_path / "ref").returncode == 0
     assert json.loads((out / "wer-dev.json").read_text())["best"] == "ctc-greedy-search"
     assert (out / "errs-dev-ctc-greedy-search.txt").exists()
+
+
+def test_errors_in_characters_are_called_cer(tmp_path):
+    """The rate is that of jiwer in the text without spaces."""
+    ref, hyp = {"a": "你好世界", "b": "天天向上吧"}, {"a": "你好世", "b": "天向下吧啊"}
+    for name, texts in (("ref", ref), ("hyps-dev.txt", hyp)):
+        lines = "".join(f"{utterance} {' '.join(text)}\n" for utterance, text in texts.items())
+        (tmp_path / name).write_text(lines, encoding="utf-8")
+    done = run_score(tmp_path, tmp_path / "ref", "dev", "--words", "characters")
+    assert done.returncode == 0 and "WER" not in done.stdout and f"CER of dev in {tmp_path}" in done.stdout
+    scores = json.loads((tmp_path / "wer-dev.json").read_text())
+    rate = scores["results"][scores["best"]]
+    assert scores["rate"] == "CER" and rate["wer"] == rate["cer"] == pytest.approx(
+        100 * jiwer.cer([*ref.values()], [*hyp.values()])
+    )
+    for kind in ("errs", "recogs"):
+        assert "WER" not in (tmp_path / f"{kind}-dev-{tmp_path.name}.txt").read_text(encoding="utf-8")
+    assert (tmp_path / "wer-summary-dev.txt").read_text().startswith("settings\tCER\n")
+
+
+def test_right_to_left_text_keeps_its_order(tmp_path):
+    (tmp_path / "ref").write_text("a שלום עולם\nb سلام دنیا\n", encoding="utf-8")
+    (tmp_path / "hyps-dev.txt").write_text("a שלום רב\nb سلام دنیا\n", encoding="utf-8")
+    assert run_score(tmp_path, tmp_path / "ref").returncode == 0
+    errs = (tmp_path / f"errs-dev-{tmp_path.name}.txt").read_text(encoding="utf-8")
+    assert "%WER = 25.00" in errs and "a:\tשלום (עולם->רב)\n" in errs and "1   עולם -> רב\n" in errs
+    assert "ref=['سلام', 'دنیا']" in (tmp_path / f"recogs-dev-{tmp_path.name}.txt").read_text(encoding="utf-8")
 
 
 def test_errors_are_one_line(tmp_path):

@@ -70,10 +70,19 @@ def test_without_kmeans_there_is_no_section_on_labels(online_only):
         write_json(online_only / "finetune/online" / method / "wer-test.json", SCORES)
     assert report(online_only).returncode == 0
     text = (online_only / "RESULTS.md").read_text()
-    assert "Label quality" not in text and "half of it" in text
+    assert "Label quality" not in text and "half of it" in text and "## WER" in text
     write_json(online_only / "kmeans/iter1/quality.json", {"frames": 7})
     assert report(online_only).returncode == 0
     assert "| iter1 | 7 |" in (online_only / "RESULTS.md").read_text()
+
+
+def test_rates_of_characters_are_called_cer(online_only):
+    for method in METHODS:
+        write_json(online_only / "finetune/online" / method / "wer-test.json", {**SCORES, "rate": "CER"})
+    done = report(online_only)
+    assert done.returncode == 0, done.stderr
+    text = (online_only / "RESULTS.md").read_text()
+    assert "## CER" in text and "## WER" not in text
 
 
 def test_no_scored_model_is_an_error(online_only):

@@ -115,17 +115,37 @@ setup() {
   [ "$output" = "error: there is no environment yet: run $PWD/tools/setup.sh" ]
 }
 
-@test "a new recipe, in a path with spaces, finds the repository and asks for its data" {
+@test "a new recipe, in a path with spaces, has plain configs of its size and finds the repository" {
+  for size in tiny small base; do
+    "$root/utils/new_recipe.sh" "my recipes/$size" --size "$size"
+    (cd "$root/utils/recipe/conf/$size" && echo "corpus.yaml" && ls) | sort >expected
+    ls "my recipes/$size/conf" >found
+    diff expected found
+    diff "$root/utils/recipe/conf/$size/pretrain.yaml" "my recipes/$size/conf/pretrain.yaml"
+    run grep -r -e CORPUS -e SIZE "my recipes/$size"
+    [ "$status" -eq 1 ]
+  done
   run "$root/utils/new_recipe.sh" "my recipes/yesno"
   [ "$status" -eq 0 ]
-  [ -e "my recipes/yesno/conf/pretrain.yaml" ]
-  run "my recipes/yesno/run.sh" --stage 0
-  [ "$status" -eq 1 ]
-  [ "${lines[0]}" = "stage 0 (data): yesno (new)" ]
-  [[ ${lines[1]} == "error: local/data.sh is still to be written"* ]]
+  [[ $output == "my recipes/yesno is ready: "*conf/corpus.yaml* ]]
+  grep -q "^# Size small: about 10 to 200 hours" "my recipes/yesno/conf/pretrain.yaml"
+  grep -q "kaldi: /data/yesno/train" "my recipes/yesno/conf/corpus.yaml"
+  [ ! -e "my recipes/yesno/local" ]
+  run "my recipes/yesno/run.sh" --help
+  [ "$status" -eq 0 ]
+  [[ $output == *"1 manifests"*"--stop-stage "* ]]
   run "$root/utils/new_recipe.sh" "my recipes/yesno"
   [ "$status" -eq 1 ]
   [ "$output" = "error: my recipes/yesno exists already" ]
+  run "$root/utils/new_recipe.sh" other --size large
+  [ "$status" -eq 1 ]
+  [ "$output" = "error: --size is tiny, small or base, not 'large'" ]
+  for arguments in "" "--size" "a b" "--corpus a"; do
+    # shellcheck disable=SC2086 # several arguments
+    run "$root/utils/new_recipe.sh" $arguments
+    [ "$status" -eq 1 ]
+    [[ $output == *"Usage: utils/new_recipe.sh DEST"* ]]
+  done
   run "$root/utils/new_recipe.sh" "my recipes"
   [ "$status" -eq 1 ]
 }

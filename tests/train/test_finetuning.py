@@ -1,14 +1,19 @@
 """Fine-tuning learns, starts from the student, freezes what it should, and averages checkpoints."""
 
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
+import jiwer
 import numpy as np
 import pytest
 import torch
+from lhotse import CutSet, load_manifest
 
 from mt4ssl.checkpoint import average_checkpoints, load_checkpoint, step_checkpoints
+from mt4ssl.config import save_config
 from mt4ssl.errors import UserError
 from mt4ssl.lang.tokens import Tokens
 from mt4ssl.models.pretrained import load_student, student_weights
@@ -109,6 +114,56 @@ def test_opens_without_its_pre_training_and_lang_dir(finetune_config, pretrained
 )
 def test_what_ctc_can_align(tokens, frames, fits):
     assert alignable(tokens, frames) == fits
+
+
+@pytest.fixture
+def other_dev(finetune_config, corpus, tmp_path):
+    """Dev has two words more in one utterance: one without a token at all, one with a character that has none."""
+    cuts = list(load_manifest(corpus.cuts))
+    cuts[0].supervisions[0].text += " Ω AÉ"
+    path = tmp_path / "dev.jsonl.gz"
+    CutSet.from_cuts(cuts).to_file(path)
+    return replace(finetune_config, dev_cuts=str(path))
+
+
+def test_characters_that_only_dev_has_are_errors(finetune_config, other_dev, corpus, pretrained):
+    task, unknown_to = FinetuneTask(finetune_config, CPU), FinetuneTask(other_dev, CPU)
+    assert task.unknown_in_dev() == {} and unknown_to.unknown_in_dev() == {"utt0": ["Ω", "É"]}
+    cut = next(cut for cut in unknown_to.dev_data.cuts if cut.id == "utt0")
+    batch = unknown_to.dev_data.collate(np.array([list(unknown_to.dev_data.cuts).index(cut)]))
+    reference = cut.supervisions[0].text
+    assert batch.texts == [reference]
+    assert unknown_to.tokens.decode(batch.tokens[0].tolist()) == reference.replace("Ω AÉ", "A")
+
+    # An emission of all that the tokens can say: Ω is missing, A stands for AÉ.
+    frames = [frame for token in batch.tokens[0].tolist() for frame in (token, 0)]
+    log_probs = torch.full((1, len(frames), len(unknown_to.tokens)), -9.0)
+    log_probs[0, range(len(frames)), frames] = 0.0
+    said = unknown_to.tokens.decode(batch.tokens[0].tolist())
+    rates = {
+        name: errors / size
+        for name, (errors, size) in unknown_to.errors(log_probs, torch.tensor([len(frames)]), batch).items()
+    }
+    assert rates["wer"] == pytest.approx(100 * jiwer.wer(reference, said)) and rates["wer"] > 0
+    assert rates["cer"] == pytest.approx(100 * jiwer.cer(reference, said))
+
+    unknown_to.model.eval()
+    with torch.no_grad():
+        assert np.isfinite(unknown_to.validate()["loss"])
+    with pytest.raises(UserError, match="utterance utt0: É Ω not in"):
+        FinetuneTask(replace(finetune_config, train_cuts=other_dev.dev_cuts), CPU)
+
+
+def test_characters_as_words_have_one_error_rate(other_dev, pretrained, tmp_path):
+    (tmp_path / "lang").mkdir()
+    (tmp_path / "lang/tokens.txt").write_text("<blk> 0\nA 1\nB 2\nC 3\n", encoding="utf-8")
+    save_config(replace(other_dev, lang=str(tmp_path / "lang")), tmp_path / "finetune.yaml")
+    command = [sys.executable, "-m", "mt4ssl.bin.finetune", "--config", str(tmp_path / "finetune.yaml")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "warning: 1 utterances of dev have characters that no token spells, utt0 for example Ω AÉ" in done.stdout
+    assert "CER %" in done.stdout and "WER" not in done.stdout
+    assert {"loss", "cer"} <= read_log(Path(other_dev.exp_dir), "dev")[-1].keys() and "wer" not in done.stdout
 
 
 def test_unalignable_utterances_are_counted(finetune_config, pretrained):

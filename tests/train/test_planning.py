@@ -1,13 +1,18 @@
 """What a dry run says of a training is what the training has."""
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
+from mt4ssl.bin import plan as plan_verb
+from mt4ssl.config import save_config
 from mt4ssl.train.finetuning import FinetuneTask
-from mt4ssl.train.planning import plan_finetuning, plan_pretraining
+from mt4ssl.train.planning import advise_on_updates, corpus_hours, plan_finetuning, plan_pretraining
 from mt4ssl.train.pretraining import PretrainTask
+from mt4ssl.train.task import LoopConfig
 
 CPU = torch.device("cpu")
 
@@ -30,3 +35,35 @@ def test_fine_tuning(finetune_config, pretrain_config, pretrained, from_scratch,
     config = replace(finetune_config, from_scratch=from_scratch, freeze_frontend=freeze_frontend)
     plan = plan_finetuning(config, pretrain_config.model, 5, 1, CPU)
     assert (plan.parameters, plan.fixed) == counts(FinetuneTask(config, CPU).model)
+
+
+@pytest.mark.parametrize(
+    "updates, most, advice",
+    [
+        (400_000, 200, "is 439.81 epochs of 960.00 hours, more than 200: loop.updates 180000 would be about 200"),
+        (400_000, float("inf"), None),
+        (10_000, 200, None),
+        (500, 200, "is 0.55 epochs of 960.00 hours, less than 1: loop.updates 9100 would be about 10"),
+    ],
+)
+def test_few_and_many_epochs_are_told(updates, most, advice):
+    """Updates of 3800 s, as in the paper; 181,895 of them are 200 times its 960 hours, and 9,095 ten times."""
+    told = advise_on_updates(LoopConfig(updates=updates, batch_seconds=3800), 960.0, most)
+    assert told == (advice and f"warning: loop.updates {updates} {advice}")
+
+
+def test_hours_of_cuts_that_are_there(corpus, tmp_path):
+    assert corpus_hours(Path(corpus.cuts)) == pytest.approx(4 * (0.9 + 1.2 + 1.5) / 3600)
+    assert corpus_hours(tmp_path / "none.jsonl.gz") is None
+
+
+def test_a_dry_run_tells_epochs(pretrain_config, corpus, tmp_path, monkeypatch, capsys):
+    """Cuts with labels do not exist before stage 4, those with features after stage 2."""
+    save_config(replace(pretrain_config, train_cuts="none.jsonl.gz"), tmp_path / "config.yaml")
+    verb = ["plan", "pretrain"]
+    for options, unknown in (([], 2), (["--cuts", corpus.cuts], 0)):
+        monkeypatch.setattr("sys.argv", [*verb, *options, "--", f"--config={tmp_path / 'config.yaml'}"])
+        plan_verb.main()
+        output = capsys.readouterr().out
+        assert output.count("unknown before stage 2") == unknown and "warning" not in output
+    assert re.search(r"epochs +1.67\n", output)  # 6 updates of 4 s, 14.4 s in all

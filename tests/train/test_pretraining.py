@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from mt4ssl.bin import pretrain
+from mt4ssl.bin.pretrain import hours
 from mt4ssl.checkpoint import load_checkpoint, step_checkpoints
-from mt4ssl.config import load_config
+from mt4ssl.config import load_config, save_config
 from mt4ssl.errors import UserError
 from mt4ssl.models.masking import MaskConfig
 from mt4ssl.results import read_log
@@ -134,7 +136,26 @@ def test_full_gpu_names_the_key_to_lower(pretrain_config, monkeypatch):
 
 def test_short_cuts_of_both_sets_are_counted(pretrain_config):
     task = PretrainTask(replace(pretrain_config, min_seconds=1.0), CPU)
-    assert task.rejected == task.dev_rejected == 4  # those of three words, 0.9 s
+    assert len(task.rejected) == len(task.dev_rejected) == 4  # those of three words, 0.9 s
+
+
+def test_hours_of_the_corpus_and_of_an_epoch(pretrain_config):
+    task = PretrainTask(replace(pretrain_config, min_seconds=1.0, max_seconds=1.24), CPU)
+    corpus, seen = hours(task.train_data, task.rejected)
+    assert corpus == pytest.approx(4 * (0.9 + 1.2 + 1.5) / 3600)
+    assert seen == pytest.approx(4 * (1.2 + 1.24) / 3600, rel=0.03)  # frames of 40 ms: 1.2 s and 1.24 s, or 1.2 s
+
+
+@pytest.mark.parametrize("max_seconds, told", [(0.6, True), (2.0, False)])
+def test_an_epoch_that_sees_little_is_told(pretrain_config, tmp_path, monkeypatch, capsys, max_seconds, told):
+    config = replace(pretrain_config, max_seconds=max_seconds, loop=replace(pretrain_config.loop, batch_seconds=1.5))
+    save_config(config, tmp_path / "config.yaml")
+    monkeypatch.setattr("sys.argv", ["pretrain", f"--config={tmp_path / 'config.yaml'}"])
+    pretrain.main()
+    warnings = [line for line in capsys.readouterr().out.splitlines() if line.startswith("warning: ")]
+    assert len(warnings) == told
+    if told:  # 0.6 s of each of 12 cuts of 14.4 s in all
+        assert "an epoch sees 50% of the hours of train" in warnings[0] and "max_seconds (0.6)" in warnings[0]
 
 
 def test_collapse_is_reported(pretrain_config):

@@ -9,15 +9,15 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/path.sh"
 . "$MT4SSL_ROOT/utils/options.sh"
 
-# Here go other defaults, such as km_iter=2, and options of your own, with a comment for --help after two spaces.
+# Here go other defaults, such as nj=8 or km_iter=2, and options of your own, with a comment for --help after two spaces.
 
 . "$MT4SSL_ROOT/utils/parse_options.sh"
 cd "$here"
 
 corpus=CORPUS
-train_sets=train
-labelled_set=train_labelled # the part of train_set that has text
-dev_set=dev
-test_sets="test"
-data_args=() # what local/data.sh gets besides --dl-dir and --nj
+# The splits of conf/corpus.yaml, by what is done with them:
+train_sets="train"  # pre-trained on, all of them together; they need no text
+labelled_set=train  # fine-tuned on
+dev_set=dev         # what LM scales and checkpoints are chosen on
+test_sets="test"    # reported on
 . "$MT4SSL_ROOT/utils/pipeline.sh"

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
-from mt4ssl.lang.units.base import Unit
-from mt4ssl.lang.units.characters import Characters
+from mt4ssl.lang.units.base import BOUNDARY, Unit
+from mt4ssl.lang.units.characters import Characters, CharacterWords
 from mt4ssl.lang.units.sentencepiece import SentencePieces
 
 UNITS: dict[str, type[Unit]] = {"char": Characters, "bpe": SentencePieces}
 
 
-def unit_of(folder: Path) -> Unit:
-    """Open the unit of a lang dir or of a model: the one whose files are there, or else characters."""
+def unit_of(folder: Path, tokens: Collection[str]) -> Unit:
+    """Open the unit of a lang dir or of a model: the one whose files are there, or else characters.
+
+    Tokens without a boundary of words are words themselves.
+    """
     for kind in UNITS.values():
         if kind.files and all((folder / name).exists() for name in kind.files):
             return kind(folder)
-    return Characters(folder)
+    return Characters(folder) if BOUNDARY in tokens else CharacterWords(folder)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -13,12 +13,14 @@ BLANK, BOUNDARY = "<blk>", "▁"
 class Unit(ABC):
     """A way to write words as tokens; opened with the folder that has its files.
 
-    `▁` begins each word. Only the standard library is imported before a unit is used, since decoding, in the
-    environment of k2, reads tokens back and needs nothing else.
+    `▁` begins each word, unless words are single characters. Only the standard library is imported before a unit is
+    used, since decoding, in the environment of k2, reads tokens back and needs nothing else.
     """
 
     files: ClassVar[Sequence[str]] = ()
     """Files that the unit needs beside tokens.txt."""
+    measures: ClassVar[Mapping[str, Callable[[str], list[str]]]] = {"wer": str.split, "cer": list}
+    """The error rates of text in this unit, and what they count in it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -26,7 +28,7 @@ class Unit(ABC):
     @classmethod
     @abstractmethod
     def make(
-        cls, folder: Path, transcripts: Sequence[str], lm_text: Sequence[str], words: Sequence[str], size: int
+        cls, folder: Path, transcripts: Sequence[str], lm_text: Iterable[str], words: Sequence[str], size: int
     ) -> Unit:
         """Make the unit's files in a folder, from text and the words of the vocabulary; `size` is the tokens wanted."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ class SentencePieces(Unit):
 
     @classmethod
     def make(
-        cls, folder: Path, transcripts: Sequence[str], lm_text: Sequence[str], words: Sequence[str], size: int
+        cls, folder: Path, transcripts: Sequence[str], lm_text: Iterable[str], words: Sequence[str], size: int
     ) -> SentencePieces:
         """Train a model of `size` units on all text; UserError where there is too little for them."""
         from sentencepiece import SentencePieceTrainer
@@ -36,7 +37,7 @@ class SentencePieces(Unit):
         with atomic_path(folder / MODEL) as temporary, open(temporary, "wb") as file:
             try:
                 SentencePieceTrainer.train(
-                    sentence_iterator=iter([*transcripts, *(line for line in lm_text if line)]),
+                    sentence_iterator=chain(transcripts, filter(None, lm_text)),
                     model_writer=file,
                     model_type="unigram",
                     vocab_size=size,
@@ -47,6 +48,8 @@ class SentencePieces(Unit):
                     # The text is taken as it is: every character gets a unit, nothing is rewritten.
                     character_coverage=1.0,
                     normalization_rule_name="identity",
+                    max_sentence_length=2**30,  # bytes; longer lines would be left out without a word
+                    split_digits=True,  # else `#1` may be a unit, which tokens.txt has as a disambiguation symbol
                     minloglevel=2,
                 )
             except RuntimeError as error:

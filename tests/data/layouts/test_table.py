@@ -105,13 +105,13 @@ def test_broken_files(stage1, table):
     split = table("audio\n" + "r1.wav\n" * 1000, "all.csv.gz")
     path = stage1.folder / "all.csv.gz"
     path.write_bytes(path.read_bytes()[:-10])
-    assert f"{path} is broken after line" in stage1.prepare(split).error
+    assert f"{path} cannot be read after line" in stage1.prepare(split).error
     path.write_bytes(b"audio\n")
-    assert f"{path} is broken after line 0" in stage1.prepare(split).error
+    assert f"{path} cannot be read after line 0" in stage1.prepare(split).error
     path = stage1.folder / "latin1.csv"
     path.write_bytes("audio,text\nr1.wav,garçon\n".encode("latin-1"))
-    assert f"{path} line 2 is not UTF-8" in stage1.prepare({"table": str(path)}).error
-    assert "is broken after line 0" in stage1.prepare({"table": str(stage1.folder)}).error
+    assert f"{path} line 2: byte 0xe7 is not UTF-8" in stage1.prepare({"table": str(path)}).error
+    assert "cannot be read after line 0" in stage1.prepare({"table": str(stage1.folder)}).error
     assert "nowhere.csv is missing: the split's table" in stage1.prepare({"table": "nowhere.csv"}).error
 
 

@@ -13,7 +13,7 @@ avg=2
 cd "$here"
 
 corpus=espeak
-train_set=train
+train_sets=train
 labelled_set=train_labelled
 dev_set=dev
 test_sets="test"
