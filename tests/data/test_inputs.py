@@ -395,3 +395,9 @@ def test_report_keeps_the_rows_of_other_splits(stage1):
     for split in ("train", "dev", "train"):
         found = stage1.prepare(splits, split=split)
     assert sorted((row.split, row.id) for row in found.report) == [("dev", "bad"), ("train", "bad")]
+
+
+def test_the_table_of_inputs_has_these_reasons():
+    table = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    for expected in [*REJECTED.values(), *(pair[0] for pair in TIMES.values() if pair)]:
+        assert expected in table
