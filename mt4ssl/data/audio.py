@@ -10,6 +10,7 @@ import shutil
 import subprocess
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -21,6 +22,7 @@ from lhotse.augmentation import AudioTransform
 from tqdm import tqdm
 
 from mt4ssl.data.signals import SAMPLING_RATE
+from mt4ssl.errors import UserError
 
 BLOCK = 1 << 20  # samples that are decoded at a time
 CLIPPED, FULL_SCALE = 0.01, 0.999  # part of the samples, at so much of the greatest value
@@ -63,6 +65,7 @@ def run_command(command: str, may_complain: bool = True) -> bytes:
 def probe(audio: str) -> Probe:
     """Decode a file, or the output of a command that ends in `|`, to its last sample."""
     try:
+        audio.encode()
         if audio.endswith("|"):
             return decode(io.BytesIO(run_command(audio[:-1])))
         if not Path(audio).is_file():
@@ -77,6 +80,8 @@ def probe(audio: str) -> Probe:
         if error.code in UNKNOWN_FORMAT:
             return probe_with_ffmpeg(audio, error.error_string)
         return Probe(problem="the audio is corrupt", detail=error.error_string)
+    except UnicodeEncodeError:
+        return Probe(problem="the name of the audio file is not UTF-8: rename it")
     except ValueError as error:
         return Probe(problem="the command fails", detail=str(error))
     except OSError as error:
@@ -153,9 +158,15 @@ def probe_all(audio: Iterable[str], cache: Path, jobs: int, name: str) -> dict[s
     with cache.open("a", encoding="utf-8") as file, ProcessPoolExecutor(jobs) as pool:
         chunk = max(1, min(64, len(todo) // (4 * jobs)))
         results = pool.map(probe, todo, chunksize=chunk)
-        for item, result in tqdm(zip(todo, results), desc=f"reading {name}", total=len(todo), disable=None):
-            known[keys[item]] = result
-            file.write(f"\n{json.dumps([keys[item], asdict(result)])}")
+        try:
+            for item, result in tqdm(zip(todo, results), desc=f"reading {name}", total=len(todo), disable=None):
+                known[keys[item]] = result
+                file.write(f"\n{json.dumps([keys[item], asdict(result)])}")
+        except BrokenProcessPool as error:
+            raise UserError(
+                f"split {name}: a process that reads audio was killed, by lack of memory or by one of the files: run "
+                "stage 1 again, which goes on from there, with --nj 1 if need be"
+            ) from error
     return {item: known[key] for item, key in keys.items()}
 
 

@@ -31,7 +31,7 @@ class Folder(Layout):
     def read(self, problems: Problems) -> Iterator[Utterance]:
         root = require(self.audio, "the split's folder of audio")
         used: set[str] = set()
-        for path in visible_files(root):
+        for path in sorted(visible_files(root, problems)):
             if path.suffix.lower() in SUFFIXES:
                 name = safe_id(str(path.relative_to(root)).replace("/", "-").removesuffix(path.suffix))
                 while name in used:
@@ -44,7 +44,14 @@ class Folder(Layout):
             raise UserError(f"{root} holds no audio (*.wav, *.flac, *.mp3, ...)")
 
 
-def visible_files(root: Path) -> list[Path]:
-    """Return all files of a folder and of the folders in it, links to folders included, without hidden files."""
-    found = os.walk(root, followlinks=True)
-    return sorted(Path(folder, name) for folder, _, names in found for name in names if not name.startswith("."))
+def visible_files(root: Path, problems: Problems) -> Iterator[Path]:
+    """Yield all files of a folder and of the folders in it, links to folders included, without hidden files."""
+    known: set[str] = set()
+    for folder, folders, names in os.walk(root, followlinks=True):
+        folders.sort()
+        if os.path.realpath(folder) in known:
+            problems.ignored(folder, "the folder is read under another name too")
+            folders.clear()
+            continue
+        known.add(os.path.realpath(folder))
+        yield from (Path(folder, name) for name in names if not name.startswith("."))

@@ -48,7 +48,7 @@ class LhotseManifests(Layout):
     def read(self, problems: Problems) -> Iterator[Utterance]:
         files = self.files()
         if "cuts" in files:
-            for cut in read_items(files["cuts"]):
+            for cut in read_items(files["cuts"], "Cut"):
                 texts = [segment.text for segment in cut.supervisions if segment.text]
                 speakers = [segment.speaker for segment in cut.supervisions if segment.speaker]
                 yield from self.utterance(
@@ -56,12 +56,12 @@ class LhotseManifests(Layout):
                     " ".join(texts) or None, next(iter(speakers), None),
                 )  # fmt: skip
             return
-        recordings = {recording.id: recording for recording in read_items(files["recordings"])}
+        recordings = {recording.id: recording for recording in read_items(files["recordings"], "Recording")}
         if "supervisions" not in files:
             for name, recording in recordings.items():
                 yield from self.utterance(problems, name, recording)
             return
-        for segment in read_items(files["supervisions"]):
+        for segment in read_items(files["supervisions"], "SupervisionSegment"):
             if segment.recording_id not in recordings:
                 problems.rejected(segment.id, files["supervisions"], "recording is not there", segment.recording_id)
                 continue
@@ -86,13 +86,15 @@ class LhotseManifests(Layout):
             yield Utterance(name, audio, recording.id, *others)
 
 
-def read_items(path: Path) -> Iterator[Any]:
-    """Yield the items of a manifest; UserError where it breaks off, or a line is no item."""
-    from lhotse import load_manifest_lazy
+def read_items(path: Path, kind: str) -> Iterator[Any]:
+    """Yield the items of a manifest; UserError where it breaks off, or a line is no item of its kind."""
+    from lhotse import load_manifest_lazy  # slow to import, and reading conf/corpus.yaml needs none of it
 
     number = 0
     try:
         for item in load_manifest_lazy(path):
+            if not type(item).__name__.endswith(kind):  # MonoCut is a Cut
+                raise TypeError(f"{type(item).__name__} instead of {kind}")
             number += 1
             yield item
     except Exception as error:  # gzip, JSON and lhotse raise many types, all about this file

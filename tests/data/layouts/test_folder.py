@@ -1,5 +1,7 @@
 """A folder of recordings without text."""
 
+import os
+
 import numpy as np
 from corpora import tones, write_audio
 
@@ -11,13 +13,22 @@ def test_folders_links_and_names(stage1, tmp_path):
     write_audio(tmp_path / "elsewhere/d.wav")
     (root / "link").symlink_to(tmp_path / "elsewhere")
     (root / "a.wav").mkdir()
+    (root / "loop").symlink_to(root)
     (root / "notes.txt").write_text("no audio")
     found = stage1.prepare({"audio": str(root)})
     assert {segment.id for segment in found.supervisions} == {"C", "a-b", "a-b_", "a-b__", "link-d"}
     assert {segment.text for segment in found.supervisions} == {None}
     assert [(row.file, row.reason, row.done) for row in found.report] == [
-        (str(root / "notes.txt"), "not named like audio", "ignored")
+        (str(root / "loop"), "the folder is read under another name too", "ignored"),
+        (str(root / "notes.txt"), "not named like audio", "ignored"),
     ]
+
+
+def test_names_that_are_not_utf_8(stage1):
+    write_audio(stage1.folder / "audio/good.wav")
+    (stage1.folder / "audio" / os.fsdecode(b"caf\xe9.wav")).hardlink_to(stage1.folder / "audio/good.wav")
+    found = stage1.prepare({"audio": str(stage1.folder / "audio")})
+    assert found.reasons == {"caf_": ("the name of the audio file is not UTF-8: rename it", "rejected")}
 
 
 def test_audio_is_resampled_and_mixed_down_when_it_is_read(stage1):

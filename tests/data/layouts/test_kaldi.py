@@ -50,10 +50,16 @@ def test_commands_run_only_where_they_may(stage1, data):
     refused = stage1.prepare({"kaldi": str(data)})
     assert "the audio of a is the command 'touch" in refused.error and "add `commands: true`" in refused.error
     assert not flag.exists()
+    (data / "segments").write_text((data / "segments").read_text() + "d r3 0 1\n")
+    with (data / "wav.scp").open("a") as file:
+        file.write("r3 echo no audio |\n")
     found = stage1.prepare({"kaldi": str(data), "commands": True})
     assert flag.exists()
     np.testing.assert_allclose(found.load("a")[0], noise(2)[4000:16000, 0], atol=1e-4)
-    assert found.reasons == {"c": ("the command fails", "rejected")}
+    assert found.reasons == {
+        "c": ("the command fails", "rejected"),
+        "d": ("the output of the command is no audio", "rejected"),
+    }
     assert "No such file" in found.report[0].detail
 
 

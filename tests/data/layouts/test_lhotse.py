@@ -88,6 +88,8 @@ def test_broken_manifests(stage1, data):
     assert f"{path} is broken after line 2" in stage1.prepare(split).error
     path.write_bytes(gzip.compress(whole)[:-30])
     assert f"{path} is broken after line" in stage1.prepare(split).error
+    shutil.copy(data / "cv_recordings_train.jsonl.gz", path)
+    assert f"{path} is broken after line 0 (Recording instead of" in stage1.prepare(split).error
     path.write_bytes(b"")
     assert f"{path} is broken after line 0" in stage1.prepare(split).error
 
