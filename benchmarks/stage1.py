@@ -54,7 +54,7 @@ def prepare(folder: Path, split: str) -> tuple[float, float]:
     with subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL) as process:
         while process.poll() is None:
             most = max(most, memory(process.pid))
-            time.sleep(0.5)
+            time.sleep(2)
     assert process.returncode == 0
     return time.perf_counter() - begin, most
 
