@@ -53,7 +53,7 @@ def main() -> None:
 
     noise = distance("fp32, another seed")
     rows = [
-        Row(f"loss curve, {name}, against fp32", "", distance(name), None, "%", None, f"<= {noise:.2g}, of two seeds",
+        Row(f"loss curve, {name}, against fp32", distance(name), "%", f"<= {noise:.2g}, of two seeds",
             distance(name) <= noise, f"{logs[name][-1]['audio_s_per_s']:.0f} audio s/s")
         for name in ("bf16", "bf16, compiled")
     ]  # fmt: skip

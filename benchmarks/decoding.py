@@ -155,9 +155,10 @@ def compare(ours: K2, peer: Flashlight, beam: int, count: int) -> tuple[Row, lis
         )
     ]
     row = Row(
-        f"decoding {audio:.0f} s of speech: {name}", peer_name, audio / mine, audio / theirs, "audio s/s", ratio,
-        f">= {TARGET} x at no higher WER", ratio >= TARGET and rate.wer <= peer_rate.wer,
+        f"decoding {audio:.0f} s of speech: {name}", audio / mine, "audio s/s", f">= {TARGET} x at no higher WER",
+        ratio >= TARGET and rate.wer <= peer_rate.wer,
         f"WER {rate.wer:.2f} against {peer_rate.wer:.2f}" + ("" if ratio >= TARGET else f"; the limit: {limit}"),
+        peer_name, audio / theirs, ratio,
     )  # fmt: skip
     return row, lines
 

@@ -107,23 +107,23 @@ def main() -> None:
     times, grown, extra = SIZES[-1] / SIZES[1], starts[-1] / starts[1], memory[-1] - memory[0]
     each = extra * 2**20 / (SIZES[-1] - SIZES[0])
     rows = [
-        Row(f"sampler start with {SIZES[-1]} utterances: manifest, batch plan, first batch", "", starts[-1], None, "s",
-            None, f"<= {1.1 * times:.0f} x that of {SIZES[1]} (linear, give or take a tenth)", grown <= 1.1 * times,
+        Row(f"sampler start with {SIZES[-1]} utterances: manifest, batch plan, first batch", starts[-1], "s",
+            f"<= {1.1 * times:.0f} x that of {SIZES[1]} (linear, give or take a tenth)", grown <= 1.1 * times,
             f"{grown:.1f} x; {1e6 * starts[-1] / SIZES[-1]:.1f} us an utterance, most of them reading the manifest"),
-        Row(f"memory that {SIZES[-1]} utterances take over {SIZES[0]} in a pre-training", "", extra, None, "MiB", None,
+        Row(f"memory that {SIZES[-1]} utterances take over {SIZES[0]} in a pre-training", extra, "MiB",
             f"<= 5 % of the process ({memory[0]:.0f} MiB)", extra <= 0.05 * memory[0],
             f"{each:.0f} B an utterance, {each / 12.3 * 3600 / 1024:.1f} KiB an hour, {each * 281_241 / 2**20:.0f} MiB "
             "for 960 h: 24 B are kept of a cut, the rest is the sort of an epoch; audio, features and labels are "
             "never held"),
-        Row(f"step of a pre-training on {SIZES[-1]} utterances", "", 1000 * steps[-1], None, "ms", None,
-            f"<= 1.2 x that on {SIZES[0]}", steps[-1] <= 1.2 * steps[0],
+        Row(f"step of a pre-training on {SIZES[-1]} utterances", 1000 * steps[-1], "ms", f"<= 1.2 x that on {SIZES[0]}",
+            steps[-1] <= 1.2 * steps[0],
             f"{steps[-1] / steps[0]:.2f} x; best of four windows of 20; tiny model, one thread, 30 s of audio"),
-        Row("time that steps wait for data, pre-training of `egs/espeak`", "", wait, None, "%", None, "< 3", wait < 3,
+        Row("time that steps wait for data, pre-training of `egs/espeak`", wait, "%", "< 3", wait < 3,
             "stored fbank and labels in the page cache, one worker"),
-        Row("padded frames in pre-training batches", "", padded, None, "%", None, "0", padded == 0,
+        Row("padded frames in pre-training batches", padded, "%", "0", padded == 0,
             f"crops to the shortest of a batch leave out {cropped:.1f} % of the audio of an epoch"),
-        Row("padded frames in fine-tuning batches, 10 h in the shape of LibriSpeech", "", shares[10], None, "%", None,
-            "< 5", shares[10] < 5, f"{shares[1]:.1f} % with 1 h, {shares[100]:.1f} % with 100 h; up to 240 s a batch"),
+        Row("padded frames in fine-tuning batches, 10 h in the shape of LibriSpeech", shares[10], "%", "< 5",
+            shares[10] < 5, f"{shares[1]:.1f} % with 1 h, {shares[100]:.1f} % with 100 h; up to 240 s a batch"),
     ]  # fmt: skip
     table = markdown_table(
         ["utterances", "hours", "open, s", "first batch of the plan, ms", "peak memory, MiB", "step, ms"],

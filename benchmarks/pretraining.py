@@ -193,10 +193,10 @@ def on_gpu() -> list[Row]:
         hours = UPDATES * UPDATE_SECONDS / speed / 3600
         work = f"MT4SSL base, {frontend}, bf16, compiled, {BATCH} x {SECONDS} s"
         rows += [
-            Row(work, "", speed, None, "audio s/s", None, "", None),
-            Row(work, "", used, None, "% of the matrix peak", None, ">= 45 %", used >= 45),
-            Row(f"{UPDATES} updates of {UPDATE_SECONDS} s, {frontend}, projected", "", hours, None, "GPU-hours", None,
-                "< 60", hours < 60, "the steps alone; published: 160 H100-hours for HuBERT base, 192 to 304 for SpidR"),
+            Row(work, speed, "audio s/s"),
+            Row(work, used, "% of the matrix peak", ">= 45 %", used >= 45),
+            Row(f"{UPDATES} updates of {UPDATE_SECONDS} s, {frontend}, projected", hours, "GPU-hours", "< 60",
+                hours < 60, "the steps alone; published: 160 H100-hours for HuBERT base, 192 to 304 for SpidR"),
         ]  # fmt: skip
     return rows
 
@@ -216,10 +216,7 @@ def main() -> None:
     ]
     names = {True: "bf16", False: "fp32"}
     peaks = {bf16: matrix_peak(torch.bfloat16 if bf16 else torch.float32, DEVICE) for bf16 in names}
-    rows = [
-        Row(f"matrix product, {names[bf16]}", "", peak / 1e9, None, "GFLOP/s", None, "", None)
-        for bf16, peak in peaks.items()
-    ]
+    rows = [Row(f"matrix product, {names[bf16]}", peak / 1e9, "GFLOP/s") for bf16, peak in peaks.items()]
     spent: dict[str, dict[str, float]] = {}
     for name, make_ours, make_theirs, bf16, count, target in comparisons:
         mine, theirs = make_ours(bf16), make_theirs(bf16)
@@ -235,9 +232,9 @@ def main() -> None:
         note = f"{flops / audio / 1e9:.1f} GFLOP a second of audio, {used:.0f} % of the matrix peak; with nothing but "
         note += f"matrix products at that peak it would be {peaks[bf16] * second / flops:.2f} x"
         aim, met = (f">= {target} x", ratio >= target) if target else ("", None)
-        rows.append(Row(work, peer_name, audio / first, audio / second, "audio s/s", ratio, aim, met, note))
+        rows.append(Row(work, audio / first, "audio s/s", aim, met, note, peer_name, audio / second, ratio))
         if target == 2.0:
-            rows.append(Row(work, "", used, None, "% of the matrix peak", None, ">= 60 %", used >= 60))
+            rows.append(Row(work, used, "% of the matrix peak", ">= 60 %", used >= 60))
     table = profile_table(spent)
     if DEVICE.type == "cuda":
         rows += on_gpu()

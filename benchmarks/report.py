@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import os
 import platform
 from datetime import date
 from pathlib import Path
 
-import torch
-
 from mt4ssl.files import atomic_path
+from mt4ssl.scoring.report import machine
 from mt4ssl.table import markdown_table
 
 HERE = Path(__file__).parent
@@ -19,15 +17,8 @@ PEERS = "torch torchaudio transformers scikit-learn faiss-cpu lhotse kaldi-nativ
 VERDICT = {True: "met", False: "missed", None: ""}
 
 
-def machine() -> str:
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    model = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
-    return f"{os.cpu_count()} x {model[0].split(':', 1)[1].strip()}"
-
-
-def number(value: float | None, digits: int = 4) -> str:
-    return "" if value is None else f"{value:.{digits}g}"
+def number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
 
 
 def main() -> None:
@@ -36,15 +27,11 @@ def main() -> None:
     absolute: list[list] = []
     for bench, content in results.items():
         for row in content["rows"]:
+            judged = [row["target"], VERDICT[row["met"]], row["note"]]
             if row["ratio"] is not None:
-                compared.append(
-                    [row["work"], row["peer"], f"{row['ratio']:.2f} x", row["target"], VERDICT[row["met"]], row["note"]]
-                )
-            absolute.append(
-                [bench, row["work"], number(row["ours"]), number(row["theirs"]), row["unit"],
-                 row["target"] if row["ratio"] is None else "", VERDICT[row["met"]] if row["ratio"] is None else "",
-                 row["note"] if row["ratio"] is None else ""]
-            )  # fmt: skip
+                compared.append([row["work"], row["peer"], f"{row['ratio']:.2f} x", *judged])
+                judged = ["", "", ""]
+            absolute.append([bench, row["work"], number(row["ours"]), number(row["theirs"]), row["unit"], *judged])
     commits = {content["commit"] for content in results.values()}
     if len(commits) == 1:
         commit = f"commit `{commits.pop()}`"

@@ -19,20 +19,20 @@ class Row:
 
     work: str
     """What was done, with its sizes."""
-    peer: str
-    """Who else did it; empty for a figure of ours alone."""
     ours: float
-    theirs: float | None
     unit: str
-    """Of the two figures, such as `audio s/s` or `s`."""
-    ratio: float | None
-    """How many times better than the peer, above 1; the median of pairs."""
-    target: str
+    """Of the figure, and of the peer's, such as `audio s/s` or `s`."""
+    target: str = ""
     """What is to be reached, such as `>= 2 x`."""
-    met: bool | None
+    met: bool | None = None
     """None for a figure without a target."""
     note: str = ""
     """What else was seen: quality, memory, versions; the limit, where the target is missed."""
+    peer: str = ""
+    """Who else did it; empty for a figure of ours alone."""
+    theirs: float | None = None
+    ratio: float | None = None
+    """How many times better than the peer, above 1; the median of pairs."""
 
 
 def seconds(work: Callable[[], object]) -> float:

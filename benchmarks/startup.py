@@ -137,11 +137,11 @@ def main() -> None:
         table = markdown_table(["`--help` of", "s"], [[verb, verb_help(verb)] for verb in verbs])
     start = median(starts[1:])
     rows = [
-        Row("`import mt4ssl` in a fresh process", "", importing, None, "s", None, "< 0.3", importing < 0.3,
+        Row("`import mt4ssl` in a fresh process", importing, "s", "< 0.3", importing < 0.3,
             f"torch is not loaded; the interpreter alone takes {nothing:.3f} s; torch, which the models import, "
             f"{torch_alone:.2f} s"),
-        Row(f"from the start of `pretrain` to its first update, {durations(LIBRISPEECH).sum() / 3600:.0f} h", "",
-            start, None, "s", None, "<= 10", start <= 10,
+        Row(f"from the start of `pretrain` to its first update, {durations(LIBRISPEECH).sum() / 3600:.0f} h", start,
+            "s", "<= 10", start <= 10,
             f"median of 3, and {starts[0]:.1f} s once without byte code; {torch_alone:.2f} s of it import torch; tiny "
             f"model, manifest of {LIBRISPEECH} cuts"),
     ]  # fmt: skip

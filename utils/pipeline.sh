@@ -201,10 +201,20 @@ done
 encoder=${pretrained:-$(pretraining "$km_iter")} # what is fine-tuned and exported
 
 stage 6 lang
-most_text=$(supervisions "${labelled_sets[-1]}") # the largest subset, so that the tokens are those of all
-step "$unit" --in "$most_text" "$dl_dir/$corpus/lm.txt" --out "${symbols[@]}" -- \
-  python -m mt4ssl.bin.prepare_lang --supervisions "$most_text" \
-  --lm-text "$dl_dir/$corpus/lm.txt" --unit "$kind" ${bpe:+--size "$bpe"} --out "$lang"
+text=$manifests/text.yaml sentences=$data_dir/lm_text.txt text_files=() words=spaces # what corpus.yaml says of text
+if [ "$dry_run" = false ] && runs_any 6 10; then
+  lines=$(python -m mt4ssl.bin.split_config --config conf/corpus.yaml --out "$text")
+  mapfile -t text_files <<<"$lines"
+  words=${text_files[0]}
+fi
+texts=() # of all labelled sets, so that the tokens are those of all
+for subset in "${labelled_sets[@]}"; do texts+=("$(supervisions "$subset")"); done
+step lm_text --conf "$text" --in "${text_files[@]:1}" "${texts[@]}" "$(supervisions "$dev_set")" --out "$sentences" -- \
+  python -m mt4ssl.bin.prepare_lm_text --corpus "$text" --supervisions "${texts[@]}" \
+  --held-out "$(supervisions "$dev_set")" --out "$sentences"
+step "$unit" --in "$sentences" "${texts[@]}" "$(supervisions "$dev_set")" --out "${symbols[@]}" -- \
+  python -m mt4ssl.bin.prepare_lang --supervisions "${texts[@]}" --held-out "$(supervisions "$dev_set")" \
+  --lm-text "$sentences" --words "$words" --unit "$kind" ${bpe:+--size "$bpe"} --out "$lang"
 
 stage 7 graph
 if [ "$arpa" = true ]; then arpas=$dl_dir/$corpus; else arpas=$lm; fi
@@ -214,8 +224,8 @@ for order in 3 4; do
     step "lm$order.$unit" --in "$arpas/${order}gram.arpa" "$lang/words.txt" --out "$g" -- \
       python -m mt4ssl.bin.convert_lm --arpa "$arpas/${order}gram.arpa" --words "$lang/words.txt" --out "$g"
   else
-    step "lm$order.$unit" --in "$dl_dir/$corpus/lm.txt" "$lang/words.txt" --out "$arpas/${order}gram.arpa" "$g" -- \
-      python -m mt4ssl.bin.train_lm --text "$dl_dir/$corpus/lm.txt" --words "$lang/words.txt" --order "$order" \
+    step "lm$order.$unit" --in "$sentences" "$lang/words.txt" --out "$arpas/${order}gram.arpa" "$g" -- \
+      python -m mt4ssl.bin.train_lm --text "$sentences" --words "$lang/words.txt" --order "$order" \
       --out "$arpas/${order}gram.arpa"
   fi
 done
@@ -254,7 +264,7 @@ score() {
   wer_tables+=("$folder/wer-$3.json")
   step "$1.$2.$3.score" --in "$folder/hyps-$3$hyps.txt" "$model/log_probs/$3.text" --out "$folder/wer-$3.json" \
     "$folder/wer-summary-$3.txt" "$folder/recogs-$3-$key.txt" "$folder/errs-$3-$key.txt" -- \
-    python -m mt4ssl.bin.score --ref "$model/log_probs/$3.text" --split "$3" --out "$folder" \
+    python -m mt4ssl.bin.score --ref "$model/log_probs/$3.text" --split "$3" --words "$words" --out "$folder" \
     "${note[@]}"
 }
 

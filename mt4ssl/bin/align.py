@@ -20,9 +20,7 @@ from mt4ssl.table import print_table
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--model", type=Path, required=True, help="folder of a fine-tuned model, with log_probs/SPLIT.scp"
-    )
+    parser.add_argument("--model", type=Path, required=True, help="fine-tuned model, with log_probs/SPLIT.scp")
     parser.add_argument("--split", required=True, help="name of the split")
     parser.add_argument("--cuts", type=Path, required=True, help="the cuts of the split, labelled or not")
     parser.add_argument("--out", type=Path, required=True, help="the same cuts with alignments")

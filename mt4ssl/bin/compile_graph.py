@@ -11,17 +11,12 @@ from mt4ssl.lang.symbols import BACKOFF, read_symbols
 from mt4ssl.table import print_table
 
 
-def get_args() -> argparse.Namespace:
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--lang", type=Path, required=True, help="lang dir: read and written")
-    parser.add_argument(
-        "--lm", type=Path, required=True, help="G_3_gram.fst.txt and G_4_gram.fst.txt in, G_4_gram.pt out"
-    )
-    return parser.parse_args()
+    parser.add_argument("--lm", type=Path, required=True, help="G_3_gram.fst.txt, G_4_gram.fst.txt in, G_4_gram.pt out")
+    args = parser.parse_args()
 
-
-def main() -> None:
-    args = get_args()
     token_backoff = read_symbols(args.lang / "tokens.txt")[BACKOFF]
     word_backoff = read_symbols(args.lang / "words.txt")[BACKOFF]
     g3, g4 = load_g(args.lm / "G_3_gram.fst.txt"), load_g(args.lm / "G_4_gram.fst.txt")

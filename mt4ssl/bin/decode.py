@@ -14,7 +14,7 @@ import torch
 from mt4ssl.decode.decoder import Decoder
 from mt4ssl.decode.graph import load_graph
 from mt4ssl.decode.log_probs import load_log_probs
-from mt4ssl.decode.search import Weights
+from mt4ssl.decode.search import Beam, Weights
 from mt4ssl.errors import UserError, run_main
 from mt4ssl.files import require
 from mt4ssl.lang.symbols import read_symbols, write_text
@@ -27,27 +27,15 @@ WORD_SCORES = [-1.0, 0.0, 2.0, 4.0, 6.0]
 
 def get_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    parser.add_argument(
-        "--log-probs", type=Path, required=True, help="scp file of CTC log-probs, a matrix (T, V) per utterance"
-    )
+    parser.add_argument("--log-probs", type=Path, required=True, help="scp file of CTC log-probs (T, V) by utterance")
     parser.add_argument("--lang", type=Path, required=True, help="lang dir, which has HLG.pt")
     parser.add_argument("--method", choices=["1best", "whole-lattice-rescoring"], default="1best", help="search")
     parser.add_argument("--rescore-with", type=Path, help="G_4_gram.pt, the LM of whole-lattice-rescoring")
+    parser.add_argument("--lm-scales", type=float, nargs="+", default=LM_SCALES, help="weights of the LM to try")
     parser.add_argument(
-        "--lm-scales", type=float, nargs="+", default=LM_SCALES, help="weights of the LM's scores to try"
+        "--word-scores", type=float, nargs="+", default=WORD_SCORES, help="scores added per word, to try"
     )
-    parser.add_argument(
-        "--word-scores",
-        type=float,
-        nargs="+",
-        default=WORD_SCORES,
-        help="scores added for each word of a hypothesis, to try",
-    )
-    parser.add_argument(
-        "--weights-from",
-        type=Path,
-        help="wer-SPLIT.json of another split, whose best LM scale and word score are taken",
-    )
+    parser.add_argument("--weights-from", type=Path, help="take the best weights of another split's wer-SPLIT.json")
     parser.add_argument("--split", required=True, help="name of the split, in the output files")
     parser.add_argument("--out", type=Path, required=True, help="directory of hyps-SPLIT-lm_scale_X_word_score_Y.txt")
     parser.add_argument("--hlg-scale", type=float, default=1.0, help="LM scale of the search that makes the lattices")
@@ -56,10 +44,7 @@ def get_args() -> argparse.Namespace:
     parser.add_argument("--min-active-states", type=int, default=30, help="least states kept in a frame")
     parser.add_argument("--max-active-states", type=int, default=10000, help="most states kept in a frame")
     parser.add_argument(
-        "--arcs-per-frame",
-        type=int,
-        default=50,
-        help="mean size of the lattices that are rescored: it bounds memory and time",
+        "--arcs-per-frame", type=int, default=50, help="mean size of rescored lattices: it bounds memory and time"
     )
     parser.add_argument("--max-frames", type=int, default=1000, help="most frames in a batch; a GPU takes far more")
     parser.add_argument("--nj", type=int, default=1, help="number of processes; on a GPU it is always one")
@@ -76,8 +61,7 @@ def get_args() -> argparse.Namespace:
 
 def best_weights(path: Path) -> Weights:
     """Return the best weights of a wer-SPLIT.json."""
-    require(path, "decode and score dev first")
-    key = json.loads(path.read_text())["best"]
+    key = json.loads(require(path, "decode and score dev first").read_text())["best"]
     weights = Weights.parse(key)
     if weights is None:
         raise UserError(f"{path}: its best result is {key!r}, not an LM scale")
@@ -98,16 +82,12 @@ def main() -> None:
         weights=weights,
         g=load_graph(args.rescore_with, args.device) if args.rescore_with else None,
         hlg_scale=args.hlg_scale,
-        search_beam=args.search_beam,
-        output_beam=args.output_beam,
-        min_active_states=args.min_active_states,
-        max_active_states=args.max_active_states,
+        beam=Beam(args.search_beam, args.output_beam, args.min_active_states, args.max_active_states),
         arcs_per_frame=args.arcs_per_frame,
     )
     start = time.time()
-    hypotheses, without_path = decoder.decode(
-        matrices, lengths, args.max_frames, args.nj if args.device == "cpu" else 1
-    )
+    jobs = args.nj if args.device == "cpu" else 1
+    hypotheses, without_path = decoder.decode(matrices, lengths, args.max_frames, jobs)
     seconds = time.time() - start
     for kind in ("hyps", "recogs", "errs"):  # of other scales, not to be scored with these
         for old in args.out.glob(f"{kind}-{args.split}-lm_scale_*.txt"):
@@ -115,17 +95,14 @@ def main() -> None:
     for chosen, texts in hypotheses.items():
         write_text(args.out / f"hyps-{args.split}-{chosen}.txt", texts)
     frames = sum(lengths.values())
-    print_table(
-        f"Decoded {args.split} with {args.method}",
-        ["", "value"],
-        [
-            ["utterances", len(lengths)],
-            ["  without a path (empty hypotheses)", len(without_path)],
-            ["frames", frames],
-            ["seconds", seconds],
-            ["frames per second", round(frames / seconds)],
-        ],
-    )
+    rows = [
+        ["utterances", len(lengths)],
+        ["  without a path (empty hypotheses)", len(without_path)],
+        ["frames", frames],
+        ["seconds", seconds],
+        ["frames per second", round(frames / seconds)],
+    ]
+    print_table(f"Decoded {args.split} with {args.method}", ["", "value"], rows)
     if without_path:
         print(f"no path was found for: {' '.join(without_path)}", file=sys.stderr)
 

@@ -26,12 +26,11 @@ def main() -> None:
 
     out = args.out.resolve()  # of `.` too the name is known
     check_replaceable(out)
-    source = export_model(args.model, args.to, out)
+    model = export_model(args.model, args.to, out)
     size = sum(path.stat().st_size for path in out.iterdir()) / 2**20
-    parameters = sum(p.numel() for p in source.model.parameters()) / 1e6
-    print_table(
-        f"export of {args.model}", ["folder", "as", "parameters (M)", "MiB"], [[args.out, args.to, parameters, size]]
-    )
+    parameters = sum(p.numel() for p in model.parameters()) / 1e6
+    header = ["folder", "as", "parameters (M)", "MiB"]
+    print_table(f"export of {args.model}", header, [[args.out, args.to, parameters, size]])
 
 
 cli = partial(run_main, main)

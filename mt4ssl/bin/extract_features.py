@@ -12,17 +12,9 @@ from pathlib import Path
 
 from mt4ssl.clustering.features import LayerFeatures
 from mt4ssl.data.loading import read_cuts
+from mt4ssl.data.storage import write_ark
 from mt4ssl.errors import run_main
-from mt4ssl.inference.extraction import (
-    Count,
-    audio_cuts,
-    check_cuts,
-    extract,
-    layer_labeller,
-    write_cuts,
-    write_features,
-    write_tokens,
-)
+from mt4ssl.inference.extraction import Count, audio_cuts, check_cuts, extract, layer_labeller, write_cuts, write_tokens
 from mt4ssl.table import print_table
 
 
@@ -56,12 +48,10 @@ def main() -> None:
     elif labeller:
         write_tokens(args.out, extracted)
     else:
-        write_features(args.out, extracted)
-    kind, width, size = (
-        ("tokens", "clusters", len(labeller.centroids))
-        if labeller
-        else ("features", "dim", features.architecture.encoder.dim)
-    )
+        write_ark(args.out / "feats", ((cut.id, frames) for cut, frames in extracted))
+    kind, width, size = "features", "dim", features.architecture.encoder.dim
+    if labeller:
+        kind, width, size = "tokens", "clusters", len(labeller.centroids)
     rejected = len(cuts) - count.utterances
     print_table(
         f"{kind} of layer {args.layer} of {args.model}",

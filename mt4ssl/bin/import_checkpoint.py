@@ -28,22 +28,15 @@ def main() -> None:
     read = import_huggingface if args.checkpoint.is_dir() else import_fairseq
     encoder, mask_embedding, architecture, left_out = read(args.checkpoint)
     save_encoder(out, encoder, mask_embedding, architecture)
-    parameters = sum(p.numel() for p in encoder.parameters()) / 1e6
-    sizes = architecture.encoder
-    print_table(
-        f"{args.checkpoint} as {args.out}",
-        ["parameters (M)", "layers", "dim", "frame shift (s)", "normalises waveforms", "weights left out"],
-        [
-            [
-                parameters,
-                sizes.layers,
-                sizes.dim,
-                architecture.frontend.frame_shift,
-                "yes" if architecture.frontend.normalise else "no",
-                ", ".join(sorted({name.split(".")[0] for name in left_out})) or "none",
-            ]
-        ],
-    )
+    row = {
+        "parameters (M)": sum(p.numel() for p in encoder.parameters()) / 1e6,
+        "layers": architecture.encoder.layers,
+        "dim": architecture.encoder.dim,
+        "frame shift (s)": architecture.frontend.frame_shift,
+        "normalises waveforms": "yes" if architecture.frontend.normalise else "no",
+        "weights left out": ", ".join(sorted({name.split(".")[0] for name in left_out})) or "none",
+    }
+    print_table(f"{args.checkpoint} as {args.out}", list(row), [list(row.values())])
 
 
 cli = partial(run_main, main)

@@ -23,12 +23,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kmeans", type=Path, required=True, help="folder that stage 3 wrote")
     parser.add_argument("--cuts", type=Path, required=True, help="labelled cuts, with alignments if there are any")
-    parser.add_argument(
-        "--alignment",
-        choices=["phone", "token"],
-        default="phone",
-        help="alignment to compare with: phone, of the corpus; token, of mt4ssl.bin.align",
-    )
+    alignments = "alignment to compare with: phone, of the corpus; token, of mt4ssl.bin.align"
+    parser.add_argument("--alignment", choices=["phone", "token"], default="phone", help=alignments)
     parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
     args = parser.parse_args()
 
@@ -40,9 +36,7 @@ def main() -> None:
     result = {"mean_squared_distance": fit["mean_squared_distance"], **asdict(quality)}
     with atomic_path(args.out) as temporary:
         temporary.write_text(json.dumps(result, indent=2) + "\n")
-    rows = [
-        [key.replace("_", " "), f"{value:.4g}" if isinstance(value, float) else value] for key, value in result.items()
-    ]
+    rows = [[key.replace("_", " "), f"{x:.4g}" if isinstance(x, float) else x] for key, x in result.items()]
     print_table(f"label quality of {args.kmeans} on {args.cuts.name}", ["measure", "value"], rows)
 
 

@@ -6,11 +6,10 @@ import argparse
 import json
 from pathlib import Path
 
-from lhotse import load_manifest_lazy
-
 from mt4ssl.errors import run_main
 from mt4ssl.files import atomic_path, require
 from mt4ssl.lang.ngram import perplexity
+from mt4ssl.lang.transcripts import read_transcripts
 from mt4ssl.table import print_table
 
 
@@ -25,8 +24,7 @@ def main() -> None:
 
     results = {}
     for split in args.splits:
-        path = args.manifests / f"{args.corpus}_supervisions_{split}.jsonl.gz"
-        texts = [segment.text for segment in load_manifest_lazy(require(path, "made by stage 1 (manifests)"))]
+        texts = list(read_transcripts(args.manifests / f"{args.corpus}_supervisions_{split}.jsonl.gz").values())
         words = sum(len(text.split()) for text in texts)
         scores = {arpa.stem: perplexity(require(arpa, "made by stage 7 (graph)"), texts) for arpa in args.arpa}
         results[split] = {

@@ -33,10 +33,12 @@ def get_args() -> argparse.Namespace:
 def main() -> None:
     args = get_args()
     corpus = read_corpus(args.corpus)
-    transcripts = [text for path in args.supervisions for text in read_transcripts(path).values()]
+    transcripts = {name: text for path in args.supervisions for name, text in read_transcripts(path).items()}
     held_out = {text for path in args.held_out for text in read_transcripts(path).values()}
-    spoken = count_words(transcripts)
-    sentences = read_sentences(find_files(corpus.lm_text), corpus.text.normalise) if corpus.lm_text else transcripts
+    spoken = count_words(transcripts.values())
+    sentences = (
+        read_sentences(find_files(corpus.lm_text), corpus.text.normalise) if corpus.lm_text else transcripts.values()
+    )
     with atomic_path(args.out) as temporary:
         text = write_sentences(sentences, temporary, held_out)
         if not text.sentences:

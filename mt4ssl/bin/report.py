@@ -8,19 +8,7 @@ from pathlib import Path
 from mt4ssl.errors import UserError, run_main
 from mt4ssl.files import atomic_path
 from mt4ssl.results import rate_name, wer_notes
-from mt4ssl.scoring.report import (
-    duration_table,
-    environment_lines,
-    label_table,
-    lm_table,
-    missing_scores,
-    plot_curves,
-    score_files,
-    scored_models,
-    trained_models,
-    training_tables,
-    wer_table,
-)
+from mt4ssl.scoring import report
 
 LABELS = """## Label quality
 
@@ -36,37 +24,37 @@ def main() -> None:
     args = parser.parse_args()
 
     finetune = args.exp_dir / "finetune"
-    models = scored_models(finetune, args.test_sets)
+    models = report.scored_models(finetune, args.test_sets)
     if not models:
         raise UserError(f"{finetune} has no model scored on {', '.join(args.test_sets)}: run stages 8 to 10")
     trainings = sorted(path.parent for path in (args.exp_dir / "pretrain").glob("*/final.pt"))
-    trainings += [finetune / model for model in trained_models(finetune)]
+    trainings += [finetune / model for model in report.trained_models(finetune)]
     plots = [
-        plot_curves(folder, args.out.parent / "plots" / f"{folder.parent.name}-{folder.name}.png")
+        report.plot_curves(folder, args.out.parent / "plots" / f"{folder.parent.name}-{folder.name}.png")
         for folder in trainings
     ]
-    scores = score_files(finetune, models, args.test_sets)
+    scores = report.score_files(finetune, models, args.test_sets)
     notes = wer_notes(scores)
-    missing = missing_scores(finetune, args.test_sets)
-    wer = "\n\n".join([wer_table(finetune, models, args.test_sets), *notes, *missing])
-    labels = label_table(args.exp_dir / "kmeans")
+    missing = report.missing_scores(finetune, args.test_sets)
+    wer = "\n\n".join([report.wer_table(finetune, models, args.test_sets), *notes, *missing])
+    labels = report.label_table(args.exp_dir / "kmeans")
     text = "\n\n".join(
         [
             "# Results",
-            environment_lines(Path.cwd()),
+            report.environment_lines(Path.cwd()),
             f"## {rate_name(scores)}",
             "LM scales and word scores are chosen on dev; the interval is a 95 % bootstrap over utterances.",
             wer,
             "## Language models",
             "Perplexity per word, ends of sentences included; words out of the vocabulary (OOV) are left out.",
-            lm_table(args.lm_scores),
+            report.lm_table(args.lm_scores),
             *notes,
             *([LABELS, labels] if labels else []),
             "## Trainings",
-            training_tables(trainings),
+            report.training_tables(trainings),
             *(f"![{plot.stem}]({plot.relative_to(args.out.parent)})" for plot in plots),
             "## Wall time",
-            duration_table(args.exp_dir / "log" / "durations.tsv"),
+            report.duration_table(args.exp_dir / "log" / "durations.tsv"),
         ]
     )
     with atomic_path(args.out) as temporary:

@@ -10,27 +10,10 @@ from pathlib import Path
 from mt4ssl.errors import UserError, run_main
 from mt4ssl.lang.symbols import read_text
 from mt4ssl.scoring.icefall import errs_lines, recogs_lines, summary_lines, write_lines
-from mt4ssl.scoring.wer import ErrorRate, check_same_utterances, score
+from mt4ssl.scoring.wer import check_same_utterances, score
 from mt4ssl.table import print_table
 
 RATES = {"spaces": "WER", "characters": "CER"}
-
-
-def get_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--ref", type=Path, required=True, help="Kaldi text file of the references: utterance id and words"
-    )
-    parser.add_argument("--split", required=True, help="name of the split")
-    parser.add_argument("--out", type=Path, required=True, help="directory of the hypotheses, and of the scores")
-    parser.add_argument("--note", default="", help="a sentence about the split, to stand beside its scores for good")
-    parser.add_argument(
-        "--words",
-        choices=list(RATES),
-        default="spaces",
-        help="what a word is: words of corpus.yaml; errors in characters are called CER",
-    )
-    return parser.parse_args()
 
 
 def find_hypotheses(directory: Path, split: str) -> dict[str, Path]:
@@ -45,20 +28,20 @@ def find_hypotheses(directory: Path, split: str) -> dict[str, Path]:
     return found
 
 
-def as_json(rate: ErrorRate, name: str) -> dict:
-    return {
-        "wer": rate.wer,
-        "cer": rate.cer if name == "WER" else rate.wer,
-        "ins": rate.ins,
-        "del": rate.dele,
-        "sub": rate.sub,
-        "words": rate.words,
-        "ci95": list(rate.ci95),
-    }
-
-
 def main() -> None:
-    args = get_args()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--ref", type=Path, required=True, help="Kaldi text file of the references: id and words")
+    parser.add_argument("--split", required=True, help="name of the split")
+    parser.add_argument("--out", type=Path, required=True, help="directory of the hypotheses, and of the scores")
+    parser.add_argument("--note", default="", help="a sentence about the split, to stand beside its scores for good")
+    parser.add_argument(
+        "--words",
+        choices=list(RATES),
+        default="spaces",
+        help="what a word is: words of corpus.yaml; errors in characters are called CER",
+    )
+    args = parser.parse_args()
+
     ref, name = read_text(args.ref), RATES[args.words]
     if not ref:
         raise UserError(f"{args.ref} has no utterances")
@@ -72,27 +55,17 @@ def main() -> None:
     rates = dict(sorted(rates.items(), key=lambda item: item[1].wer))
     best = next(iter(rates))
     write_lines(args.out / f"wer-summary-{args.split}.txt", summary_lines(rates, name))
-    results = {key: as_json(rate, name) for key, rate in rates.items()}
-    write_lines(
-        args.out / f"wer-{args.split}.json",
-        [json.dumps({"rate": name, "best": best, "note": args.note, "results": results}, indent=2)],
-    )
-    counts = ["ins", "del", "sub", "words"]
-    print_table(
-        f"{name} of {args.split} in {args.out}",
-        ["settings", name, "95 % interval", *(["CER"] if name == "WER" else []), *counts, ""],
-        [
-            [
-                key,
-                rate.wer,
-                "{:.2f} - {:.2f}".format(*rate.ci95),
-                *([rate.cer] if name == "WER" else []),
-                *(results[key][count] for count in counts),
-                "best" if key == best else "",
-            ]
-            for key, rate in rates.items()
-        ],
-    )
+    results, rows = {}, []
+    for key, rate in rates.items():
+        counts = {"ins": rate.ins, "del": rate.dele, "sub": rate.sub, "words": rate.words}
+        cer = rate.cer if name == "WER" else rate.wer
+        results[key] = {"wer": rate.wer, "cer": cer, **counts, "ci95": rate.ci95}
+        interval, mark = "{:.2f} - {:.2f}".format(*rate.ci95), "best" if key == best else ""
+        rows.append([key, rate.wer, interval, *([cer] if name == "WER" else []), *counts.values(), mark])
+    scores = json.dumps({"rate": name, "best": best, "note": args.note, "results": results}, indent=2)
+    write_lines(args.out / f"wer-{args.split}.json", [scores])
+    header = ["settings", name, "95 % interval", *(["CER"] if name == "WER" else []), "ins", "del", "sub", "words", ""]
+    print_table(f"{name} of {args.split} in {args.out}", header, rows)
     if args.note:
         print(args.note)
 

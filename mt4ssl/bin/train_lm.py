@@ -14,27 +14,18 @@ from mt4ssl.lang.symbols import BACKOFF, BEGIN, END, EPSILON, UNKNOWN, read_symb
 from mt4ssl.table import print_table
 
 
-def get_args() -> argparse.Namespace:
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--text", type=Path, required=True, help="text to train on, one sentence per line")
     parser.add_argument("--words", type=Path, required=True, help="words.txt; other words of the text become <UNK>")
     parser.add_argument("--order", type=int, choices=range(2, 6), default=3, help="length of the n-grams")
     parser.add_argument("--out", type=Path, required=True, help="ARPA file to write")
-    return parser.parse_args()
+    args = parser.parse_args()
 
-
-def read_sentences(path: Path, words: set[str]) -> list[str]:
-    """Return the sentences of `path` over the vocabulary `words` and `<UNK>`."""
-    sentences = map_unknown(read_lines(require(path, "made by stage 6 (lang)")), words)
-    if not sentences:
-        raise UserError(f"{path} has no sentences")
-    return sentences
-
-
-def main() -> None:
-    args = get_args()
     words = read_symbols(args.words).keys() - {EPSILON, UNKNOWN, BACKOFF, BEGIN, END}
-    sentences = read_sentences(args.text, words)
+    sentences = map_unknown(read_lines(require(args.text, "made by stage 6 (lang)")), words)
+    if not sentences:
+        raise UserError(f"{args.text} has no sentences")
     train_ngram(sentences, args.order, args.out)
     arpa_to_g(args.out, args.words, args.out.parent / f"G_{args.order}_gram.fst.txt")
 

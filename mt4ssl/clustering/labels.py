@@ -51,10 +51,8 @@ def label_cuts(
 
 def config_of_labels(folder: Path, name: str) -> KMeansConfig:
     """Read the K-means config that stage 4 puts beside the labels called `name`."""
-    path = folder / f"{name}.yaml"
-    if not path.exists():
-        raise UserError(f"{path} is missing: target {name!r} needs labels of that name, made by stage 4 (labels)")
-    return load_config(KMeansConfig, path)
+    hint = f"target {name!r} needs labels of that name, made by stage 4 (labels)"
+    return load_config(KMeansConfig, require(folder / f"{name}.yaml", hint))
 
 
 def write_label_config(config: KMeansConfig, folder: Path) -> None:

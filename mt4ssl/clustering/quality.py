@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,14 +52,12 @@ def cut_phones(cut: Cut, frames: int, shift: float, alignment: str = "phone") ->
     return frame_phones(items, frames, shift) if items else None
 
 
-def joint_counts(labels: Iterable[np.ndarray], phones: Iterable[np.ndarray], clusters: int) -> np.ndarray:
+def joint_counts(labels: Sequence[np.ndarray], phones: Sequence[np.ndarray], clusters: int) -> np.ndarray:
     """Count frames by phone and cluster: (P, K)."""
-    rows: dict[str, np.ndarray] = {}
-    for label, phone in zip(labels, phones):
-        for symbol in np.unique(phone):
-            counts = np.bincount(label[phone == symbol], minlength=clusters)
-            rows[symbol] = rows.get(symbol, 0) + counts
-    return np.stack([rows[symbol] for symbol in sorted(rows)])
+    symbols, rows = np.unique(np.concatenate(phones), return_inverse=True)
+    counts = np.zeros((len(symbols), clusters), int)
+    np.add.at(counts, (rows, np.concatenate(labels)), 1)
+    return counts
 
 
 def entropy(counts: np.ndarray) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from multiprocessing import get_context
 from typing import Any, Callable, Optional
@@ -14,7 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from mt4ssl.decode.log_probs import length_batches, pad
-from mt4ssl.decode.search import Weights, best_scores, best_words, get_lattice, prune, rescore, reweighted, scaled
+from mt4ssl.decode.search import Beam, Weights, best_scores, best_words, get_lattice, prune, rescore, reweighted, scaled
 from mt4ssl.errors import UserError
 
 Hypotheses = dict[Weights, dict[str, list[str]]]  # {weights: {utterance id: words}}
@@ -25,7 +25,7 @@ Decoded = list[tuple[str, dict[Weights, Optional[list[str]]]]]  # [(utterance id
 class Decoder:
     """One-best over HLG, or over its lattices rescored with `g`, with each of `weights`.
 
-    The lattices are made at `hlg_scale`; beams as in `get_lattice`.
+    The lattices are made at `hlg_scale`.
     """
 
     hlg: k2.Fsa
@@ -33,10 +33,7 @@ class Decoder:
     weights: Sequence[Weights]
     g: k2.Fsa | None = None
     hlg_scale: float = 1.0
-    search_beam: float = 20.0
-    output_beam: float = 8.0
-    min_active_states: int = 30
-    max_active_states: int = 10000
+    beam: Beam = field(default_factory=Beam)
     arcs_per_frame: int = 50  # of lattices to rescore, on average over a batch; bounds memory and time
 
     @cached_property
@@ -47,15 +44,7 @@ class Decoder:
     def decode_batch(self, matrices: list[np.ndarray]) -> dict[Weights, list[list[str] | None]]:
         """Return {weights: words of each matrix (T, V), longest first}, None where there is no path."""
         log_probs, lengths = pad(matrices)
-        lattice = get_lattice(
-            log_probs.to(self.hlg.device),
-            lengths,
-            self.graph,
-            self.search_beam,
-            self.output_beam,
-            self.min_active_states,
-            self.max_active_states,
-        )
+        lattice = get_lattice(log_probs.to(self.hlg.device), lengths, self.graph, self.beam)
         if self.g is None:
             lattice, scale = prune(lattice), self.hlg_scale
         else:

@@ -28,6 +28,15 @@ class Weights(NamedTuple):
         return cls(float(found[1]), float(found[2] or 0.0)) if found else None
 
 
+class Beam(NamedTuple):
+    """What the search keeps: paths near the best one, in nats, and numbers of states in a frame; as in icefall."""
+
+    search: float = 20.0
+    output: float = 8.0
+    min_active_states: int = 30
+    max_active_states: int = 10000
+
+
 def scaled(hlg: k2.Fsa, lm_scale: float) -> k2.Fsa:
     """Return HLG with its scores multiplied by `lm_scale`, and the unscaled ones as `lm_scores`."""
     graph = hlg.clone()
@@ -36,23 +45,15 @@ def scaled(hlg: k2.Fsa, lm_scale: float) -> k2.Fsa:
     return graph
 
 
-def get_lattice(
-    log_probs: torch.Tensor,
-    lengths: torch.Tensor,
-    graph: k2.Fsa,
-    search_beam: float = 20.0,
-    output_beam: float = 8.0,
-    min_active_states: int = 30,
-    max_active_states: int = 10000,
-) -> k2.Fsa:
+def get_lattice(log_probs: torch.Tensor, lengths: torch.Tensor, graph: k2.Fsa, beam: Beam) -> k2.Fsa:
     """Return the lattices (FsaVec of B) of `log_probs` (B, T, V), padded after `lengths` (B,), longest first.
 
-    `graph` is one of `scaled`. Beams are in nats; their defaults are icefall's.
+    `graph` is one of `scaled`.
     """
     rows = torch.arange(len(lengths), dtype=torch.int32)
     segments = torch.stack([rows, torch.zeros_like(rows), lengths.to(torch.int32)], dim=1)
     dense = k2.DenseFsaVec(log_probs, segments)
-    return k2.intersect_dense_pruned(graph, dense, search_beam, output_beam, min_active_states, max_active_states)
+    return k2.intersect_dense_pruned(graph, dense, *beam)
 
 
 def prune(lattice: k2.Fsa, max_arcs: float = math.inf) -> k2.Fsa:

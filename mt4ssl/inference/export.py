@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import yaml
-from torch import Tensor
 
 from mt4ssl.errors import UserError
 from mt4ssl.files import atomic_path, require
@@ -22,76 +20,60 @@ from mt4ssl.models.speech import ModelConfig, SpeechEncoder
 from mt4ssl.train.finetuning import load_ctc
 
 
-class EncoderSource(NamedTuple):
-    """A pre-trained model to export."""
+def export_model(folder: Path, form: str, out: Path) -> SpeechEncoder | CtcModel:
+    """Export a model into the folder `out`, with its model card; return the model.
 
-    config: dict[str, Any]
-    """The content of its config.yaml."""
-    model: SpeechEncoder
-    architecture: ModelConfig
-    mask_embedding: Tensor
-    """The mask embedding (C,), which fine-tuning starts from."""
+    Args:
+        folder: of a pre-training, of a fine-tuning, or of a model that was exported or imported before.
+        form: `mt4ssl`, `transformers` or `onnx`.
+        out: what is there is replaced.
 
-    def write(self, form: str, folder: Path) -> None:
-        """Write the model into `folder`, as `mt4ssl`, `transformers` or `onnx`."""
-        if form == "onnx":
-            folder.mkdir()
-            export_onnx(self.model, self.architecture, folder / "model.onnx")
-        elif form == "transformers":
-            export_encoder(self.model, self.mask_embedding, self.architecture, folder)
-        else:
-            save_encoder(folder, self.model, self.mask_embedding, self.architecture)
-
-
-class CtcSource(NamedTuple):
-    """A fine-tuned model to export."""
-
-    config: dict[str, Any]
-    """The content of its config.yaml."""
-    model: CtcModel
-    architecture: ModelConfig
-    ctc: CtcConfig
-    lang: Path
-    """Folder with the model's tokens."""
-
-    def write(self, form: str, folder: Path) -> None:
-        """Write the model into `folder`, as `mt4ssl`, `transformers` or `onnx`."""
-        if form == "onnx":
-            folder.mkdir()
-            export_onnx(self.model, self.architecture, folder / "model.onnx")
-            copy_tokens(self.lang, folder)
-        elif form == "transformers":
-            export_ctc(self.model, self.architecture, Tokens(self.lang), folder)
-        else:
-            save_recogniser(folder, self.model, self.architecture, self.ctc, self.lang)
-
-
-def open_source(folder: Path) -> EncoderSource | CtcSource:
-    """Open the folder of a pre-training, of a fine-tuning, or of a model that was exported or imported before."""
+    """
     path = require(folder / "config.yaml", "give the folder of a training, or of an exported model, as --model")
     config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    if "pretrained" in config:  # a fine-tuning names what it started from
-        model, finetune, architecture = load_ctc(folder, _averaged_weights(folder))
-        return CtcSource(config, model, architecture, finetune.ctc, folder)
-    if config.get("kind") == "ctc":
-        recogniser = Recogniser(folder)
-        return CtcSource(config, recogniser.model, recogniser.architecture, recogniser.ctc, folder)
-    return EncoderSource(config, *load_student(folder), student_weights(folder)[1])
-
-
-def _averaged_weights(folder: Path) -> Path:
-    """The averaged checkpoint that stage 9 wrote last."""
-    found = sorted(folder.glob("averaged-*.pt"), key=lambda path: path.stat().st_mtime)
-    if not found:
-        raise UserError(f"{folder} has no averaged-*.pt: made by stage 9 (emit)")
-    return found[-1]
-
-
-def export_model(folder: Path, form: str, out: Path) -> EncoderSource | CtcSource:
-    """Export the model of a folder into `out`, with its model card; return the model."""
-    source = open_source(folder)
+    recognises = "pretrained" in config or config.get("kind") == "ctc"  # a fine-tuning names what it started from
     with atomic_path(out) as temporary:
-        source.write(form, temporary)
-        card = model_card(folder, source.config, "ctc" if isinstance(source, CtcSource) else "encoder", form)
+        model = (write_recogniser if recognises else write_encoder)(folder, form, temporary)
+        card = model_card(folder, config, "ctc" if recognises else "encoder", form)
         (temporary / "README.md").write_text(card.replace("FOLDER", out.name), encoding="utf-8")
-    return source
+    return model
+
+
+def write_encoder(folder: Path, form: str, out: Path) -> SpeechEncoder:
+    """Write a pre-trained model into `out`; return it."""
+    model, architecture = load_student(folder)
+    _, mask_embedding = student_weights(folder)
+    if form == "onnx":
+        out.mkdir()
+        export_onnx(model, architecture, out / "model.onnx")
+    elif form == "transformers":
+        export_encoder(model, mask_embedding, architecture, out)
+    else:
+        save_encoder(out, model, mask_embedding, architecture)
+    return model
+
+
+def write_recogniser(folder: Path, form: str, out: Path) -> CtcModel:
+    """Write a fine-tuned model into `out`; return it."""
+    model, architecture, ctc = open_recogniser(folder)
+    if form == "onnx":
+        out.mkdir()
+        export_onnx(model, architecture, out / "model.onnx")
+        copy_tokens(folder, out)
+    elif form == "transformers":
+        export_ctc(model, architecture, Tokens(folder), out)
+    else:
+        save_recogniser(out, model, architecture, ctc, folder)
+    return model
+
+
+def open_recogniser(folder: Path) -> tuple[CtcModel, ModelConfig, CtcConfig]:
+    """Open the folder of an exported model, or of a fine-tuning, with the last averaged checkpoint of stage 9."""
+    if (folder / "model.safetensors").exists():
+        exported = Recogniser(folder)
+        return exported.model, exported.architecture, exported.ctc
+    averaged = sorted(folder.glob("averaged-*.pt"), key=lambda path: path.stat().st_mtime)
+    if not averaged:
+        raise UserError(f"{folder} has no averaged-*.pt: made by stage 9 (emit)")
+    model, config, architecture = load_ctc(folder, averaged[-1])
+    return model, architecture, config.ctc

@@ -17,7 +17,7 @@ from mt4ssl.clustering.labels import Labeller
 from mt4ssl.config import load_config
 from mt4ssl.data.audio import make_recording, probe
 from mt4ssl.data.signals import SAMPLING_RATE
-from mt4ssl.data.storage import store_arrays, write_ark
+from mt4ssl.data.storage import store_arrays
 from mt4ssl.errors import UserError
 from mt4ssl.files import atomic_path, require
 
@@ -95,11 +95,6 @@ def write_tokens(folder: Path, extracted: Extracted) -> None:
     with atomic_path(folder / "tokens.txt") as temporary, open(temporary, "w", encoding="utf-8") as file:
         for cut, tokens in extracted:
             print(cut.id, *tokens, file=file)
-
-
-def write_features(folder: Path, extracted: Extracted) -> None:
-    """Write features as Kaldi's feats.ark and feats.scp."""
-    write_ark(folder / "feats", ((cut.id, features) for cut, features in extracted))
 
 
 def write_cuts(folder: Path, name: str, frame_shift: float, extracted: Extracted) -> None:

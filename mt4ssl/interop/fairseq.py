@@ -5,18 +5,18 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from torch import Tensor
 
 from mt4ssl.checkpoint import load_weights
 from mt4ssl.errors import UserError
 from mt4ssl.interop.unpickle import plain, read_pickle
-from mt4ssl.interop.weight_names import fairseq_names, take_weights
+from mt4ssl.interop.weight_names import Imported, check_settings, fairseq_names, take_encoder, take_weights
 from mt4ssl.models.encoder import EncoderConfig
 from mt4ssl.models.frontend import FrontendConfig
 from mt4ssl.models.mt4ssl import MT4SSL
-from mt4ssl.models.speech import ModelConfig, SpeechEncoder
+from mt4ssl.models.speech import ModelConfig
 from mt4ssl.targets.base import Target
 from mt4ssl.targets.kmeans import KMeansTarget
 from mt4ssl.targets.teacher import EmaConfig, TeacherTarget
@@ -38,6 +38,21 @@ DEFAULTS = {
     "conv_pos_groups": 16,
     "pos_conv_depth": 1,
     "layer_norm_first": False,
+}
+# EncoderConfig's names -> fairseq's.
+ENCODER = {
+    "layers": "encoder_layers",
+    "dim": "encoder_embed_dim",
+    "ffn_dim": "encoder_ffn_embed_dim",
+    "heads": "encoder_attention_heads",
+    "dropout": "dropout",
+    "attention_dropout": "attention_dropout",
+    "activation_dropout": "activation_dropout",
+    "layerdrop": "encoder_layerdrop",
+    "pos_conv_width": "conv_pos",
+    "pos_conv_depth": "pos_conv_depth",
+    "pos_conv_groups": "conv_pos_groups",
+    "pre_norm": "layer_norm_first",
 }
 # What this library computes; any other value would be another model.
 REQUIRED = {"activation_fn": "gelu", "layer_type": "transformer", "required_seq_len_multiple": (1, 2)}
@@ -84,9 +99,10 @@ def load_mt4ssl(state_dict: Mapping[str, Any], config: Mapping[str, Any]) -> MT4
         config.get("ema_decay", 0.999), config.get("ema_end_decay", 0.9999), config.get("ema_anneal_end_step", 30000)
     )
     model = MT4SSL(architecture, targets, ema)
-    encoder, mask_embedding = take_encoder(weights, model.student, architecture, "the state dict")
-    ours = {f"student.{name}": weight for name, weight in encoder.items()}
-    ours["mask_embedding"] = mask_embedding
+    names = fairseq_names([*model.student.state_dict(), "mask_embedding"], architecture)
+    encoder = take_weights(weights, names, "the state dict")
+    ours = {"mask_embedding": encoder.pop("mask_embedding")}
+    ours.update({f"student.{name}": weight for name, weight in encoder.items()})
     for number, head in enumerate(heads):
         for kind in ("weight", "bias"):
             ours.update(take_weights(weights, {f"heads.{number}.{kind}": [f"{head}.{kind}"]}, "the state dict"))
@@ -126,24 +142,6 @@ def _teacher(
     return result
 
 
-def take_encoder(
-    weights: dict[str, Tensor], encoder: SpeechEncoder, architecture: ModelConfig, source: str
-) -> tuple[dict[str, Tensor], Tensor]:
-    """Move the encoder's weights and the mask embedding (C,) out of fairseq's `weights`."""
-    names = fairseq_names([*encoder.state_dict(), "mask_embedding"], architecture)
-    ours = take_weights(weights, names, source)
-    return ours, ours.pop("mask_embedding")
-
-
-class Imported(NamedTuple):
-    """An encoder from elsewhere, its mask embedding (C,), and the names of the weights that have no place in it."""
-
-    encoder: SpeechEncoder
-    mask_embedding: Tensor
-    architecture: ModelConfig
-    left_out: list[str]
-
-
 def import_fairseq(path: Path) -> Imported:
     """Read the encoder of a fairseq checkpoint; UserError if it is not of a pre-training that this library knows."""
     checkpoint = read_pickle(path)
@@ -154,14 +152,7 @@ def import_fairseq(path: Path) -> Imported:
         raise UserError(f"{path} is fine-tuned: import the pre-trained checkpoint that it came from")
     settings, normalise = stored_settings(checkpoint, path)
     check_settings(settings, REQUIRED)
-    architecture = read_architecture(settings, normalise)
-    encoder = SpeechEncoder(architecture)
-    ours, mask_embedding = take_encoder(weights, encoder, architecture, str(path))
-    unknown = [name for name in weights if name.split(".")[0] not in HEADS]
-    if unknown:
-        raise UserError(f"{path}: no place for the weight {unknown[0]!r} ({len(unknown)} in all)")
-    load_weights(encoder, ours, path)
-    return Imported(encoder.eval(), mask_embedding, architecture, sorted(weights))
+    return take_encoder(weights, read_architecture(settings, normalise), fairseq_names, HEADS, path)
 
 
 def stored_settings(checkpoint: Mapping[str, Any], path: Path) -> tuple[dict[str, Any], bool]:
@@ -172,14 +163,6 @@ def stored_settings(checkpoint: Mapping[str, Any], path: Path) -> tuple[dict[str
     if args:
         return args, bool(args.get("normalize", False))
     raise UserError(f"{path} says nothing about its model: neither 'cfg' nor 'args' is in it")
-
-
-def check_settings(settings: Mapping[str, Any], required: Mapping[str, Any]) -> None:
-    """Raise UserError naming a setting that makes another model than this library's."""
-    for name, value in required.items():
-        allowed = value if isinstance(value, tuple) else (value,)
-        if name in settings and settings[name] not in allowed:
-            raise UserError(f"{name}: {settings[name]!r} is not supported, only {' or '.join(map(repr, allowed))}")
 
 
 def read_architecture(settings: Mapping[str, Any], normalise: bool) -> ModelConfig:
@@ -193,21 +176,9 @@ def read_architecture(settings: Mapping[str, Any], normalise: bool) -> ModelConf
         "waveform", dims[0], list(kernels), list(strides), normalise, bias=get["conv_bias"], padding_leaks=True,
         norm="layer" if get["extractor_mode"] == "layer_norm" else "group",
     )  # fmt: skip
+    same = {ours: get[theirs] for ours, theirs in ENCODER.items()}
     encoder = EncoderConfig(
-        layers=get["encoder_layers"],
-        dim=get["encoder_embed_dim"],
-        ffn_dim=get["encoder_ffn_embed_dim"],
-        heads=get["encoder_attention_heads"],
-        dropout=get["dropout"],
-        attention_dropout=get["attention_dropout"],
-        activation_dropout=get["activation_dropout"],
-        layerdrop=get["encoder_layerdrop"],
-        pos_conv_width=get["conv_pos"],
-        pos_conv_depth=get["pos_conv_depth"],
-        pos_conv_groups=get["conv_pos_groups"],
-        pos_conv_norm="layer" if get["pos_conv_depth"] > 1 else "weight",
-        padding_leaks=True,
-        pre_norm=get["layer_norm_first"],
+        **same, pos_conv_norm="layer" if same["pos_conv_depth"] > 1 else "weight", padding_leaks=True
     )
     return ModelConfig(frontend, encoder)
 

@@ -11,12 +11,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from mt4ssl.checkpoint import load_checkpoint, load_weights
+from mt4ssl.checkpoint import load_checkpoint
 from mt4ssl.data.signals import SAMPLING_RATE, WAVEFORM
 from mt4ssl.errors import UserError
 from mt4ssl.files import atomic_path, require
-from mt4ssl.interop.fairseq import Imported
-from mt4ssl.interop.weight_names import give_weights, take_weights, transformers_names
+from mt4ssl.interop.weight_names import Imported, check_settings, give_weights, take_encoder, transformers_names
 from mt4ssl.lang.tokens import Tokens
 from mt4ssl.lang.units.base import BLANK, BOUNDARY
 from mt4ssl.models.ctc import CtcModel
@@ -35,8 +34,31 @@ REQUIRED = {
     "add_adapter": False,
     "adapter_attn_dim": None,
 }
+# EncoderConfig's names -> those of transformers.
+ENCODER = {
+    "layers": "num_hidden_layers",
+    "dim": "hidden_size",
+    "ffn_dim": "intermediate_size",
+    "heads": "num_attention_heads",
+    "dropout": "hidden_dropout",
+    "attention_dropout": "attention_dropout",
+    "activation_dropout": "activation_dropout",
+    "layerdrop": "layerdrop",
+    "pos_conv_groups": "num_conv_pos_embedding_groups",
+}
 # Parts of a pre-training or of a fine-tuned model that no encoder needs.
 HEADS = ("lm_head", "quantizer", "project_q", "project_hid", "projector", "classifier")
+# What makes AutoProcessor join the feature extractor and the tokenizer of a CTC model.
+PROCESSOR = {"processor_class": "Wav2Vec2Processor"}
+TOKENIZER = {
+    "tokenizer_class": "Wav2Vec2CTCTokenizer",
+    "pad_token": BLANK,
+    "unk_token": BLANK,
+    "bos_token": None,
+    "eos_token": None,
+    "clean_up_tokenization_spaces": False,
+    **PROCESSOR,
+}
 
 
 def import_huggingface(folder: Path) -> Imported:
@@ -45,26 +67,15 @@ def import_huggingface(folder: Path) -> Imported:
     Waveforms are normalised if `preprocessor_config.json` says so, and not where there is none.
     """
     config = json.loads(require(folder / "config.json", "no folder of transformers").read_text(encoding="utf-8"))
-    architecture = read_architecture(config, _normalises(folder), folder)
+    path = folder / "preprocessor_config.json"
+    normalise = path.exists() and json.loads(path.read_text(encoding="utf-8")).get("do_normalize", True)
+    architecture = read_architecture(config, normalise, folder)
     weights = _read_weights(folder)
     prefix = config["model_type"].replace("-", "_") + "."
     weights = {name.removeprefix(prefix): weight for name, weight in weights.items()}
-    encoder = SpeechEncoder(architecture)
     if "masked_spec_embed" not in weights:  # transformers leaves it out of models that are never trained with masks
         weights["masked_spec_embed"] = torch.zeros(architecture.encoder.dim)
-    names = transformers_names([*encoder.state_dict(), "mask_embedding"], architecture)
-    ours = take_weights(weights, names, str(folder))
-    mask_embedding = ours.pop("mask_embedding")
-    unknown = [name for name in weights if name.split(".")[0] not in HEADS]
-    if unknown:
-        raise UserError(f"{folder}: no place for the weight {unknown[0]!r} ({len(unknown)} in all)")
-    load_weights(encoder, ours, folder)
-    return Imported(encoder.eval(), mask_embedding, architecture, sorted(weights))
-
-
-def _normalises(folder: Path) -> bool:
-    path = folder / "preprocessor_config.json"
-    return path.exists() and json.loads(path.read_text(encoding="utf-8")).get("do_normalize", True)
+    return take_encoder(weights, architecture, transformers_names, HEADS, folder)
 
 
 def _read_weights(folder: Path) -> dict[str, Tensor]:
@@ -85,9 +96,7 @@ def read_architecture(config: Mapping[str, Any], normalise: bool, folder: Path) 
     """Turn the settings of transformers into ours."""
     if config.get("model_type") not in TYPES:
         raise UserError(f"{folder} holds a {config.get('model_type')!r} model, not one of {', '.join(TYPES)}")
-    for name, value in REQUIRED.items():
-        if config.get(name, value) != value:
-            raise UserError(f"{folder}/config.json: {name} {config[name]!r} is not supported, only {value!r}")
+    check_settings(config, REQUIRED, f"{folder}/config.json: ")
     data2vec = config["model_type"] == "data2vec-audio"
     if len(set(config["conv_dim"])) > 1:
         raise UserError(f"{folder}/config.json: conv_dim {config['conv_dim']} has layers of different widths")
@@ -97,17 +106,9 @@ def read_architecture(config: Mapping[str, Any], normalise: bool, folder: Path) 
     )  # fmt: skip
     depth = config["num_conv_pos_embeddings"] if data2vec else 1
     encoder = EncoderConfig(
-        layers=config["num_hidden_layers"],
-        dim=config["hidden_size"],
-        ffn_dim=config["intermediate_size"],
-        heads=config["num_attention_heads"],
-        dropout=config["hidden_dropout"],
-        attention_dropout=config["attention_dropout"],
-        activation_dropout=config["activation_dropout"],
-        layerdrop=config["layerdrop"],
+        **{ours: config[theirs] for ours, theirs in ENCODER.items()},
         pos_conv_width=config["conv_pos_kernel_size"] * depth if data2vec else config["num_conv_pos_embeddings"],
         pos_conv_depth=depth,
-        pos_conv_groups=config["num_conv_pos_embedding_groups"],
         pos_conv_norm="layer" if data2vec else "weight",
         padding_leaks=True,
         pre_norm=config.get("do_stable_layer_norm", False),
@@ -117,40 +118,36 @@ def read_architecture(config: Mapping[str, Any], normalise: bool, folder: Path) 
 
 def export_encoder(encoder: SpeechEncoder, mask_embedding: Tensor, architecture: ModelConfig, folder: Path) -> None:
     """Write an encoder as a folder that `AutoModel.from_pretrained` opens; UserError where transformers has no such."""
-    config = write_architecture(architecture)
-    weights = _foreign_weights({**encoder.state_dict(), "mask_embedding": mask_embedding}, architecture)
-    _save(folder, {**config, "architectures": [_class(config, "Model")]}, weights, _preprocessor(architecture))
+    config = write_architecture(architecture, "Model")
+    ours = {**encoder.state_dict(), "mask_embedding": mask_embedding}
+    weights = give_weights(ours, transformers_names(ours, architecture))
+    _save(folder, weights, {"config.json": config, "preprocessor_config.json": _preprocessor(architecture)})
 
 
 def export_ctc(model: CtcModel, architecture: ModelConfig, tokens: Tokens, folder: Path) -> None:
     """Write a CTC model as a folder for `pipeline("automatic-speech-recognition")`; UserError as for an encoder."""
-    config = write_architecture(architecture)
+    config = write_architecture(architecture, "ForCTC")
     if model.slots != 1:
         raise UserError(f"transformers has no CTC head with {model.slots} slots a frame: export to ONNX instead")
     ours = {**model.encoder.state_dict(), "mask_embedding": model.mask_embedding.detach()}
     prefix = config["model_type"].replace("-", "_")
-    weights = {f"{prefix}.{name}": weight for name, weight in _foreign_weights(ours, architecture).items()}
+    theirs = give_weights(ours, transformers_names(ours, architecture))
+    weights = {f"{prefix}.{name}": weight for name, weight in theirs.items()}
     weights.update({f"lm_head.{name}": weight for name, weight in model.head.state_dict().items()})
-    config |= {"architectures": [_class(config, "ForCTC")], "vocab_size": len(tokens), "pad_token_id": 0}
     # transformers knows "|" as what stands between words (another choice is lost when it opens the folder), and joins
     # other tokens as they are: a piece of sentencepiece that begins a word brings its space along.
     vocab = {"|" if s == BOUNDARY else s.replace(BOUNDARY, " "): number for number, s in enumerate(tokens.symbols)}
-    files = {**_preprocessor(architecture), **_tokenizer(vocab)}
-    for name in ("preprocessor_config.json", "tokenizer_config.json"):
-        files[name] |= PROCESSOR
-    _save(folder, config, weights, files)
+    files = {
+        "config.json": {**config, "vocab_size": len(tokens), "pad_token_id": 0},
+        "preprocessor_config.json": {**_preprocessor(architecture), **PROCESSOR},
+        "tokenizer_config.json": TOKENIZER,
+        "vocab.json": vocab,
+    }
+    _save(folder, weights, files)
 
 
-def _foreign_weights(ours: Mapping[str, Tensor], architecture: ModelConfig) -> dict[str, Tensor]:
-    return give_weights(ours, transformers_names(ours, architecture))
-
-
-def _class(config: Mapping[str, Any], suffix: str) -> str:
-    return {"data2vec-audio": "Data2VecAudio", "wav2vec2": "Wav2Vec2"}[config["model_type"]] + suffix
-
-
-def write_architecture(architecture: ModelConfig) -> dict[str, Any]:
-    """Turn our settings into those of transformers; UserError for a model that it does not have."""
+def write_architecture(architecture: ModelConfig, head: str) -> dict[str, Any]:
+    """Turn our settings into those of transformers for `Model` or `ForCTC`; UserError for what it does not have."""
     frontend, encoder = architecture.frontend, architecture.encoder
     if frontend.reads != WAVEFORM:
         raise UserError(
@@ -161,20 +158,13 @@ def write_architecture(architecture: ModelConfig) -> dict[str, Any]:
         raise UserError("transformers has no model with this mix of front-end, positional convolutions and norms")
     config = {
         "model_type": "data2vec-audio" if data2vec else "wav2vec2",
+        "architectures": [("Data2VecAudio" if data2vec else "Wav2Vec2") + head],
         "conv_dim": [frontend.dim] * len(frontend.kernels),
         "conv_kernel": frontend.kernels,
         "conv_stride": frontend.strides,
         "num_feat_extract_layers": len(frontend.kernels),
         "conv_bias": frontend.bias,
-        "hidden_size": encoder.dim,
-        "num_hidden_layers": encoder.layers,
-        "intermediate_size": encoder.ffn_dim,
-        "num_attention_heads": encoder.heads,
-        "hidden_dropout": encoder.dropout,
-        "attention_dropout": encoder.attention_dropout,
-        "activation_dropout": encoder.activation_dropout,
-        "layerdrop": encoder.layerdrop,
-        "num_conv_pos_embedding_groups": encoder.pos_conv_groups,
+        **{theirs: getattr(encoder, ours) for ours, theirs in ENCODER.items()},
         "num_conv_pos_embeddings": encoder.pos_conv_width,
     }
     if data2vec:
@@ -183,42 +173,20 @@ def write_architecture(architecture: ModelConfig) -> dict[str, Any]:
     return {**config, "feat_extract_norm": frontend.norm, "do_stable_layer_norm": encoder.pre_norm}
 
 
-PROCESSOR = {"processor_class": "Wav2Vec2Processor"}
-"""What makes AutoProcessor join the feature extractor and the tokenizer of a CTC model."""
-
-
-def _preprocessor(architecture: ModelConfig) -> dict[str, dict[str, Any]]:
+def _preprocessor(architecture: ModelConfig) -> dict[str, Any]:
     return {
-        "preprocessor_config.json": {
-            "feature_extractor_type": "Wav2Vec2FeatureExtractor",
-            "feature_size": 1,
-            "sampling_rate": SAMPLING_RATE,
-            "padding_value": 0.0,
-            "do_normalize": architecture.frontend.normalise,
-            "return_attention_mask": True,
-        }
+        "feature_extractor_type": "Wav2Vec2FeatureExtractor",
+        "feature_size": 1,
+        "sampling_rate": SAMPLING_RATE,
+        "padding_value": 0.0,
+        "do_normalize": architecture.frontend.normalise,
+        "return_attention_mask": True,
     }
 
 
-def _tokenizer(vocab: dict[str, int]) -> dict[str, dict[str, Any]]:
-    return {
-        "vocab.json": vocab,
-        "tokenizer_config.json": {
-            "tokenizer_class": "Wav2Vec2CTCTokenizer",
-            "pad_token": BLANK,
-            "unk_token": BLANK,
-            "bos_token": None,
-            "eos_token": None,
-            "clean_up_tokenization_spaces": False,
-        },
-    }
-
-
-def _save(
-    folder: Path, config: Mapping[str, Any], weights: Mapping[str, Tensor], files: Mapping[str, Mapping[str, Any]]
-) -> None:
+def _save(folder: Path, weights: Mapping[str, Tensor], files: Mapping[str, Mapping[str, Any]]) -> None:
     with atomic_path(folder) as temporary:
         temporary.mkdir()
         save_file(dict(weights), temporary / "model.safetensors", metadata={"format": "pt"})
-        for name, content in {"config.json": config, **files}.items():
+        for name, content in files.items():
             (temporary / name).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

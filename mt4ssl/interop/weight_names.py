@@ -1,15 +1,18 @@
-"""What fairseq and transformers call the weights of a SpeechEncoder."""
+"""Weights of a SpeechEncoder by the names that fairseq and transformers have for them."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from mt4ssl.checkpoint import load_weights
 from mt4ssl.errors import UserError
-from mt4ssl.models.speech import ModelConfig
+from mt4ssl.models.speech import ModelConfig, SpeechEncoder
 
 Names = dict[str, list[str]]
 """Our name -> the foreign one, or three whose tensors are stacked in ours: query, key and value."""
@@ -77,6 +80,46 @@ def take_weights(foreign: dict[str, Tensor], names: Names, source: str) -> dict[
         ours: torch.cat([foreign.pop(name) for name in parts]) if len(parts) > 1 else foreign.pop(parts[0])
         for ours, parts in names.items()
     }
+
+
+class Imported(NamedTuple):
+    """An encoder from elsewhere, its mask embedding (C,), and the names of the weights that have no place in it."""
+
+    encoder: SpeechEncoder
+    mask_embedding: Tensor
+    architecture: ModelConfig
+    left_out: list[str]
+
+
+def take_encoder(
+    foreign: dict[str, Tensor],
+    architecture: ModelConfig,
+    names: Callable[[Iterable[str], ModelConfig], Names],
+    heads: Collection[str],
+    source: Path,
+) -> Imported:
+    """Build the encoder of foreign weights, in eval mode.
+
+    Raises UserError for weights that `source` lacks or that do not fit, and for one that is left over, if it is of
+    none of the `heads`, parts that no encoder needs.
+    """
+    encoder = SpeechEncoder(architecture)
+    ours = take_weights(foreign, names([*encoder.state_dict(), "mask_embedding"], architecture), str(source))
+    mask_embedding = ours.pop("mask_embedding")
+    unknown = [name for name in foreign if name.split(".")[0] not in heads]
+    if unknown:
+        raise UserError(f"{source}: no place for the weight {unknown[0]!r} ({len(unknown)} in all)")
+    load_weights(encoder, ours, source)
+    return Imported(encoder.eval(), mask_embedding, architecture, sorted(foreign))
+
+
+def check_settings(settings: Mapping[str, Any], required: Mapping[str, Any], source: str = "") -> None:
+    """Raise UserError naming a setting that makes another model than this library's."""
+    for name, value in required.items():
+        allowed = value if isinstance(value, tuple) else (value,)
+        if name in settings and settings[name] not in allowed:
+            supported = " or ".join(map(repr, allowed))
+            raise UserError(f"{source}{name}: {settings[name]!r} is not supported, only {supported}")
 
 
 def give_weights(weights: Mapping[str, Tensor], names: Names) -> dict[str, Tensor]:

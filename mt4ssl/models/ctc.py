@@ -44,11 +44,7 @@ class CtcModel(nn.Module):
         nn.init.zeros_(self.head.bias)
 
     def forward(
-        self,
-        inputs: Tensor,
-        lengths: Tensor,
-        time_mask: Tensor | None = None,
-        channel_mask: Tensor | None = None,
+        self, inputs: Tensor, lengths: Tensor, time_mask: Tensor | None = None, channel_mask: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Return log-probs (B, T, V) and their lengths (B,).
 

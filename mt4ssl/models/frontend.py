@@ -86,6 +86,7 @@ class Frontend(nn.Module):
 
     def __init__(self, config: FrontendConfig) -> None:
         super().__init__()
+        self.normalise = config.normalise
 
     @staticmethod
     def convolved_length(size: Size, kernel: int, stride: int) -> Size:
@@ -133,7 +134,6 @@ class WaveformFrontend(Frontend):
         self.layers = nn.ModuleList(
             ConvLayer(*layer, config) for layer in zip(sizes[:-1], sizes[1:], config.kernels, config.strides, norms)
         )
-        self.normalise = config.normalise
 
     @staticmethod
     def convolved_length(size: Size, kernel: int, stride: int) -> Size:
@@ -161,7 +161,7 @@ class FbankFrontend(Frontend):
             nn.Conv1d(inputs, outputs, kernel, stride, padding=kernel // 2)
             for inputs, outputs, kernel, stride in zip(sizes[:-1], sizes[1:], config.kernels, config.strides)
         )
-        self.kernels, self.strides, self.normalise = config.kernels, config.strides, config.normalise
+        self.kernels, self.strides = config.kernels, config.strides
 
     @staticmethod
     def convolved_length(size: Size, kernel: int, stride: int) -> Size:
@@ -181,8 +181,3 @@ class FbankFrontend(Frontend):
 
 
 FRONTENDS: dict[str, type[Frontend]] = {"waveform": WaveformFrontend, "fbank": FbankFrontend}
-
-
-def make_frontend(config: FrontendConfig) -> Frontend:
-    """Build the front-end that the config names."""
-    return FRONTENDS[config.type](config)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from torch import Tensor, nn
 
 from mt4ssl.models.encoder import EncoderConfig, EncoderLayer, PositionalConv, Transformer
-from mt4ssl.models.frontend import ConvLayer, FrontendConfig, make_frontend, padding_mask
+from mt4ssl.models.frontend import FRONTENDS, ConvLayer, FrontendConfig, padding_mask
 
 
 @dataclass
@@ -23,7 +23,7 @@ class SpeechEncoder(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.frontend = make_frontend(config.frontend)
+        self.frontend = FRONTENDS[config.frontend.type](config.frontend)
         self.feature_norm = nn.LayerNorm(config.frontend.dim)
         self.projection = nn.Linear(config.frontend.dim, config.encoder.dim)
         self.encoder = Transformer(config.encoder)

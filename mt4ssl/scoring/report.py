@@ -22,21 +22,21 @@ from mt4ssl.table import markdown_table
 NOT_A_MEASURE = ("step", "split")
 
 
-def _cpu() -> str:
+def machine() -> str:
+    """The GPU, or the number and name of the processors."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
+    return f"{os.cpu_count()} x {names[0] if names else platform.processor()}"
 
 
 def environment_lines(recipe: Path) -> str:
     """What was run, on what."""
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{os.cpu_count()} x {_cpu()}"
-    return "\n".join(
-        [
-            f"- Recipe: `{recipe.parent.name}/{recipe.name}/run.sh`; the command of every step is in `exp/log`",
-            f"- Commit: `{commit()}`",
-            f"- Machine: {device}; Python {platform.python_version()}, torch {torch.__version__}",
-        ]
+    return (
+        f"- Recipe: `{recipe.parent.name}/{recipe.name}/run.sh`; the command of every step is in `exp/log`\n"
+        f"- Commit: `{commit()}`\n"
+        f"- Machine: {machine()}; Python {platform.python_version()}, torch {torch.__version__}"
     )
 
 
@@ -95,10 +95,11 @@ def label_table(kmeans: Path) -> str:
         return ""
     qualities = [json.loads((folder / "quality.json").read_text()) for folder in folders]
     names = [name for name, value in qualities[0].items() if value is not None]
-    cells = [[f"{q[name]:.4g}" if isinstance(q[name], float) else q[name] for name in names] for q in qualities]
-    return markdown_table(
-        ["K-means", *(n.replace("_", " ") for n in names)], [[f.name, *c] for f, c in zip(folders, cells)]
-    )
+    rows = [
+        [folder.name, *(f"{q[name]:.4g}" if isinstance(q[name], float) else q[name] for name in names)]
+        for folder, q in zip(folders, qualities)
+    ]
+    return markdown_table(["K-means", *(name.replace("_", " ") for name in names)], rows)
 
 
 def training_tables(folders: Sequence[Path]) -> str:

@@ -24,7 +24,7 @@ from mt4ssl.models.masking import MaskConfig, span_mask
 from mt4ssl.models.pretrained import load_architecture, student_weights
 from mt4ssl.models.speech import ModelConfig
 from mt4ssl.train.optim import OptimConfig, make_optimizer
-from mt4ssl.train.task import Averages, LoopConfig, StepSums
+from mt4ssl.train.task import Averages, LoopConfig, StepSums, Task
 
 
 @dataclass
@@ -98,8 +98,11 @@ def alignable(tokens: list[int], frames: int) -> bool:
     return len(tokens) + sum(a == b for a, b in pairwise(tokens)) <= frames
 
 
-class FinetuneTask:
+class FinetuneTask(Task):
     """CTC on transcribed cuts."""
+
+    model: CtcModel
+    train_data: CtcDataset
 
     def __init__(self, config: FinetuneConfig, device: torch.device) -> None:
         self.config, self.device = config, device
@@ -139,7 +142,7 @@ class FinetuneTask:
 
     def save_config(self, folder: Path) -> None:
         """Write what opens the model without its pre-training and its lang dir: settings, architecture, tokens."""
-        save_config(self.config, folder / "config.yaml")
+        super().save_config(folder)
         save_config(self.architecture, folder / "model.yaml")
         copy_tokens(self.config.lang, folder)
 
@@ -181,12 +184,6 @@ class FinetuneTask:
                 sums[name][0] += 100 * kaldialign.edit_distance(ref, hyp)["total"]
                 sums[name][1] += len(ref)
         return {name: (errors, size) for name, (errors, size) in sums.items()}
-
-    def finish_update(self, step: int) -> dict[str, float]:
-        return {}
-
-    def check_values(self, step: int, values: dict[str, float]) -> None:
-        """Nothing beyond finite gradients."""
 
     def validate(self) -> dict[str, float]:
         """Loss, WER and CER of greedy search on the whole dev set."""

@@ -17,9 +17,8 @@ from mt4ssl.errors import UserError
 from mt4ssl.models.speech import compile_layers
 from mt4ssl.train.monitor import Monitor
 from mt4ssl.train.optim import set_lr
-from mt4ssl.train.precision import DTYPES, autocast, choose_dtype
 from mt4ssl.train.processes import MicroBatches, add_up, add_up_gradients, is_first, wait_for_all
-from mt4ssl.train.speed import Speedometer, advise_when_out_of_memory, keep_freed_memory
+from mt4ssl.train.speed import DTYPES, Speedometer, advise_when_out_of_memory, autocast, choose_dtype, keep_freed_memory
 from mt4ssl.train.task import Averages, StepSums, Task
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +19,9 @@ from mt4ssl.models.mt4ssl import MT4SSL
 from mt4ssl.models.speech import ModelConfig
 from mt4ssl.train.finetuning import FinetuneConfig, finetune_optimizer
 from mt4ssl.train.optim import make_optimizer
-from mt4ssl.train.precision import DTYPES, autocast, choose_dtype
 from mt4ssl.train.pretraining import PretrainConfig
 from mt4ssl.train.processes import check_shares
-from mt4ssl.train.speed import advise_when_out_of_memory
+from mt4ssl.train.speed import DTYPES, advise_when_out_of_memory, autocast, choose_dtype, time_of
 from mt4ssl.train.task import LoopConfig
 
 TYPICAL_SECONDS = 12.0  # mean length of an utterance of LibriSpeech: 960 h in 281,241 utterances
@@ -112,7 +110,8 @@ def measure(
     kept: dict[int, int] = {}
     with torch.autograd.graph.saved_tensors_hooks(lambda tensor: note_storage(kept, tensor), lambda tensor: tensor):
         work()
-    update_time, step_time = clock(optimizer.step, device), clock(work, device)  # with Adam's moments in memory
+    # The better of two times each, updates first: steps are measured with Adam's moments in memory.
+    update_time, step_time = (min(time_of(do, device) for _ in range(2)) for do in (optimizer.step, work))
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     fixed = sum(p.numel() for p in model.parameters()) - trained
     if device.type == "cuda":
@@ -133,18 +132,6 @@ def note_storage(kept: dict[int, int], tensor: Tensor) -> Tensor:
     storage = tensor.untyped_storage()
     kept[storage.data_ptr()] = storage.nbytes()
     return tensor
-
-
-def clock(work: Callable[[], None], device: torch.device) -> float:
-    """Seconds that `work` takes, the better of two times."""
-    times = []
-    for _ in range(2):
-        begin = time.perf_counter()
-        work()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        times.append(time.perf_counter() - begin)
-    return min(times)
 
 
 def corpus_hours(cuts: Path) -> float | None:

@@ -10,7 +10,6 @@ from pathlib import Path
 import torch
 
 from mt4ssl.clustering.labels import config_of_labels
-from mt4ssl.config import save_config
 from mt4ssl.data.cuts import Cuts
 from mt4ssl.data.loading import read_cuts
 from mt4ssl.data.pretraining import PretrainBatch, PretrainDataset
@@ -22,7 +21,7 @@ from mt4ssl.targets import AnyTarget
 from mt4ssl.targets.kmeans import KMeansTarget
 from mt4ssl.targets.teacher import EmaConfig, TeacherTarget
 from mt4ssl.train.optim import OptimConfig, make_optimizer
-from mt4ssl.train.task import Averages, LoopConfig, StepSums
+from mt4ssl.train.task import Averages, LoopConfig, StepSums, Task
 
 NO_DATA = ["--train-cuts", "", "--dev-cuts", "", "--exp-dir", ""]
 """Arguments for what reads a config and no data."""
@@ -85,8 +84,11 @@ def with_clusters(config: PretrainConfig) -> PretrainConfig:
     return config.with_classes(lambda name: config_of_labels(folder, name).clusters)
 
 
-class PretrainTask:
+class PretrainTask(Task):
     """MT4SSL on labelled cuts."""
+
+    model: MT4SSL
+    train_data: PretrainDataset
 
     def __init__(self, config: PretrainConfig, device: torch.device) -> None:
         self.config, self.device = config, device
@@ -105,12 +107,6 @@ class PretrainTask:
             config.loop.batch_seconds, config.loop.max_batch_seconds, config.max_seconds, config.loop.seed,
         )  # fmt: skip
         return data, rejected
-
-    def save_config(self, folder: Path) -> None:
-        save_config(self.config, folder / "config.yaml")
-
-    def start_batch(self, step: int, number: int) -> None:
-        """Nothing to prepare."""
 
     def losses(self, batch: PretrainBatch) -> StepSums:
         result = self.model(batch.inputs, batch.lengths, batch.labels, batch.mask)

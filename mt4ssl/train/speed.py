@@ -1,4 +1,4 @@
-"""How fast a training is, and how much of the machine's arithmetic it uses."""
+"""How fast a training is, how much of the machine's arithmetic it uses, and in which precision that is most."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from mt4ssl.errors import UserError
-from mt4ssl.train.processes import add_up, process_count
+from mt4ssl.train.processes import add_up, is_first, process_count
 
 T = TypeVar("T")
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 SLOW_PRODUCT = 0.05  # seconds
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 
@@ -106,19 +107,33 @@ def matrix_peak(dtype: torch.dtype, device: torch.device) -> float:
     peak = 0.0
     for size in (256, 512, 1024, 2048, *((4096, 8192) if device.type == "cuda" else ())):
         a, b = torch.randn(2, size, size, device=device, dtype=dtype)
-        best = min(_seconds(partial(torch.matmul, a, b), device) for _ in range(5))
+        best = min(time_of(partial(torch.matmul, a, b), device) for _ in range(5))
         peak = max(peak, 2 * size**3 / best)
         if best > SLOW_PRODUCT:
             break
     return peak
 
 
-def _seconds(work: Callable[[], Any], device: torch.device) -> float:
+def time_of(work: Callable[[], Any], device: torch.device) -> float:
+    """Seconds that `work` takes."""
     begin = time.perf_counter()
     work()
     if device.type == "cuda":
-        torch.cuda.synchronize()
+        torch.cuda.synchronize(device)
     return time.perf_counter() - begin
+
+
+def choose_dtype(name: str, device: torch.device) -> tuple[str, float]:
+    """Return the name of the precision to use, the same in all processes, and the FLOP/s of matrix products in it."""
+    peaks = {key: matrix_peak(dtype, device) for key, dtype in DTYPES.items() if name in (key, "auto")}
+    fastest = max(peaks, key=peaks.__getitem__)
+    chosen = "bf16" if add_up([float(is_first() and fastest == "bf16")])[0] else "fp32"
+    return chosen, peaks[chosen]
+
+
+def autocast(dtype: torch.dtype, device: torch.device) -> torch.autocast:
+    """Matrix products in that precision."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=dtype == torch.bfloat16)
 
 
 def count_flops(work: Callable[[], T]) -> tuple[T, int]:

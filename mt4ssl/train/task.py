@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
+from mt4ssl.config import save_config
 from mt4ssl.train.processes import UpdateData, add_up
 
 
@@ -54,42 +55,37 @@ class StepSums:
     sums: dict[str, tuple[float, float]]
 
 
-class Task(Protocol):
+class Task:
     """What is trained: pre-training or CTC."""
 
-    @property
-    def config(self) -> Any:
-        """Dataclass with `optim`, `loop` and `exp_dir`."""
-
-    @property
-    def device(self) -> torch.device: ...
-
-    @property
-    def model(self) -> nn.Module: ...
-
-    @property
-    def optimizer(self) -> torch.optim.Optimizer: ...
-
-    @property
-    def train_data(self) -> UpdateData: ...
+    config: Any
+    """Dataclass with `optim`, `loop` and `exp_dir`."""
+    device: torch.device
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    train_data: UpdateData
 
     def save_config(self, folder: Path) -> None:
         """Write beside the checkpoints what is needed to open them."""
+        save_config(self.config, folder / "config.yaml")
 
     def start_batch(self, step: int, number: int) -> None:
         """Prepare the model for micro-batch `number` of update `step`, both counted from 0."""
 
     def losses(self, batch: Any) -> StepSums:
         """Loss of a micro-batch of the training data."""
+        raise NotImplementedError
 
     def finish_update(self, step: int) -> dict[str, float]:
         """Act after update `step`, counted from 1; returned values are logged."""
+        return {}
 
     def check_values(self, step: int, values: dict[str, float]) -> None:
         """Raise UserError if what is about to be logged shows a failed training."""
 
     def validate(self) -> dict[str, float]:
         """Measure on held-out data."""
+        raise NotImplementedError
 
 
 class Averages:

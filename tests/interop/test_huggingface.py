@@ -112,7 +112,7 @@ def test_what_transformers_has_not(tmp_path):
     "change, message",
     [
         ({"model_type": "bert"}, "'bert' model"),
-        ({"hidden_act": "relu"}, "hidden_act 'relu'"),
+        ({"hidden_act": "relu"}, "hidden_act: 'relu'"),
         ({"conv_dim": [32] * 6 + [64]}, "different widths"),
         ({"num_hidden_layers": 5}, "has no weight 'encoder.layers.3"),
         ({"num_hidden_layers": 2}, "no place for the weight 'encoder.layers.2"),

@@ -5,12 +5,12 @@ import torch
 from transformers import Wav2Vec2Config
 from transformers.models.wav2vec2.modeling_wav2vec2 import Wav2Vec2FeatureEncoder
 
-from mt4ssl.models.frontend import FrontendConfig, make_frontend, normalise
+from mt4ssl.models.frontend import FRONTENDS, FrontendConfig, normalise
 
 
 def test_waveform_frontend_equals_transformers():
     config = FrontendConfig("waveform", dim=32)
-    ours = make_frontend(config)
+    ours = FRONTENDS["waveform"](config)
     theirs = Wav2Vec2FeatureEncoder(
         Wav2Vec2Config(conv_dim=[32] * 7, feat_extract_norm="layer", conv_bias=False, feat_extract_activation="gelu")
     )
@@ -31,13 +31,13 @@ def test_waveform_frontend_equals_transformers():
 @pytest.mark.parametrize("size", [97, 98, 99, 100])
 def test_fbank_frames(strides, shift, size):
     config = FrontendConfig("fbank", dim=16, kernels=[3, 3], strides=strides)
-    frames, lengths = make_frontend(config)(torch.randn(1, size, 80), torch.tensor([size]))
+    frames, lengths = FRONTENDS["fbank"](config)(torch.randn(1, size, 80), torch.tensor([size]))
     assert frames.size(1) == lengths.item() == config.frames(size)
     assert config.frame_shift == shift
 
 
 def test_padding_changes_nothing():
-    frontend = make_frontend(FrontendConfig("fbank", dim=16, kernels=[3, 3], strides=[2, 2]))
+    frontend = FRONTENDS["fbank"](FrontendConfig("fbank", dim=16, kernels=[3, 3], strides=[2, 2]))
     short = torch.randn(1, 61, 80)
     padded = torch.cat([short, torch.full((1, 30, 80), 7.0)], dim=1)
     alone, length = frontend(short, torch.tensor([61]))

@@ -16,8 +16,8 @@ from mt4ssl.results import read_log
 from mt4ssl.targets.kmeans import KMeansTarget
 from mt4ssl.train.loop import train
 from mt4ssl.train.optim import OptimConfig
-from mt4ssl.train.precision import DTYPES, choose_dtype
 from mt4ssl.train.pretraining import GuardConfig, PretrainConfig, PretrainTask, with_clusters
+from mt4ssl.train.speed import DTYPES, choose_dtype
 from mt4ssl.train.task import LoopConfig
 
 CPU = torch.device("cpu")
@@ -56,7 +56,7 @@ def test_speed_leaves_validation_out_and_nothing_else(pretrain_config, monkeypat
     monkeypatch.setattr("mt4ssl.train.speed.time.perf_counter", lambda: now)
     monkeypatch.setattr(PretrainTask, "validate", lasting(PretrainTask.validate, 100.0))
     monkeypatch.setattr(PretrainTask, "finish_update", lasting(PretrainTask.finish_update, 1.0))
-    monkeypatch.setattr("mt4ssl.train.precision.matrix_peak", lambda *_: 1.0)
+    monkeypatch.setattr("mt4ssl.train.speed.matrix_peak", lambda *_: 1.0)
     run(pretrain_config)  # six updates of about 4 s, validated after the third and the last, logged after every second
     speeds = [values["audio_s_per_s"] for values in read_log(Path(pretrain_config.exp_dir), "train")]
     assert speeds == pytest.approx([4.0] * 3, rel=0.3)
@@ -64,7 +64,7 @@ def test_speed_leaves_validation_out_and_nothing_else(pretrain_config, monkeypat
 
 @pytest.mark.parametrize("faster", [torch.float32, torch.bfloat16])
 def test_auto_is_the_dtype_of_the_faster_matrix_products(faster, monkeypatch):
-    monkeypatch.setattr("mt4ssl.train.precision.matrix_peak", lambda dtype, _: 2e9 if dtype == faster else 1e9)
+    monkeypatch.setattr("mt4ssl.train.speed.matrix_peak", lambda dtype, _: 2e9 if dtype == faster else 1e9)
     assert DTYPES[choose_dtype("auto", CPU)[0]] == faster
     assert choose_dtype("fp32", CPU)[0] == "fp32" and choose_dtype("bf16", CPU)[0] == "bf16"
 
@@ -82,7 +82,7 @@ def test_killed_and_resumed_is_as_uninterrupted(pretrain_config, tmp_path, kill_
 def test_a_training_goes_on_in_the_dtype_it_started_with(pretrain_config, monkeypatch, kill_in_update, capsys):
     config = replace(pretrain_config, loop=replace(pretrain_config.loop, dtype="auto"))
     for faster in (torch.bfloat16, torch.float32):
-        monkeypatch.setattr("mt4ssl.train.precision.matrix_peak", lambda dtype, _: 1e9 + (dtype == faster))  # noqa: B023
+        monkeypatch.setattr("mt4ssl.train.speed.matrix_peak", lambda dtype, _: 1e9 + (dtype == faster))  # noqa: B023
         if faster == torch.bfloat16:
             kill_in_update(5, lambda: run(config))
         else:

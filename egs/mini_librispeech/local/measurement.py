@@ -30,10 +30,12 @@ from mt4ssl.table import markdown_table
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 SCORES, CURVES, CONFIGS = RESULTS / "measurement.csv", RESULTS / "curves.csv", RESULTS / "configs"
 FOLDERS = ("train_cuts", "dev_cuts", "exp_dir", "lang", "pretrained")  # of a config: where, and not how
-MEASURES = ("loss", "kmeans", "kmeans_accuracy", "teacher", "teacher_target_std", "teacher_prediction_std")
-SCORE_KEY = ("experiment", "system", "pretrain_seed", "finetune_seed", "after_updates", "subset", "split", "method")
-CURVE_KEY = ("experiment", "system", "seed", "step")
+KEYS = {  # of the columns that tell one row from another
+    SCORES: "experiment system pretrain_seed finetune_seed after_updates subset split method".split(),
+    CURVES: "experiment system seed step".split(),
+}
 SHOWN_STEPS = ("750", "1500", "2250", "3000", "4500", "6000", "7500", "9000")  # of the pre-trainings' curves
+WITH_LABELS = ("offline", "mt4ssl")  # systems that learn K-means labels: without a teacher, and with one
 HLG = "1best"
 
 Row = dict[str, Any]
@@ -45,18 +47,17 @@ def read_rows(path: Path) -> list[Row]:
         return list(csv.DictReader(file))
 
 
-def put_rows(path: Path, key: tuple[str, ...], new: Iterable[Row]) -> None:
+def put_rows(path: Path, new: Iterable[Row]) -> None:
     """Write rows into a CSV file, in place of those with the same key, the others at its end."""
     old = read_rows(path)
-    rows = {tuple(str(row[column]) for column in key): row for row in [*old, *new]}
+    rows = {tuple(str(row.get(column, "")) for column in KEYS[path]): row for row in [*old, *new]}
     with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(old[0]), lineterminator="\n")
+        writer = csv.DictWriter(file, list(old[0]), extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows.values())
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """The resolved config of a training."""
     return yaml.safe_load(require(folder / "config.yaml", "made by stages 5 and 8").read_text())
 
 
@@ -71,54 +72,40 @@ def keep_config(config: dict[str, Any]) -> str:
     return name
 
 
-def remove_other_configs() -> None:
-    """Remove the configs that no row names any more."""
-    scores = read_rows(SCORES)
-    named = {row["config_hash"] for row in scores + read_rows(CURVES)} | {row["pretrain_config_hash"] for row in scores}
-    for path in CONFIGS.glob("*.yaml"):
-        if path.stem not in named:
-            path.unlink()
-
-
-def step_seconds(record: Path) -> int | str:
-    """Wall time of a step, all its starts together, from the record that utils/stage.sh keeps; "" without one."""
-    lines = record.read_text().splitlines() if record.exists() else []
-    return sum(int(line.split()[1]) for line in lines if line.startswith("seconds ")) or ""
+def training_facts(folder: Path, config: dict[str, Any], step: str) -> Row:
+    """What every row says of the training exp/measure/SYSTEM-SEED/*/NAME; `step` is its name in utils/stage.sh."""
+    experiment = folder.parents[1]
+    record = experiment / "done" / step  # a step may have started several times
+    seconds = re.findall(r"^seconds (\d+)$", record.read_text(), re.MULTILINE) if record.exists() else []
+    return {
+        "experiment": experiment.parent.name,
+        "system": experiment.name.split("-")[0],
+        "updates": config["loop"]["updates"],
+        "commit": commit(),
+        "config_hash": keep_config(config),
+        "seconds": sum(map(int, seconds)) or "",
+    }
 
 
 def curve_rows(folder: Path) -> Iterator[Row]:
     """A row for each validation of the pre-training exp/measure/SYSTEM-SEED/pretrain/NAME."""
-    experiment, config = folder.parents[1], read_config(folder)
-    facts = {
-        "experiment": experiment.parent.name,
-        "system": experiment.name.split("-")[0],
-        "seed": config["loop"]["seed"],
-        "updates": config["loop"]["updates"],
-        "commit": commit(),
-        "config_hash": keep_config(config),
-        "seconds": step_seconds(experiment / "done" / f"05_pretrain.{folder.name.rpartition('_')[2]}"),
-    }
+    config = read_config(folder)
+    facts = training_facts(folder, config, f"05_pretrain.{folder.name.rpartition('_')[2]}")
     for entry in read_log(folder, "dev"):
         values = {re.sub(r"^\d+_", "", name): value for name, value in entry.items()}  # 0_kmeans: of the first target
-        yield {**facts, "step": entry["step"], **{name: values.get(name, "") for name in MEASURES}}
+        yield {**values, **facts, "seed": config["loop"]["seed"]}
 
 
 def score_rows(folder: Path) -> Iterator[Row]:
     """A row for each wer-SPLIT.json of the fine-tuning exp/measure/SYSTEM-SEED/finetune/NAME."""
-    experiment, config = folder.parents[1], read_config(folder)
-    facts = {
-        "experiment": experiment.parent.name,
-        "system": "scratch" if config["from_scratch"] else experiment.name.split("-")[0],
-        **dict.fromkeys(("pretrain_seed", "pretrain_updates", "after_updates", "pretrain_config_hash"), ""),
-        "finetune_seed": config["loop"]["seed"],
-        "subset": Path(config["train_cuts"]).name.split(".")[0].rpartition("train_")[2],
-        "updates": config["loop"]["updates"],
-        "commit": commit(),
-        "config_hash": keep_config(config),
-        "seconds": step_seconds(experiment / "done" / f"08_finetune.{folder.name}"),
-    }
-    if not config["from_scratch"]:  # SYSTEM-SEED/pretrain/NAME, perhaps of another SYSTEM-SEED beside this one
-        pretraining = experiment.parent.joinpath(*Path(config["pretrained"]).parts[-3:])
+    config = read_config(folder)
+    facts = training_facts(folder, config, f"08_finetune.{folder.name}")
+    facts["finetune_seed"] = config["loop"]["seed"]
+    facts["subset"] = Path(config["train_cuts"]).name.split(".")[0].rpartition("train_")[2]
+    if config["from_scratch"]:
+        facts["system"] = "scratch"
+    else:  # SYSTEM-SEED/pretrain/NAME, perhaps of another SYSTEM-SEED beside this one
+        pretraining = folder.parents[2].joinpath(*Path(config["pretrained"]).parts[-3:])
         pretrain_config = read_config(pretraining)
         facts["pretrain_seed"] = pretrain_config["loop"]["seed"]
         facts["pretrain_updates"] = pretrain_config["loop"]["updates"]
@@ -126,19 +113,13 @@ def score_rows(folder: Path) -> Iterator[Row]:
         facts["pretrain_config_hash"] = keep_config(pretrain_config)
     for path in sorted(folder.glob("*/wer-*.json")):
         best = best_result(path)
+        row = {**facts, "split": path.stem.removeprefix("wer-"), "method": path.parent.name, "words": best["words"]}
+        rates = {"wer": best["wer"], "ci95_low": best["ci95"][0], "ci95_high": best["ci95"][1], "cer": best["cer"]}
+        row |= {name: round(rate, 6) for name, rate in rates.items()}
         weights = re.fullmatch(r"lm_scale_([\d.]+)(?:_word_score_(-?[\d.]+))?", best["settings"])
-        yield {
-            **facts,
-            "split": path.stem.removeprefix("wer-"),
-            "method": path.parent.name,
-            "wer": round(best["wer"], 6),
-            "ci95_low": round(best["ci95"][0], 6),
-            "ci95_high": round(best["ci95"][1], 6),
-            "cer": round(best["cer"], 6),
-            "words": best["words"],
-            "lm_scale": weights[1] if weights else "",
-            "word_score": (weights[2] or "0.0") if weights else "",
-        }
+        if weights:
+            row |= {"lm_scale": weights[1], "word_score": weights[2] or "0.0"}
+        yield row
 
 
 def add(experiment: Path) -> None:
@@ -149,102 +130,99 @@ def add(experiment: Path) -> None:
         raise UserError(f"{experiment} has no finetune/*/*/wer-*.json: run stages 8 to 10 of run.sh into it")
     last = sorted(experiment.glob("pretrain/*"))[-1:]  # of several iterations
     curves = [row for folder in last for row in curve_rows(folder)]
-    put_rows(SCORES, SCORE_KEY, [row for folder in models for row in score_rows(folder)])
-    put_rows(CURVES, CURVE_KEY, curves)
+    put_rows(SCORES, [row for folder in models for row in score_rows(folder)])
+    put_rows(CURVES, curves)
 
 
-def select(rows: list[Row], **wanted: str) -> list[Row]:
+def remove_other_configs() -> None:
+    """Remove the configs that no row names any more."""
+    rows = read_rows(SCORES) + read_rows(CURVES)
+    named = {row.get(column) for row in rows for column in ("config_hash", "pretrain_config_hash")}
+    for path in CONFIGS.glob("*.yaml"):
+        if path.stem not in named:
+            path.unlink()
+
+
+def read_scores() -> list[Row]:
+    """The scores in the order of METHODS, with two answers about the pre-training, both yes where there was none."""
+    scores = sorted(read_rows(SCORES), key=lambda row: list(METHODS).index(row["method"]))
+    for row in scores:
+        row["ended"] = row["after_updates"] == row["pretrain_updates"]
+        row["own_seed"] = row["pretrain_seed"] in ("", row["finetune_seed"])
+    return scores
+
+
+def select(rows: list[Row], **wanted: Any) -> list[Row]:
     """The rows with these values."""
     return [row for row in rows if all(row[column] == value for column, value in wanted.items())]
 
 
-def of_whole(rows: list[Row]) -> list[Row]:
-    """The rows whose fine-tuning started from nothing, or from a pre-training that had come to its end."""
-    return [row for row in rows if row["after_updates"] == row["pretrain_updates"]]
-
-
-def with_own_seed(rows: list[Row]) -> list[Row]:
-    """The rows whose fine-tuning had the seed of its pre-training, if any."""
-    return [row for row in rows if row["pretrain_seed"] in ("", row["finetune_seed"])]
-
-
-def known(rows: list[Row], column: str) -> list[str]:
-    """The values of a column, each once."""
-    return list(dict.fromkeys(row[column] for row in rows))
-
-
-def methods_of(rows: list[Row]) -> list[str]:
-    """The searches with a score, in the order of METHODS."""
-    return [method for method in METHODS if method in known(rows, "method")]
-
-
-def pivot(rows: list[Row], index: tuple[str, ...]) -> dict[tuple[str, ...], dict[tuple[str, str], Row]]:
-    """Rows by the values of the columns `index`, and then by split and method."""
-    table: dict[tuple[str, ...], dict[tuple[str, str], Row]] = {}
+def group(rows: list[Row], *columns: str) -> dict[tuple[str, ...], list[Row]]:
+    """The rows by their values in some columns, in the order in which these come."""
+    groups: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
-        table.setdefault(tuple(row[column] for column in index), {})[row["split"], row["method"]] = row
-    return table
+        groups.setdefault(tuple(row[column] for column in columns), []).append(row)
+    return groups
 
 
-def cell(row: Row | None) -> str:
-    """A WER with its interval; "-" where there is none."""
-    return wer_cell(float(row["wer"]), float(row["ci95_low"]), float(row["ci95_high"])) if row else "-"
+def wers(rows: list[Row]) -> str:
+    return ", ".join(f"{float(row['wer']):.2f}" for row in rows)
+
+
+def wer_cells(rows: list[Row], columns: Iterable[tuple[str, ...]]) -> list[str]:
+    """The WER with its interval of each split and method; "-" where there is none."""
+    found = {(row["split"], row["method"]): (row["wer"], row["ci95_low"], row["ci95_high"]) for row in rows}
+    return [wer_cell(*map(float, found[column])) if column in found else "-" for column in columns]
 
 
 def run_table(scores: list[Row]) -> str:
     """The default run of the recipe."""
     rows = select(scores, experiment="run")
+    methods = [method for (method,) in group(rows, "method")]
     lines = []
-    for split, (system, found) in product(known(rows, "split"), pivot(rows, ("system",)).items()):
-        cells = [cell(found.get((split, method))) for method in methods_of(rows)]
-        lines.append([*system, split, *cells, float(found[split, "ctc-greedy-search"]["cer"])])
-    names = [METHODS[method] for method in methods_of(rows)]
-    return markdown_table(["model", "set", *names, "CER, greedy"], lines)
+    for (split, system), found in sorted(group(rows, "split", "system").items()):
+        (greedy,) = select(found, method="ctc-greedy-search")
+        lines.append([system, split, *wer_cells(found, product([split], methods)), float(greedy["cer"])])
+    return markdown_table(["model", "set", *map(METHODS.__getitem__, methods), "CER, greedy"], lines)
 
 
 def system_table(scores: list[Row], subset: str) -> str:
     """Every system and seed, fine-tuned on a subset."""
-    rows = with_own_seed(of_whole(select(scores, experiment="measure", subset=subset)))
-    columns = list(product(known(rows, "split"), methods_of(rows)))
-    lines = [
-        [*names, *(cell(found.get(column)) for column in columns)]
-        for names, found in pivot(rows, ("system", "finetune_seed")).items()
-    ]
+    rows = select(scores, experiment="measure", subset=subset, ended=True, own_seed=True)
+    columns = sorted(group(rows, "split", "method"), key=lambda column: column[0])
+    lines = [[*names, *wer_cells(found, columns)] for names, found in group(rows, "system", "finetune_seed").items()]
     return markdown_table(["system", "seed", *(f"{split}, {METHODS[method]}" for split, method in columns)], lines)
 
 
-def convergence(scores: list[Row]) -> tuple[list[int], list[tuple[str, str, str, list[float]]]]:
-    """The updates of pre-training, and for each search, system and seed the WER of dev after them, with an hour."""
-    rows = with_own_seed(select(scores, experiment="measure", subset="1h", split="dev"))
+def convergence(scores: list[Row]) -> tuple[list[int], dict[tuple[str, ...], list[float]]]:
+    """The updates of pre-training, and per search, system and seed the WER of dev after them, with an hour."""
+    rows = select(scores, experiment="measure", subset="1h", split="dev", own_seed=True)
     rows = [row for row in rows if row["pretrain_seed"]]
-    points, curves = sorted({int(row["after_updates"]) for row in rows}), []
-    for method, system in product(methods_of(rows), known(rows, "system")):
-        of_system = select(rows, method=method, system=system)
-        for seed in known(of_system, "finetune_seed"):
-            of_seed = select(of_system, finetune_seed=seed)
-            wers = {int(row["after_updates"]): float(row["wer"]) for row in of_seed}
-            if len(wers) == len(points):
-                curves.append((method, system, seed, [wers[point] for point in points]))
+    points, curves = sorted({int(row["after_updates"]) for row in rows}), {}
+    for names, found in group(rows, "method", "system", "finetune_seed").items():
+        after = {int(row["after_updates"]): float(row["wer"]) for row in found}
+        if len(after) == len(points):
+            curves[names] = [after[point] for point in points]
     return points, curves
 
 
 def convergence_table(scores: list[Row]) -> str:
     points, curves = convergence(scores)
-    lines = [[METHODS[method], system, seed, *wers] for method, system, seed, wers in curves]
+    lines = [[METHODS[method], *names, *curve] for (method, *names), curve in curves.items()]
     return markdown_table(["search", "system", "seed", *map(str, points)], lines)
 
 
 def plot(scores: list[Row], path: Path) -> None:
     """Draw the WER over the updates of pre-training, a panel for each search: seeds as dots, their mean as a line."""
     points, curves = convergence(scores)
-    methods = list(dict.fromkeys(method for method, *_ in curves))
+    methods, systems = (dict.fromkeys(column) for column in list(zip(*curves))[:2])
     figure, axes = plt.subplots(1, len(methods), figsize=(5 * len(methods), 3.5), layout="constrained", squeeze=False)
     for axis, method in zip(axes[0], methods):
-        for number, system in enumerate(dict.fromkeys(system for _, system, *_ in curves)):
-            seeds = [wers for *names, _, wers in curves if names == [method, system]]
-            axis.plot(points, [mean(wers) for wers in zip(*seeds)], color=f"C{number}", label=system)
-            for wers in seeds:
-                axis.plot(points, wers, marker="o", linestyle="none", color=f"C{number}")
+        for number, system in enumerate(systems):
+            seeds = [curve for names, curve in curves.items() if names[:2] == (method, system)]
+            axis.plot(points, [mean(rates) for rates in zip(*seeds)], color=f"C{number}", label=system)
+            for curve in seeds:
+                axis.plot(points, curve, marker="o", linestyle="none", color=f"C{number}")
         scratch = select(scores, experiment="measure", system="scratch", subset="1h", split="dev", method=method)
         if scratch:
             axis.axhline(mean(float(row["wer"]) for row in scratch), color="grey", linestyle=":", label="scratch")
@@ -256,56 +234,39 @@ def plot(scores: list[Row], path: Path) -> None:
 
 def seed_table(scores: list[Row]) -> str:
     """Each pre-training fine-tuned several times: WER of dev with the HLG, its own seed first."""
-    rows = of_whole(select(scores, experiment="measure", split="dev", method=HLG))
+    rows = select(scores, experiment="measure", split="dev", method=HLG, ended=True)
     lines = []
-    for subset, system, seed in product(*(known(rows, column) for column in ("subset", "system", "pretrain_seed"))):
-        found = select(rows, subset=subset, system=system, pretrain_seed=seed)
-        wers = [float(row["wer"]) for row in sorted(found, key=lambda row: row["finetune_seed"] != seed)]
-        if seed and len(wers) > 1:
-            each = ", ".join(f"{wer:.2f}" for wer in wers)
-            lines.append([subset, system, seed, each, mean(wers), max(wers) - min(wers)])
+    for names, found in group(rows, "subset", "system", "pretrain_seed").items():
+        rates = [float(row["wer"]) for row in found]
+        if names[2] and len(found) > 1:
+            found.sort(key=lambda row: not row["own_seed"])
+            lines.append([*names, wers(found), mean(rates), max(rates) - min(rates)])
+    lines.sort(key=lambda line: line[0])
     return markdown_table(["fine-tuned on", "system", "pre-training's seed", "WER of each", "mean", "range"], lines)
 
 
 def loss_table(curves: list[Row]) -> str:
     """Cross-entropy of the K-means labels on dev, with and without a teacher, over the updates of pre-training."""
     lines = []
-    for experiment, system in product(("measure", "long"), ("offline", "mt4ssl")):
+    for experiment, system in product(("measure", "long"), WITH_LABELS):
         rows = select(curves, experiment=experiment, system=system)
-        for seed in known(rows, "seed"):
-            of_seed = select(rows, seed=seed)
-            losses = {row["step"]: f"{float(row['kmeans']):.3f}" for row in of_seed}
-            lines.append([system, seed, of_seed[0]["updates"], *(losses.get(step, "") for step in SHOWN_STEPS)])
+        for names, found in group(rows, "system", "seed", "updates").items():
+            losses = {row["step"]: f"{float(row['kmeans']):.3f}" for row in found}
+            lines.append([*names, *(losses.get(step, "") for step in SHOWN_STEPS)])
     return markdown_table(["system", "seed", "updates in all", *SHOWN_STEPS], lines)
 
 
 def long_table(scores: list[Row]) -> str:
     """What three times the pre-training does: WER of dev with the HLG."""
-    rows = of_whole(select(scores, split="dev", method=HLG))
+    rows = select(scores, split="dev", method=HLG, ended=True)
+    rows = [row for row in rows if row["own_seed"] or row["experiment"] == "long"]
     lines = []
-    for subset in ("1h", "all"):
-        for found in (with_own_seed(select(rows, experiment="measure")), select(rows, experiment="long")):
-            of_system = [select(found, subset=subset, system=system) for system in ("offline", "mt4ssl")]
-            seeds = ", ".join(f"{row['pretrain_seed']} {row['finetune_seed']}" for row in of_system[0])
-            wers = [", ".join(f"{float(row['wer']):.2f}" for row in system) for system in of_system]
-            lines.append([of_system[0][0]["pretrain_updates"], subset, seeds, *wers])
+    for subset, experiment in product(("1h", "all"), ("measure", "long")):
+        offline, both = (select(rows, subset=subset, experiment=experiment, system=name) for name in WITH_LABELS)
+        seeds = ", ".join(f"{row['pretrain_seed']} {row['finetune_seed']}" for row in offline)
+        lines.append([offline[0]["pretrain_updates"], subset, seeds, wers(offline), wers(both)])
     header = ["updates in all", "fine-tuned on", "seeds of pre-training and fine-tuning"]
-    return markdown_table([*header, "offline: WER of dev, HLG", "mt4ssl: WER of dev, HLG"], lines)
-
-
-def tables() -> str:
-    """All tables, with their headings."""
-    scores, curves = read_rows(SCORES), read_rows(CURVES)
-    parts = {
-        "run.sh with its defaults": run_table(scores),
-        "Fine-tuned on 1h": system_table(scores, "1h"),
-        "Fine-tuned on all": system_table(scores, "all"),
-        "Convergence: WER of dev after so many updates, fine-tuned on 1h": convergence_table(scores),
-        "The same pre-training fine-tuned with other seeds: WER of dev, HLG": seed_table(scores),
-        "Cross-entropy of the K-means labels on dev after so many updates": loss_table(curves),
-        "Three times the pre-training": long_table(scores),
-    }
-    return "\n\n".join(f"### {title}\n\n{table}" for title, table in parts.items())
+    return markdown_table([*header, *(f"{name}: WER of dev, HLG" for name in WITH_LABELS)], lines)
 
 
 def main() -> None:
@@ -317,8 +278,18 @@ def main() -> None:
         for experiment in args.experiments:
             add(experiment)
         remove_other_configs()
-    print(tables())
-    plot(read_rows(SCORES), RESULTS / "convergence.png")
+    scores, curves = read_scores(), read_rows(CURVES)
+    tables = {
+        "run.sh with its defaults": run_table(scores),
+        "Fine-tuned on 1h": system_table(scores, "1h"),
+        "Fine-tuned on all": system_table(scores, "all"),
+        "Convergence: WER of dev after so many updates, fine-tuned on 1h": convergence_table(scores),
+        "The same pre-training fine-tuned with other seeds: WER of dev, HLG": seed_table(scores),
+        "Cross-entropy of the K-means labels on dev after so many updates": loss_table(curves),
+        "Three times the pre-training": long_table(scores),
+    }
+    print("\n\n".join(f"### {title}\n\n{table}" for title, table in tables.items()))
+    plot(scores, RESULTS / "convergence.png")
 
 
 if __name__ == "__main__":

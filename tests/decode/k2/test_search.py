@@ -8,14 +8,14 @@ import pytest
 import torch
 
 from mt4ssl.decode.graph import compile_hlg, lexicon_graph, load_graph, rescoring_g, save_graph
-from mt4ssl.decode.search import Weights, best_scores, best_words, get_lattice, prune, rescore, reweighted, scaled
+from mt4ssl.decode.search import Beam, Weights, best_scores, best_words, get_lattice, prune, rescore, reweighted, scaled
 from mt4ssl.lang.lexicon import add_disambiguation
 
 LEXICON = [("A", ["▁", "A"]), ("AB", ["▁", "A", "B"]), ("B", ["▁", "B"]), ("BEE", ["▁", "B"])]
 TOKENS = {"<blk>": 0, "▁": 1, "A": 2, "B": 3, "#0": 4, "#1": 5, "#2": 6}
 WORDS = {"<eps>": 0, "<UNK>": 1, "A": 2, "AB": 3, "B": 4, "BEE": 5, "#0": 6, "<s>": 7, "</s>": 8}
 NAMES = list(WORDS)
-EXACT = dict(search_beam=1e4, output_beam=1e4, min_active_states=0, max_active_states=10**6)
+EXACT = Beam(1e4, 1e4, 0, 10**6)
 
 # A back-off LM: {history: ({word: log p, None: log p of the end}, log back-off weight)}.
 TRIGRAM = {
@@ -103,7 +103,7 @@ def random_log_probs(seed, frames):
 
 
 def lattice_of(log_probs, lm, lm_scale):
-    return get_lattice(log_probs[None], torch.tensor([len(log_probs)]), scaled(hlg_of(lm), lm_scale), **EXACT)
+    return get_lattice(log_probs[None], torch.tensor([len(log_probs)]), scaled(hlg_of(lm), lm_scale), EXACT)
 
 
 @pytest.mark.parametrize("lm", [TRIGRAM, BIGRAM])
@@ -148,7 +148,7 @@ def test_weights_are_read_as_they_are_written():
 def test_a_padded_batch_gives_what_each_gives_alone():
     parts = [random_log_probs(seed, frames) for seed, frames in enumerate((6, 5, 3))]
     padded = torch.nn.utils.rnn.pad_sequence(parts, batch_first=True)
-    lattice = get_lattice(padded, torch.tensor([6, 5, 3]), scaled(hlg_of(TRIGRAM), 1.0), **EXACT)
+    lattice = get_lattice(padded, torch.tensor([6, 5, 3]), scaled(hlg_of(TRIGRAM), 1.0), EXACT)
     alone = [best_scores(lattice_of(part, TRIGRAM, 1.0)).item() for part in parts]
     assert best_scores(lattice).tolist() == pytest.approx(alone, abs=1e-4)
 
@@ -166,7 +166,7 @@ def test_no_path_is_none_and_silence_is_no_words():
     assert best_words(rescore(lattice, 1.0, g), NAMES) == [None]
 
     long_and_short = torch.stack([random_log_probs(0, 6), random_log_probs(1, 6)])
-    lattice = get_lattice(long_and_short, torch.tensor([6, 1]), scaled(hlg_of(never_silent), 1.0), **EXACT)
+    lattice = get_lattice(long_and_short, torch.tensor([6, 1]), scaled(hlg_of(never_silent), 1.0), EXACT)
     assert best_words(lattice, NAMES)[0] and best_words(lattice, NAMES)[1] is None
     assert best_words(rescore(lattice, 1.0, g), NAMES)[0] and best_words(rescore(lattice, 1.0, g), NAMES)[1] is None
 
@@ -176,7 +176,7 @@ def test_a_linear_determinised_lg_compiles():
     g = k2.Fsa.from_openfst(f"0 1 {WORDS['A']} {WORDS['A']} 0\n1 0", acceptor=False)
     hlg = compile_hlg(lexicon_graph([LEXICON[0]], TOKENS, WORDS, True), g, TOKENS["#0"], WORDS["#0"])
     log_probs = random_log_probs(1, 4)
-    lattice = get_lattice(log_probs[None], torch.tensor([4]), scaled(hlg, 1.0), **EXACT)
+    lattice = get_lattice(log_probs[None], torch.tensor([4]), scaled(hlg, 1.0), EXACT)
     assert best_words(lattice, NAMES) == [["A"]]
 
 
