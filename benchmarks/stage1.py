@@ -70,8 +70,8 @@ def main() -> None:
             work = f"stage 1 of {layout} with {RECORDINGS} recordings of {SECONDS} s, two processes"
             note = f"run again {again:.0f} s and {most_again:.0f} MiB; files in the page cache"
             rows += [
-                Row(work, "", first, None, "s", None, "< 600", first < 600, note),
-                Row(f"memory of {work}", "", most, None, "MiB", None, "< 1024", most < 1024, "all processes (PSS)"),
+                Row(work, first, "s", "< 600", first < 600, note),
+                Row(f"memory of {work}", most, "MiB", "< 1024", most < 1024, "all processes together (PSS)"),
             ]
     write_rows(rows, out)
 
