@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -22,6 +23,7 @@ from mt4ssl.errors import UserError
 from mt4ssl.lang.text import TextConfig
 
 SHORTEST = 0.025  # seconds: a frame of fbank or MFCC
+MANY_UTTERANCES = 10  # for which a recording is decoded from its beginning before it is noted
 SLACK = 0.1  # seconds that a segment may end after its recording, since lists round
 ROUNDED = 0.001  # seconds that are not worth a word
 LONGEST_WITH_TEXT = 60.0  # seconds that fit into memory in one piece
@@ -58,19 +60,22 @@ def prepare_split(corpus: Corpus, name: str, needs_text: bool, cache: Path, jobs
     listed = list(with_safe_ids(layout.read(split.problems), layout.prefix, split.problems))
     check_commands(name, layout, listed)
     probes = probe_all((utterance.audio for utterance in listed), cache, jobs, name)
-    recordings: dict[str, Recording] = {}  # by their audio, which several utterances may share
+    recordings: dict[tuple[str, bool], Recording] = {}  # by their audio, and whether it is mixed down
     used: set[str] = set()
     for utterance in sorted(listed, key=lambda utterance: utterance.id):
         found = probes[utterance.audio]
-        checked = check(utterance, found, corpus.text, needs_text, layout.channel, split.problems)
+        if layout.channel is not None:
+            utterance.channel = layout.channel
+        checked = check(utterance, found, corpus.text, needs_text, split.problems)
         if checked is None:
             continue
-        if utterance.audio not in recordings:
-            recording = add_recording(split, unused(utterance.recording, used), utterance.audio, found, layout)
-            recordings[utterance.audio] = recording
-        for part in cut_windows(split, checked, recordings[utterance.audio], layout, corpus.max_seconds):
-            split.supervisions[part.id] = supervision(part, recordings[utterance.audio], layout.channel)
+        key = (utterance.audio, utterance.channel is None)
+        if key not in recordings:
+            recordings[key] = add_recording(split, unused(utterance.recording, used), checked, found)
+        for part in cut_windows(split, checked, recordings[key], layout.vad, corpus.max_seconds):
+            split.supervisions[part.id] = supervision(part, recordings[key])
     note_overlaps(split)
+    note_slow_reading(split)
     return split
 
 
@@ -112,14 +117,14 @@ def with_safe_ids(utterances: Iterable[Utterance], prefix: str, problems: Proble
 
 
 def check(
-    utterance: Utterance, found: Probe, text: TextConfig, needs_text: bool, channel: int | None, problems: Problems
+    utterance: Utterance, found: Probe, text: TextConfig, needs_text: bool, problems: Problems
 ) -> Utterance | None:
     """Return the utterance as it can be used, or None; both are noted."""
     reject = partial(problems.rejected, utterance.id, utterance.audio)
     if found.problem:
         return reject(found.problem, found.detail)
-    if channel is not None and not 0 <= channel < found.channels:
-        return reject("the audio lacks the channel that corpus.yaml wants", f"{channel}, it has {found.channels}")
+    if utterance.channel is not None and not 0 <= utterance.channel < found.channels:
+        return reject("the audio lacks the channel that is wanted", f"{utterance.channel}, it has {found.channels}")
     length = found.samples / found.rate
     utterance = replace(utterance, text=text.normalise(utterance.text or "") or None)
     end = utterance.end
@@ -150,23 +155,23 @@ def check(
     return replace(utterance, end=end)
 
 
-def add_recording(split: Split, name: str, audio: str, found: Probe, layout: Layout) -> Recording:
-    """Add a recording and return it, and count what is done to it when it is read."""
-    split.recordings[name] = make_recording(name, audio, found, layout.channel)
+def add_recording(split: Split, name: str, utterance: Utterance, found: Probe) -> Recording:
+    """Add the recording of an utterance and return it, and count what is done to it when it is read."""
+    split.recordings[name] = make_recording(name, utterance.audio, found, utterance.channel)
     split.resampled += found.rate != SAMPLING_RATE
-    split.mixed_down += found.channels > 1 and layout.channel is None
+    split.mixed_down += found.channels > 1 and utterance.channel is None
     return split.recordings[name]
 
 
 def cut_windows(
-    split: Split, utterance: Utterance, recording: Recording, layout: Layout, max_seconds: float
+    split: Split, utterance: Utterance, recording: Recording, vad: bool, max_seconds: float
 ) -> list[Utterance]:
     """Return the utterance, or windows of it, which have no text, where it is long."""
     start, end = utterance.start, recording.duration if utterance.end is None else utterance.end
     if end - start <= (max_seconds if utterance.text is None else LONGEST_WITH_TEXT):
         return [utterance]
-    if layout.vad:
-        samples = recording.load_audio(channels=layout.channel, offset=start, duration=end - start)[0]
+    if vad:
+        samples = recording.load_audio(channels=utterance.channel, offset=start, duration=end - start)[0]
         speech = [(start + begin, start + stop) for begin, stop in find_speech(samples)]
         borders = pause_windows(start, end, max_seconds, speech)
     else:
@@ -178,7 +183,7 @@ def cut_windows(
     ]
 
 
-def supervision(utterance: Utterance, recording: Recording, channel: int | None) -> SupervisionSegment:
+def supervision(utterance: Utterance, recording: Recording) -> SupervisionSegment:
     """Return the supervision of a checked utterance."""
     end = recording.duration if utterance.end is None else utterance.end
     return SupervisionSegment(
@@ -186,7 +191,7 @@ def supervision(utterance: Utterance, recording: Recording, channel: int | None)
         recording_id=recording.id,
         start=utterance.start,
         duration=round(end - utterance.start, 8),
-        channel=channel or 0,
+        channel=utterance.channel or 0,
         text=utterance.text,
         speaker=utterance.speaker,
         gender=utterance.gender,
@@ -195,13 +200,25 @@ def supervision(utterance: Utterance, recording: Recording, channel: int | None)
 
 def note_overlaps(split: Split) -> None:
     """Note the utterances that begin before another one of their recording ends."""
-    last: dict[str, SupervisionSegment] = {}
+    last: dict[tuple[str, int], SupervisionSegment] = {}
     for segment in sorted(split.supervisions.values(), key=lambda segment: (segment.recording_id, segment.start)):
-        before = last.get(segment.recording_id)
+        place = (segment.recording_id, segment.channel)
+        before = last.get(place)
         if before is not None and segment.start < before.end - SLACK:
             source = str(split.recordings[segment.recording_id].sources[0].source)
             split.problems.repaired(
                 segment.id, source, "overlaps with another segment", "taken as it is", f"with {before.id}"
             )
         if before is None or segment.end > before.end:
-            last[segment.recording_id] = segment
+            last[place] = segment
+
+
+def note_slow_reading(split: Split) -> None:
+    """Note the recordings that a command decodes from the beginning for each of many utterances."""
+    for name, number in Counter(segment.recording_id for segment in split.supervisions.values()).items():
+        source = split.recordings[name].sources[0]
+        if source.type == "command" and number > MANY_UTTERANCES:
+            split.problems.repaired(
+                name, source.source, "a command decodes all of it for each utterance", "taken as it is; FLAC is faster",
+                f"{number} utterances",
+            )  # fmt: skip

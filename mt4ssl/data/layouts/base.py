@@ -46,6 +46,8 @@ class Utterance:
     gender: str | None = None
     seconds: float | None = None
     """Duration, where the corpus says it."""
+    channel: int | None = None
+    """Channel of the audio, counted from 0; without it all are mixed down."""
 
 
 @dataclass(kw_only=True)
@@ -105,7 +107,10 @@ def read_table(path: Path, delimiter: str) -> Iterator[list[str]]:
     """Yield the lines of a table, the header first; a tab-separated one has no quotes."""
     quoting: Literal[0, 3] = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
     lines = (f"{line}\n" for line in filled_lines(path))
+    rows = csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=True)
     try:
-        yield from csv.reader(lines, delimiter=delimiter, quoting=quoting)
+        yield from rows
     except csv.Error as error:
-        raise UserError(f"{path} is no table ({error}): look for a quotation mark without its pair") from error
+        raise UserError(
+            f"{path} is no table up to line {rows.line_num} ({error}): look for a quotation mark without its pair"
+        ) from error

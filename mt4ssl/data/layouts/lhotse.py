@@ -52,8 +52,9 @@ class LhotseManifests(Layout):
                 texts = [segment.text for segment in cut.supervisions if segment.text]
                 speakers = [segment.speaker for segment in cut.supervisions if segment.speaker]
                 yield from self.utterance(
-                    problems, cut.id, getattr(cut, "recording", None), cut.start, cut.end,
-                    " ".join(texts) or None, next(iter(speakers), None),
+                    problems, cut.id, getattr(cut, "recording", None), start=cut.start, end=cut.end,
+                    text=" ".join(texts) or None, speaker=next(iter(speakers), None),
+                    channel=single(getattr(cut, "channel", None)),
                 )  # fmt: skip
             return
         recordings = {recording.id: recording for recording in read_items(files["recordings"], "Recording")}
@@ -68,22 +69,27 @@ class LhotseManifests(Layout):
             recording = recordings[segment.recording_id]
             whole = segment.start == 0 and abs(segment.duration - recording.duration) < 1e-3
             yield from self.utterance(
-                problems, segment.id, recording, segment.start, None if whole else segment.end, segment.text,
-                segment.speaker, segment.gender,
+                problems, segment.id, recording, start=segment.start, end=None if whole else segment.end,
+                text=segment.text, speaker=segment.speaker, gender=segment.gender, channel=single(segment.channel),
             )  # fmt: skip
 
     def utterance(
-        self, problems: Problems, name: str, recording: Recording | None, *others: Any
+        self, problems: Problems, name: str, recording: Recording | None, channel: int | None = None, **others: Any
     ) -> Iterator[Utterance]:
-        """Yield the utterance, if its recording is a plain file or command."""
+        """Yield the utterance, if its recording is a plain file or command, and it is of the channel that is wanted."""
         source = recording.sources[0] if recording and recording.sources else None
         if recording is None or source is None or len(recording.sources) > 1 or source.type not in ("file", "command"):
             problems.rejected(name, self.lhotse, "its recording is no single file or command")
         elif recording.transforms:
             problems.rejected(name, self.lhotse, "its recording has transforms: take the manifests of the plain audio")
-        else:
+        elif channel is None or self.channel in (None, channel):
             audio = self.locate(source.source) if source.type == "file" else f"{source.source} |"
-            yield Utterance(name, audio, recording.id, *others)
+            yield Utterance(name, audio, recording.id, channel=channel, **others)
+
+
+def single(channel: int | list[int] | None) -> int | None:
+    """Return a channel; None, which mixes down, where there are several."""
+    return channel if isinstance(channel, int) else None
 
 
 def read_items(path: Path, kind: str) -> Iterator[Any]:

@@ -46,7 +46,7 @@ def test_one_channel(stage1):
     for channel, frequency in ((0, 440), (1, 1000)):
         found = stage1.prepare({"audio": str(stage1.folder / "audio"), "channel": channel})
         np.testing.assert_allclose(found.load("stereo"), tones(16000, frequency).T, atol=1e-4)
-    assert found.reasons == {"mono": ("the audio lacks the channel that corpus.yaml wants", "rejected")}
+    assert found.reasons == {"mono": ("the audio lacks the channel that is wanted", "rejected")}
 
 
 def test_errors(stage1):

@@ -63,6 +63,16 @@ def test_commands_run_only_where_they_may(stage1, data):
     assert "No such file" in found.report[0].detail
 
 
+def test_many_utterances_of_a_command_are_said_to_be_slow(stage1, data):
+    audio = write_audio(stage1.folder / "long.wav", noise(125))
+    (data / "wav.scp").write_text(f"r1 cat '{audio}' |\n")
+    for name in ("segments", "text", "utt2spk"):
+        (data / name).unlink()
+    found = stage1.prepare({"kaldi": str(data), "commands": True})
+    assert found.reasons == {"r1": ("a command decodes all of it for each utterance", "taken as it is; FLAC is faster")}
+    assert found.report[0].detail == "11 utterances"
+
+
 def test_relative_paths(stage1, data):
     (data / "wav.scp").write_text("r1 r1.wav\nr2 /moved/to/r2.wav\n")
     assert len(stage1.prepare({"kaldi": str(data), "relative_to": str(stage1.folder)}).supervisions) == 3

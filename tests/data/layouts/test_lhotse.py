@@ -3,8 +3,9 @@
 import gzip
 import shutil
 
+import numpy as np
 import pytest
-from corpora import noise, write_audio
+from corpora import noise, tones, write_audio
 from lhotse import CutSet, Recording, RecordingSet, SupervisionSegment, SupervisionSet, load_manifest
 
 
@@ -42,6 +43,27 @@ def test_cuts(stage1, data):
         expected
     )
     assert set(found.reasons.values()) == {("its recording is no single file or command", "rejected")}
+
+
+def test_channels_of_their_own(stage1, data):
+    audio = write_audio(data / "audio/call.wav", tones(8000, 440, 1000, seconds=2), 8000)
+    supervisions = [
+        SupervisionSegment(name, "call", 0.5, 1.5, channel, text=name)
+        for name, channel in (("left", 0), ("right", 1), ("both", [0, 1]))
+    ]
+    RecordingSet.from_recordings([Recording.from_file(audio)]).to_file(data / "recordings_dev.jsonl")
+    SupervisionSet.from_segments(supervisions).to_file(data / "supervisions_dev.jsonl")
+    split, expected = {"lhotse": str(data), "name": "dev"}, tones(16000, 440, 1000, seconds=2)[8000:]
+    found = stage1.prepare(split)
+    assert found.report == []
+    cuts = CutSet.from_manifests(found.recordings, found.supervisions).trim_to_supervisions(keep_overlapping=False)
+    heard = {"left": expected[:, 0], "right": expected[:, 1], "both": expected.mean(axis=1)}
+    assert {cut.supervisions[0].id for cut in cuts} == heard.keys()
+    for cut in cuts:
+        samples = cut.load_audio()
+        assert samples.shape == (1, 24000)
+        np.testing.assert_allclose(samples[0, 800:-800], heard[cut.supervisions[0].id][800:-800], atol=5e-3)
+    assert set(stage1.prepare({**split, "channel": 1}).supervisions.ids) == {"right", "both"}
 
 
 def test_recordings_alone(stage1, data):

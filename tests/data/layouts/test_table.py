@@ -94,7 +94,9 @@ def test_rows_that_cannot_be_understood(stage1, table, row, reason):
         ("audio\nr1.wav\n", {"columns": {"transcript": "text"}}, "columns: transcript is none of audio, id, text"),
         ("audio\n", {}, "split train is empty"),
         ("audio\nr1.wav\n", {"where": {"audio": "r3.wav"}}, "split train is empty"),
-        ("audio,text\nr1.wav,\"" + "x" * 140000, {}, "is no table (field larger than field limit"),
+        ("audio,text\nr1.wav,\"" + "x" * 140000, {}, "is no table up to line 2 (field larger than field limit"),
+        ("audio,text\nr1.wav,\"one\nr2.wav,two\n", {}, "is no table up to line 3 (unexpected end of data)"),
+        ("audio,text\nr1.wav,\"one\nr2.wav,\"two\"\n", {}, "look for a quotation mark without its pair"),
     ],
 )  # fmt: skip
 def test_errors(stage1, table, content, options, message):
