@@ -62,6 +62,7 @@ def prepare_split(corpus: Corpus, name: str, needs_text: bool, cache: Path, jobs
     probes = probe_all((utterance.audio for utterance in listed), cache, jobs, name)
     recordings: dict[tuple[str, bool], Recording] = {}  # by their audio, and whether it is mixed down
     used: set[str] = set()
+    names = {utterance.id for utterance in listed}
     for utterance in sorted(listed, key=lambda utterance: utterance.id):
         found = probes[utterance.audio]
         if layout.channel is not None:
@@ -73,6 +74,8 @@ def prepare_split(corpus: Corpus, name: str, needs_text: bool, cache: Path, jobs
         if key not in recordings:
             recordings[key] = add_recording(split, unused(utterance.recording, used), checked, found)
         for part in cut_windows(split, checked, recordings[key], layout.vad, corpus.max_seconds):
+            if part is not checked:
+                part.id = unused(part.id, names)
             split.supervisions[part.id] = supervision(part, recordings[key])
     note_overlaps(split)
     note_slow_reading(split)

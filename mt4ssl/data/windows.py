@@ -11,7 +11,7 @@ import numpy as np
 from mt4ssl.data.signals import SAMPLING_RATE
 from mt4ssl.errors import UserError
 
-SHORTEST = 0.5  # seconds of a window that ends at a pause
+SHORTEST = 0.5  # seconds of a window that begins or ends at a pause
 
 
 def full_windows(start: float, end: float, max_seconds: float) -> list[tuple[float, float]]:
@@ -38,9 +38,10 @@ def pause_windows(
     pauses = [(after[0] - before[1], (before[1] + after[0]) / 2) for before, after in pairwise(speech)]
     windows = []
     while end - start > max_seconds:
-        reached = [pause for pause in pauses if start + SHORTEST <= pause[1] <= start + max_seconds]
+        last = min(start + max_seconds, end - SHORTEST)
+        reached = [pause for pause in pauses if start + SHORTEST <= pause[1] <= last]
         late = [pause for pause in reached if start + max_seconds / 2 <= pause[1]]
-        border = round(max(late or reached[-1:])[1] if reached else start + max_seconds, 2)
+        border = round(max(late or reached[-1:])[1] if reached else last, 2)
         windows.append((start, border))
         start = border
     return [*windows, (start, end)]
