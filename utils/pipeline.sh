@@ -196,7 +196,7 @@ for iteration in $(seq "$rounds"); do
   step "$name" --conf "${pretrain_configs[@]}" --in "$(cuts "$labels" "$train_set")" \
     "$(cuts "$labels" "$dev_set")" --out "$(pretraining "$iteration")" --ngpu "$ngpu" -- \
     python -m mt4ssl.bin.pretrain "${training[@]}"
-  plan pretrain --cuts "$(cuts fbank "$train_set")" --kmeans "$kmeans_config" -- "${training[@]}"
+  plan pretrain --corpus "$(supervisions "$train_set")" --kmeans "$kmeans_config" -- "${training[@]}"
 done
 encoder=${pretrained:-$(pretraining "$km_iter")} # what is fine-tuned and exported
 
@@ -249,7 +249,7 @@ finetune() {
   step "$model" --conf "${finetune_configs[@]}" "${tokens[@]}" --out "$exp_dir/finetune/$model" --ngpu "$ngpu" \
     --in "$(cuts fbank "$labelled_set")" "$(cuts fbank "$dev_set")" "$encoder" -- \
     python -m mt4ssl.bin.finetune "${training[@]}"
-  plan finetune --cuts "$(cuts fbank "$labelled_set")" -- "${training[@]}"
+  plan finetune --corpus "$(supervisions "$labelled_set")" -- "${training[@]}"
 }
 
 stage 8 finetune

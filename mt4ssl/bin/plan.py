@@ -30,7 +30,7 @@ from mt4ssl.train.planning import (
 from mt4ssl.train.pretraining import NO_DATA, PretrainConfig
 from mt4ssl.train.task import LoopConfig
 
-UNKNOWN = "unknown before stage 2"
+UNKNOWN = "unknown before stage 1"
 CHARACTERS = 30  # tokens, where no lang dir says how many: blank, boundary, letters, apostrophe
 
 
@@ -44,7 +44,7 @@ def main() -> None:
         help="config of the K-means that makes the labels, which says how many clusters there are",
     )
     parser.add_argument(
-        "--cuts", type=Path, help="manifest with the cuts to train on, where those of the training are made later"
+        "--corpus", type=Path, help="manifest of cuts or supervisions, where the cuts of the training are made later"
     )
     parser.add_argument("--pretraining", default="", help="arguments of the pre-training whose model is fine-tuned")
     parser.add_argument(
@@ -67,7 +67,7 @@ def main() -> None:
         plan, loop = plan_finetuning(finetuning, model, tokens, args.processes, device), finetuning.loop
         # fairseq's base_10m.yaml goes 35,000 times through its ten minutes: no number of epochs is too high.
         cuts, most_epochs = finetuning.train_cuts, math.inf
-    hours = corpus_hours(args.cuts or Path(cuts))
+    hours = corpus_hours(args.corpus or Path(cuts))
     show(plan, args.processes, loop, device, hours)
     if hours and (advice := advise_on_updates(loop, hours, most_epochs)):
         print(advice)

@@ -22,7 +22,10 @@ from mt4ssl.errors import UserError
 ROW = np.dtype([("seconds", "f8"), ("start", "i8"), ("size", "i8")])
 """Of a cut: its duration, and the place of its line in bytes."""
 # Lhotse writes these keys first; parsing a whole line for its duration would take ten times as long.
-DURATION = re.compile(rb'{"id": ?"(?:[^"\\]|\\.)*", ?"start": ?[^,]*, ?"duration": ?([^,]*),')
+STRING = rb'"(?:[^"\\]|\\.)*"'
+DURATION = re.compile(
+    rb'{"id": ?%b, ?(?:"recording_id": ?%b, ?)?"start": ?[^,]*, ?"duration": ?([^,]*),' % (STRING, STRING)
+)
 
 
 class Cuts:

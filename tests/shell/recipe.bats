@@ -1,6 +1,26 @@
 #!/usr/bin/env bats
-# shellcheck disable=SC2164
+# shellcheck disable=SC2164,SC2329
 # run.sh and utils/new_recipe.sh: what a user sees before anything heavy runs.
+
+setup_file() { # verbs run in forks of a process that has torch already
+  local tests=$BATS_TEST_DIRNAME/..
+  eval "$("$tests/../.venv/bin/python" "$tests/warm_python.py" "$BATS_FILE_TMPDIR" 3>&-)"
+  export -f python
+  export WARM_PYTHON
+}
+
+teardown_file() { kill "$WARM_PYTHON"; }
+
+setup_file() { # verbs run in forks of a process that has torch already
+  local python=$BATS_TEST_DIRNAME/../../.venv/bin/python warm=$BATS_TEST_DIRNAME/../warm_python.py
+  "$python" "$warm" serve "$BATS_FILE_TMPDIR/socket" 3>&- &
+  export WARM_PYTHON=$!
+  until [ -e "$BATS_FILE_TMPDIR/socket" ]; do sleep 0.1; done
+  eval "$("$python" "$warm" define "$BATS_FILE_TMPDIR/socket")"
+  export -f python
+}
+
+teardown_file() { kill "$WARM_PYTHON"; }
 
 setup() {
   root=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)

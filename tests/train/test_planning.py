@@ -58,12 +58,12 @@ def test_hours_of_cuts_that_are_there(corpus, tmp_path):
 
 
 def test_a_dry_run_tells_epochs(pretrain_config, corpus, tmp_path, monkeypatch, capsys):
-    """Cuts with labels do not exist before stage 4, those with features after stage 2."""
+    """Cuts with labels do not exist before stage 4, supervisions after stage 1."""
     save_config(replace(pretrain_config, train_cuts="none.jsonl.gz"), tmp_path / "config.yaml")
     verb = ["plan", "pretrain"]
-    for options, unknown in (([], 2), (["--cuts", corpus.cuts], 0)):
+    for options, unknown in (([], 2), (["--corpus", corpus.cuts], 0)):
         monkeypatch.setattr("sys.argv", [*verb, *options, "--", f"--config={tmp_path / 'config.yaml'}"])
         plan_verb.main()
         output = capsys.readouterr().out
-        assert output.count("unknown before stage 2") == unknown and "warning" not in output
+        assert output.count("unknown before stage 1") == unknown and "warning" not in output
     assert re.search(r"epochs +1.67\n", output)  # 6 updates of 4 s, 14.4 s in all
