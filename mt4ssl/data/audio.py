@@ -10,6 +10,7 @@ import shutil
 import subprocess
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -21,9 +22,11 @@ from lhotse.augmentation import AudioTransform
 from tqdm import tqdm
 
 from mt4ssl.data.signals import SAMPLING_RATE
+from mt4ssl.errors import UserError
 
 BLOCK = 1 << 20  # samples that are decoded at a time
 CLIPPED, FULL_SCALE = 0.01, 0.999  # part of the samples, at so much of the greatest value
+UNKNOWN_FORMAT = (1, 4)  # errors of libsndfile: another format, or another encoding, than those that it knows
 STREAMED = 0x7FFFF000  # sizes from here on are what writers to pipes put into WAV headers
 WRONG_SIZE = re.compile(r"^\s*data\s*: (\d+) \(should be (\d+)\)", re.MULTILINE)  # in the log of libsndfile
 
@@ -47,13 +50,13 @@ class Probe:
 
 def ffmpeg_command(path: str) -> str:
     """Return the command that turns any file that ffmpeg knows into WAV on its output."""
-    return f"ffmpeg -loglevel error -i {shlex.quote(path)} -f wav -"
+    return f"ffmpeg -nostdin -loglevel error -xerror -i {shlex.quote(f'file:{path}')} -f wav -"
 
 
-def run_command(command: str) -> bytes:
-    """Return what a command writes; ValueError where it fails."""
+def run_command(command: str, may_complain: bool = True) -> bytes:
+    """Return what a command writes; ValueError where it fails, or complains and may not."""
     result = subprocess.run(command, shell=True, capture_output=True, check=False)  # noqa: S602  (the user allows it)
-    if result.returncode:
+    if result.returncode or (result.stderr and not may_complain):
         lines = result.stderr.decode(errors="replace").strip().splitlines() or [f"exit status {result.returncode}"]
         raise ValueError(lines[-1])
     return result.stdout
@@ -62,6 +65,7 @@ def run_command(command: str) -> bytes:
 def probe(audio: str) -> Probe:
     """Decode a file, or the output of a command that ends in `|`, to its last sample."""
     try:
+        audio.encode()
         if audio.endswith("|"):
             return decode(io.BytesIO(run_command(audio[:-1])))
         if not Path(audio).is_file():
@@ -73,7 +77,11 @@ def probe(audio: str) -> Probe:
     except soundfile.LibsndfileError as error:
         if audio.endswith("|"):
             return Probe(problem="the output of the command is no audio", detail=error.error_string)
-        return probe_with_ffmpeg(audio, error.error_string)
+        if error.code in UNKNOWN_FORMAT:
+            return probe_with_ffmpeg(audio, error.error_string)
+        return Probe(problem="the audio is corrupt", detail=error.error_string)
+    except UnicodeEncodeError:
+        return Probe(problem="the name of the audio file is not UTF-8: rename it")
     except ValueError as error:
         return Probe(problem="the command fails", detail=str(error))
     except OSError as error:
@@ -85,9 +93,9 @@ def probe_with_ffmpeg(path: str, reason: str) -> Probe:
     if not shutil.which("ffmpeg"):
         return Probe(problem="libsndfile cannot read the audio; ffmpeg may: apt install ffmpeg", detail=reason)
     try:
-        result = decode(io.BytesIO(run_command(ffmpeg_command(path))))
+        result = decode(io.BytesIO(run_command(ffmpeg_command(path), may_complain=False)))
     except (ValueError, soundfile.LibsndfileError) as error:
-        return Probe(problem="neither libsndfile nor ffmpeg can read the audio", detail=str(error))
+        return Probe(problem="neither libsndfile nor ffmpeg can read the audio to its end", detail=str(error))
     result.converted = True
     return result
 
@@ -96,18 +104,22 @@ def decode(file: BinaryIO) -> Probe:
     """Decode an open file in blocks, and look at its samples."""
     with soundfile.SoundFile(file) as sound:
         result = Probe(sound.samplerate, sound.channels)
-        promised, sound_format, log = sound.frames, sound.format, sound.extra_info
-        peak, clipped, finite = 0.0, 0, True
-        for block in sound.blocks(BLOCK // sound.channels, dtype="float32", always_2d=True):
+        promised, length = sound.frames, BLOCK // sound.channels
+        block, peak, clipped, finite = None, 0.0, 0, True
+        while block is None or len(block) == length:  # a shorter one is the end: behind a gap soundfile may find more
+            block = sound.read(length, dtype="float32", always_2d=True)
             result.samples += len(block)
             magnitude = np.abs(block)
-            peak = max(peak, float(magnitude.max()))  # NaN loses every comparison
+            peak = max(peak, float(magnitude.max(initial=0)))  # NaN loses every comparison
             clipped += int((magnitude >= FULL_SCALE).sum())
             finite = finite and bool(np.isfinite(block).all())
+        sound_format, log = sound.format, sound.extra_info
     size = WRONG_SIZE.search(log)
     result.clipped = clipped > CLIPPED * max(result.samples, 1) * result.channels
     if size and int(size[2]) < int(size[1]) < STREAMED:
         result.problem, result.detail = "the audio breaks off", f"after {size[2]} of {size[1]} bytes"
+    elif sound_format == "OGG" and "reports a hole" in log:
+        result.problem = "the audio is corrupt"
     elif sound_format == "OGG" and "lacks an end-of-stream" in log:
         result.problem = "the audio breaks off"
     elif result.samples == 0:
@@ -136,9 +148,9 @@ def probe_all(audio: Iterable[str], cache: Path, jobs: int, name: str) -> dict[s
     if cache.exists():
         for line in cache.read_text(encoding="utf-8").split("\n"):
             try:
-                entry = json.loads(line)
-                known[entry.pop("key")] = Probe(**entry)
-            except (ValueError, TypeError, KeyError):  # noqa: PERF203  (the last line of a run that was stopped)
+                key, fields = json.loads(line)
+                known[key] = Probe(**fields)
+            except (ValueError, TypeError):  # noqa: PERF203  (a line of a run that was killed, or of another version)
                 continue
     keys = {item: cache_key(item) for item in audio}
     todo = [item for item, key in keys.items() if key not in known or known[key].problem]
@@ -146,9 +158,15 @@ def probe_all(audio: Iterable[str], cache: Path, jobs: int, name: str) -> dict[s
     with cache.open("a", encoding="utf-8") as file, ProcessPoolExecutor(jobs) as pool:
         chunk = max(1, min(64, len(todo) // (4 * jobs)))
         results = pool.map(probe, todo, chunksize=chunk)
-        for item, result in tqdm(zip(todo, results), desc=f"reading {name}", total=len(todo), disable=None):
-            known[keys[item]] = result
-            file.write(f"\n{json.dumps({'key': keys[item], **asdict(result)})}")
+        try:
+            for item, result in tqdm(zip(todo, results), desc=f"reading {name}", total=len(todo), disable=None):
+                known[keys[item]] = result
+                file.write(f"\n{json.dumps([keys[item], asdict(result)])}")
+        except BrokenProcessPool as error:
+            raise UserError(
+                f"split {name}: a process that reads audio was killed, by lack of memory or by one of the files: run "
+                "stage 1 again, which goes on from there, with --nj 1 if need be"
+            ) from error
     return {item: known[key] for item, key in keys.items()}
 
 
@@ -168,7 +186,16 @@ class MixDown(AudioTransform):
 def make_recording(name: str, audio: str, found: Probe, channel: int | None) -> Recording:
     """Return a recording at 16 kHz with one channel, which Lhotse resamples and mixes down when it reads it."""
     mixed = found.channels > 1 and channel is None
-    command = audio[:-1].strip() if audio.endswith("|") else ffmpeg_command(audio) if found.converted else ""
+    if audio.endswith("|"):
+        command = audio[:-1].strip()
+    elif found.converted:
+        command = ffmpeg_command(audio)
+    elif audio.lower().endswith(".sph"):
+        command = (
+            f"cat {shlex.quote(audio)}"  # of files with that name Lhotse wants sph2pipe, but libsndfile reads them
+        )
+    else:
+        command = ""
     recording = Recording(
         id=name,
         # Of a recording that is mixed down Lhotse must know one channel only, or it would read that one.

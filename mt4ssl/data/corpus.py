@@ -32,13 +32,21 @@ class Corpus:
     max_rejected: float = 0.01
     """Part of a split's utterances that may be rejected before stage 1 stops."""
 
+    def __post_init__(self) -> None:
+        if self.max_seconds < 1:
+            raise ValueError(f"max_seconds is {self.max_seconds:g}: a window needs a second at least")
+        self.splits = {str(name): split for name, split in self.splits.items()}  # 10: would be a number
+
     def layout(self, split: str) -> Layout:
         """Return where the speech of a split is; UserError if it is not known, or said wrongly."""
         if split not in self.splits:
-            raise UserError(f"there is no split {split!r}: it is one of {', '.join(self.splits)}")
+            raise UserError(f"conf/corpus.yaml has no split {split!r}: it has {', '.join(self.splits)}")
+        if not isinstance(self.splits[split], dict):
+            raise UserError(f"split {split} needs a layout and its path, as in `{split}: {{audio: /data/{split}}}`")
         keys = [key for key in LAYOUTS if key in self.splits[split]]
         if len(keys) != 1:
-            raise UserError(f"split {split} needs exactly one of {', '.join(LAYOUTS)}; it has {keys or 'none'}")
+            found = " and ".join(keys) or "none"
+            raise UserError(f"split {split} needs exactly one of {', '.join(LAYOUTS)}; it has {found}")
         try:
             return build(LAYOUTS[keys[0]], self.splits[split])
         except UserError as error:
@@ -72,8 +80,14 @@ def expand(value: Any) -> Any:
 
 def read_corpus(path: Path) -> Corpus:
     """Read conf/corpus.yaml, with $NAME for a variable of the environment; UserError names the file."""
-    text = require(path, "it says where the speech is").read_text(encoding="utf-8-sig")
+    content = require(path, "it says where the speech is").read_bytes()
     try:
-        return build(Corpus, expand(yaml.load(text, UniqueKeyLoader)))  # noqa: S506  (it is a SafeLoader)
+        values = yaml.load(content, UniqueKeyLoader)  # noqa: S506  (it is a SafeLoader)
+        if not isinstance(values, dict):
+            raise UserError("it needs `splits:`, which says where the speech is")
+        corpus = build(Corpus, expand(values))
+        for split in corpus.splits:
+            corpus.layout(split)
     except (UserError, yaml.YAMLError) as error:
         raise UserError(f"{path}: {' '.join(str(error).split())}") from error
+    return corpus

@@ -9,7 +9,7 @@ from pathlib import Path
 from lhotse import RecordingSet, SupervisionSet, load_manifest
 
 from mt4ssl.data.layouts import Part
-from mt4ssl.data.layouts.base import read_lines
+from mt4ssl.data.layouts.base import filled_lines
 from mt4ssl.errors import UserError
 from mt4ssl.files import atomic_path, require
 
@@ -77,7 +77,7 @@ def check_apart(split: str, supervisions: SupervisionSet, other: str, others: Su
 
 def add_phones(supervisions: SupervisionSet, ctm: Path) -> SupervisionSet:
     """Return the supervisions with an alignment "phone" from a CTM file; raise UserError unless they fit."""
-    lines = sum(1 for _ in read_lines(require(ctm, "`phones:` of corpus.yaml names it")))
+    lines = sum(1 for _ in filled_lines(require(ctm, "`phones:` of corpus.yaml names it")))
     aligned = sorted(supervisions.with_alignment_from_ctm(ctm, type="phone"), key=lambda segment: segment.id)
     for segment in aligned:
         if not segment.alignment["phone"]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 from lhotse import Recording, RecordingSet, SupervisionSegment, SupervisionSet
@@ -14,13 +16,16 @@ from mt4ssl.data.corpus import Corpus
 from mt4ssl.data.layouts import Layout, Utterance
 from mt4ssl.data.layouts.base import safe_id
 from mt4ssl.data.manifests import Manifests
-from mt4ssl.data.problems import Problems
+from mt4ssl.data.problems import Problems, printable
 from mt4ssl.data.signals import SAMPLING_RATE
 from mt4ssl.data.windows import find_speech, full_windows, pause_windows
+from mt4ssl.errors import UserError
 from mt4ssl.lang.text import TextConfig
 
 SHORTEST = 0.025  # seconds: a frame of fbank or MFCC
+MANY_UTTERANCES = 10  # for which a recording is decoded from its beginning before it is noted
 SLACK = 0.1  # seconds that a segment may end after its recording, since lists round
+ROUNDED = 0.001  # seconds that are not worth a word
 LONGEST_WITH_TEXT = 60.0  # seconds that fit into memory in one piece
 CHARACTERS_PER_SECOND = 50  # CTC writes at most one token a frame of 20 ms
 
@@ -53,20 +58,47 @@ def prepare_split(corpus: Corpus, name: str, needs_text: bool, cache: Path, jobs
     split = Split(name, Problems(name))
     layout = corpus.layout(name)
     listed = list(with_safe_ids(layout.read(split.problems), layout.prefix, split.problems))
-    probes = probe_all({utterance.audio for utterance in listed}, cache, jobs, name)
-    recordings: dict[str, str] = {}  # id of each recording by its audio
+    check_commands(name, layout, listed)
+    probes = probe_all((utterance.audio for utterance in listed), cache, jobs, name)
+    recordings: dict[tuple[str, bool], Recording] = {}  # by their audio, and whether it is mixed down
+    used: set[str] = set()
+    names = {utterance.id for utterance in listed}
     for utterance in sorted(listed, key=lambda utterance: utterance.id):
         found = probes[utterance.audio]
-        recording = recordings.setdefault(utterance.audio, utterance.recording)
+        if layout.channel is not None:
+            utterance.channel = layout.channel
         checked = check(utterance, found, corpus.text, needs_text, split.problems)
         if checked is None:
             continue
-        if recording not in split.recordings:
-            add_recording(split, recording, checked.audio, found, layout)
-        for part in cut_windows(split, checked, split.recordings[recording], layout, corpus.max_seconds):
-            split.supervisions[part.id] = supervision(part, split.recordings[recording], layout.channel)
+        key = (utterance.audio, utterance.channel is None)
+        if key not in recordings:
+            recordings[key] = add_recording(split, unused(utterance.recording, used), checked, found)
+        for part in cut_windows(split, checked, recordings[key], layout.vad, corpus.max_seconds):
+            if part is not checked:
+                part.id = unused(part.id, names)
+            split.supervisions[part.id] = supervision(part, recordings[key])
     note_overlaps(split)
+    note_slow_reading(split)
     return split
+
+
+def check_commands(split: str, layout: Layout, utterances: list[Utterance]) -> None:
+    """Raise UserError where the audio is the output of a command, and nobody said that it may run."""
+    command = next((utterance for utterance in utterances if utterance.audio.endswith("|")), None)
+    if command and not layout.commands:
+        raise UserError(
+            f"split {split}: the audio of {command.id} is the command '{printable(command.audio)}': if you want such "
+            "commands to be run, add `commands: true` to the split in conf/corpus.yaml"
+        )
+
+
+def unused(name: str, used: set[str]) -> str:
+    """Return the name, or the first of NAME-2, NAME-3, ... that is free; it is noted as used."""
+    free, numbers = name, count(2)
+    while free in used:
+        free = f"{name}-{next(numbers)}"
+    used.add(free)
+    return free
 
 
 def with_safe_ids(utterances: Iterable[Utterance], prefix: str, problems: Problems) -> Iterator[Utterance]:
@@ -78,14 +110,12 @@ def with_safe_ids(utterances: Iterable[Utterance], prefix: str, problems: Proble
             problems.rejected(utterance.id, utterance.audio, "id stands twice: the first is taken")
             continue
         raw.add(utterance.id)
-        safe = name = safe_id(prefix + utterance.id)
-        while safe in used:
-            safe = f"{name}-{len(used)}"
-        used.add(safe)
+        safe = unused(safe_id(prefix + utterance.id), used)
         if safe != prefix + utterance.id:
             was = f"was {utterance.id!r}"
-            problems.repaired(safe, utterance.audio, "id cannot name a file", "given another id", was)
-        problems.expected[safe] = problems.expected.pop(utterance.id, None)
+            problems.repaired(
+                safe, utterance.audio, "id cannot name a file, or is like another one", "given another id", was
+            )
         yield replace(utterance, id=safe, recording=safe_id(prefix + utterance.recording))
 
 
@@ -96,20 +126,25 @@ def check(
     reject = partial(problems.rejected, utterance.id, utterance.audio)
     if found.problem:
         return reject(found.problem, found.detail)
+    if utterance.channel is not None and not 0 <= utterance.channel < found.channels:
+        return reject("the audio lacks the channel that is wanted", f"{utterance.channel}, it has {found.channels}")
     length = found.samples / found.rate
     utterance = replace(utterance, text=text.normalise(utterance.text or "") or None)
-    expected, end = problems.expected[utterance.id], utterance.end
+    end = utterance.end
     if end is not None and end > length:
         if end > length + SLACK:
             return reject("the segment ends after its audio", f"at {end:g} s of {length:g} s")
-        problems.repaired(utterance.id, utterance.audio, "the segment ends just after its audio", "ends with it")
+        if end > length + ROUNDED:
+            problems.repaired(utterance.id, utterance.audio, "the segment ends just after its audio", "ends with it")
         end = None
     stop = length if end is None else end
-    if utterance.start < 0 or utterance.start >= stop:
+    if utterance.start < 0 or utterance.start >= length:
+        return reject("the segment starts outside of its audio", f"at {utterance.start:g} s of {length:g} s")
+    if utterance.start >= stop:
         return reject("the segment ends before it starts", f"{utterance.start:g} s to {stop:g} s")
     seconds = stop - utterance.start
-    if expected is not None and abs(expected - seconds) > SLACK:
-        return reject("utt2dur says another duration", f"{expected:g} s, but it is {seconds:g} s")
+    if utterance.seconds is not None and abs(utterance.seconds - seconds) > SLACK:
+        return reject("utt2dur says another duration", f"{utterance.seconds:g} s, but it is {seconds:g} s")
     if seconds < SHORTEST:
         return reject("shorter than a frame", f"{seconds:g} s")
     if needs_text and utterance.text is None:
@@ -123,22 +158,23 @@ def check(
     return replace(utterance, end=end)
 
 
-def add_recording(split: Split, name: str, audio: str, found: Probe, layout: Layout) -> None:
-    """Add a recording, and count what is done to it when it is read."""
-    split.recordings[name] = make_recording(name, audio, found, layout.channel)
+def add_recording(split: Split, name: str, utterance: Utterance, found: Probe) -> Recording:
+    """Add the recording of an utterance and return it, and count what is done to it when it is read."""
+    split.recordings[name] = make_recording(name, utterance.audio, found, utterance.channel)
     split.resampled += found.rate != SAMPLING_RATE
-    split.mixed_down += found.channels > 1 and layout.channel is None
+    split.mixed_down += found.channels > 1 and utterance.channel is None
+    return split.recordings[name]
 
 
 def cut_windows(
-    split: Split, utterance: Utterance, recording: Recording, layout: Layout, max_seconds: float
+    split: Split, utterance: Utterance, recording: Recording, vad: bool, max_seconds: float
 ) -> list[Utterance]:
     """Return the utterance, or windows of it, which have no text, where it is long."""
     start, end = utterance.start, recording.duration if utterance.end is None else utterance.end
     if end - start <= (max_seconds if utterance.text is None else LONGEST_WITH_TEXT):
         return [utterance]
-    if layout.vad:
-        samples = recording.load_audio(channels=layout.channel, offset=start, duration=end - start)[0]
+    if vad:
+        samples = recording.load_audio(channels=utterance.channel, offset=start, duration=end - start)[0]
         speech = [(start + begin, start + stop) for begin, stop in find_speech(samples)]
         borders = pause_windows(start, end, max_seconds, speech)
     else:
@@ -150,7 +186,7 @@ def cut_windows(
     ]
 
 
-def supervision(utterance: Utterance, recording: Recording, channel: int | None) -> SupervisionSegment:
+def supervision(utterance: Utterance, recording: Recording) -> SupervisionSegment:
     """Return the supervision of a checked utterance."""
     end = recording.duration if utterance.end is None else utterance.end
     return SupervisionSegment(
@@ -158,7 +194,7 @@ def supervision(utterance: Utterance, recording: Recording, channel: int | None)
         recording_id=recording.id,
         start=utterance.start,
         duration=round(end - utterance.start, 8),
-        channel=channel or 0,
+        channel=utterance.channel or 0,
         text=utterance.text,
         speaker=utterance.speaker,
         gender=utterance.gender,
@@ -167,13 +203,25 @@ def supervision(utterance: Utterance, recording: Recording, channel: int | None)
 
 def note_overlaps(split: Split) -> None:
     """Note the utterances that begin before another one of their recording ends."""
-    last: dict[str, SupervisionSegment] = {}
+    last: dict[tuple[str, int], SupervisionSegment] = {}
     for segment in sorted(split.supervisions.values(), key=lambda segment: (segment.recording_id, segment.start)):
-        before = last.get(segment.recording_id)
+        place = (segment.recording_id, segment.channel)
+        before = last.get(place)
         if before is not None and segment.start < before.end - SLACK:
             source = str(split.recordings[segment.recording_id].sources[0].source)
             split.problems.repaired(
                 segment.id, source, "overlaps with another segment", "taken as it is", f"with {before.id}"
             )
         if before is None or segment.end > before.end:
-            last[segment.recording_id] = segment
+            last[place] = segment
+
+
+def note_slow_reading(split: Split) -> None:
+    """Note the recordings that a command decodes from the beginning for each of many utterances."""
+    for name, number in Counter(segment.recording_id for segment in split.supervisions.values()).items():
+        source = split.recordings[name].sources[0]
+        if source.type == "command" and number > MANY_UTTERANCES:
+            split.problems.repaired(
+                name, source.source, "a command decodes all of it for each utterance", "taken as it is; FLAC is faster",
+                f"{number} utterances",
+            )  # fmt: skip

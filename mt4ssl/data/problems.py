@@ -31,8 +31,6 @@ class Problems:
 
     split: str
     rows: list[Problem] = field(default_factory=list)
-    expected: dict[str, float | None] = field(default_factory=dict)
-    """Seconds of each utterance, where the corpus says them."""
 
     def repaired(self, name: str, file: str | Path, reason: str, done: str, detail: str = "") -> None:
         """Note an utterance that is taken, but not as it is."""
@@ -66,11 +64,13 @@ class Problems:
         """Raise UserError with the most frequent reasons where too many utterances were rejected, or all."""
         rejected = Counter(row.reason for row in self.rows if row.done == "rejected")
         total = accepted + rejected.total()
+        if not total:
+            raise UserError(f"split {self.split} is empty: see what conf/corpus.yaml says of it")
         if not accepted or rejected.total() > largest * total:
             reasons = "; ".join(f"{count} x {reason}" for reason, count in rejected.most_common(3))
             raise UserError(
-                f"split {self.split}: {rejected.total()} of {total} utterances are rejected "
-                f"({reasons or 'it is empty'}), max_rejected of corpus.yaml allows {largest:.3g} of all: see {report}"
+                f"split {self.split}: {rejected.total()} of {total} utterances are rejected ({reasons}), "
+                f"max_rejected of corpus.yaml allows {largest:.3g} of all: see {report}"
             )
 
 

@@ -11,6 +11,8 @@ import numpy as np
 from mt4ssl.data.signals import SAMPLING_RATE
 from mt4ssl.errors import UserError
 
+SHORTEST = 0.5  # seconds of a window that begins or ends at a pause
+
 
 def full_windows(start: float, end: float, max_seconds: float) -> list[tuple[float, float]]:
     """Cut a stretch into windows of `max_seconds`; the last two share what is left, rounded to 10 ms as frames are.
@@ -31,33 +33,34 @@ def pause_windows(
 ) -> list[tuple[float, float]]:
     """Cut a stretch in the middle of pauses; where there is none for too long, anywhere.
 
-    Each window is as long as it can be, and ends at the longest pause of its second half.
+    Each window ends at the longest pause of its second half; if there is none, at the last one before it.
     """
-    pauses = [(before[1], after[0]) for before, after in pairwise(speech)]
+    pauses = [(after[0] - before[1], (before[1] + after[0]) / 2) for before, after in pairwise(speech)]
     windows = []
     while end - start > max_seconds:
-        middles = [(stop - begin, (begin + stop) / 2) for begin, stop in pauses]
-        reached = [pause for pause in middles if start + max_seconds / 2 <= pause[1] <= start + max_seconds]
-        border = round(max(reached)[1] if reached else start + max_seconds, 2)
+        last = min(start + max_seconds, end - SHORTEST)
+        reached = [pause for pause in pauses if start + SHORTEST <= pause[1] <= last]
+        late = [pause for pause in reached if start + max_seconds / 2 <= pause[1]]
+        border = round(max(late or reached[-1:])[1] if reached else last, 2)
         windows.append((start, border))
         start = border
     return [*windows, (start, end)]
 
 
 @cache
-def silero() -> Any:
-    """Return the model of silero-vad, which is part of its package."""
+def silero() -> tuple[Any, Any]:
+    """Return what finds speech, and its model, which are both in the package silero-vad."""
     try:
-        from silero_vad import load_silero_vad
+        from silero_vad import get_speech_timestamps, load_silero_vad
     except ImportError as error:
         raise UserError("`vad: true` needs the package silero-vad: pip install silero-vad") from error
-    return load_silero_vad()
+    return get_speech_timestamps, load_silero_vad()
 
 
 def find_speech(samples: np.ndarray) -> list[tuple[float, float]]:
     """Return start and end of each stretch of speech in samples (S,) at 16 kHz, in seconds."""
     import torch
-    from silero_vad import get_speech_timestamps
 
-    found = get_speech_timestamps(torch.from_numpy(samples), silero(), sampling_rate=SAMPLING_RATE)
+    get_speech_timestamps, model = silero()
+    found = get_speech_timestamps(torch.from_numpy(samples), model, sampling_rate=SAMPLING_RATE)
     return [(segment["start"] / SAMPLING_RATE, segment["end"] / SAMPLING_RATE) for segment in found]

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from mt4ssl.data.problems import Problems
 from mt4ssl.errors import UserError
 from mt4ssl.files import require
+from mt4ssl.lang.lines import read_lines
 
 NOT_IN_IDS = re.compile(r"[^\w.,+=@-]")
 """What file systems, Kaldi's lists or shells take for something else."""
@@ -43,6 +44,10 @@ class Utterance:
     text: str | None = None
     speaker: str | None = None
     gender: str | None = None
+    seconds: float | None = None
+    """Duration, where the corpus says it."""
+    channel: int | None = None
+    """Channel of the audio, counted from 0; without it all are mixed down."""
 
 
 @dataclass(kw_only=True)
@@ -57,6 +62,8 @@ class Layout:
     """Folder that paths of audio start at; absolute paths that have moved are found below it by their last parts."""
     phones: str | None = None
     """CTM file with the times of phones, to measure labels with."""
+    commands: bool = False
+    """Whether commands that the corpus has in place of audio files (`sph2pipe ... |`) may be run."""
     vad: bool = False
     """Whether windows of long recordings begin and end at pauses, which silero-vad finds."""
 
@@ -79,38 +86,31 @@ class Layout:
         return next((str(candidate) for candidate in found if candidate.exists()), path)
 
 
-def read_lines(path: Path) -> Iterator[tuple[int, str]]:
-    r"""Yield the lines of a text file, perhaps of a .gz, with their numbers; empty ones are passed over.
-
-    A byte order mark and `\r` are no part of a line. Raises UserError where it is not UTF-8, or breaks off.
-    """
-    number = 0
-    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-        try:
-            for number, line in enumerate(file, 1):
-                text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip("\r\n")
-                if text.strip():
-                    yield number, text
-        except UnicodeDecodeError as error:
-            raise UserError(f"{path} line {number} is not UTF-8 ({error.reason}): convert the file to UTF-8") from error
-        except (EOFError, gzip.BadGzipFile, OSError) as error:
-            raise UserError(f"{path} is broken after line {number} ({error}): restore it") from error
+def filled_lines(path: Path) -> Iterator[str]:
+    """Yield the lines of a text file, perhaps of a .gz, that are not empty; UserError where it cannot be read."""
+    return (line for line in read_lines(path) if line.strip())
 
 
 def read_map(path: Path, hint: str, problems: Problems) -> dict[str, str]:
     """Read lines of a key and its value, as Kaldi's files have them; of a key that stands twice the first counts."""
     values: dict[str, str] = {}
-    for _, line in read_lines(require(path, hint)):
-        key, _, value = line.strip().partition(" ") if " " in line.strip() else line.strip().partition("\t")
+    for line in filled_lines(require(path, hint)):
+        key, *value = line.split(maxsplit=1)
         if key in values:
             problems.rejected(key, path, "id stands twice: the first is taken")
         else:
-            values[key] = value.strip()
+            values[key] = "".join(value).strip()
     return values
 
 
-def read_table(path: Path, delimiter: str) -> Iterator[dict[str, str]]:
-    """Yield the rows of a table with a header; a tab-separated one has no quotes."""
-    quoting = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
-    lines = (f"{line}\n" for _, line in read_lines(path))
-    yield from csv.DictReader(lines, delimiter=delimiter, quoting=quoting, restkey="")  # type: ignore[call-overload]
+def read_table(path: Path, delimiter: str) -> Iterator[list[str]]:
+    """Yield the lines of a table, the header first; a tab-separated one has no quotes."""
+    quoting: Literal[0, 3] = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
+    lines = (f"{line}\n" for line in filled_lines(path))
+    rows = csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=True)
+    try:
+        yield from rows
+    except csv.Error as error:
+        raise UserError(
+            f"{path} is no table up to line {rows.line_num} ({error}): look for a quotation mark without its pair"
+        ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ SUFFIXES = frozenset(
 
 @dataclass(kw_only=True)
 class Folder(Layout):
-    """A folder of recordings, and of folders of recordings, without text."""
+    """A folder of recordings, and of folders of recordings, without text; hidden files are passed over."""
 
     audio: str
     """The folder."""
@@ -30,14 +31,27 @@ class Folder(Layout):
     def read(self, problems: Problems) -> Iterator[Utterance]:
         root = require(self.audio, "the split's folder of audio")
         used: set[str] = set()
-        for path in sorted(root.rglob("*")):
+        for path in sorted(visible_files(root, problems)):
             if path.suffix.lower() in SUFFIXES:
                 name = safe_id(str(path.relative_to(root)).replace("/", "-").removesuffix(path.suffix))
                 while name in used:
                     name += "_"
                 used.add(name)
                 yield Utterance(name, str(path), name)
-            elif path.is_file():
+            else:
                 problems.ignored(path, "not named like audio")
         if not used:
             raise UserError(f"{root} holds no audio (*.wav, *.flac, *.mp3, ...)")
+
+
+def visible_files(root: Path, problems: Problems) -> Iterator[Path]:
+    """Yield all files of a folder and of the folders in it, links to folders included, without hidden files."""
+    known: set[str] = set()
+    for folder, folders, names in os.walk(root, followlinks=True):
+        folders.sort()
+        if os.path.realpath(folder) in known:
+            problems.ignored(folder, "the folder is read under another name too")
+            folders.clear()
+            continue
+        known.add(os.path.realpath(folder))
+        yield from (Path(folder, name) for name in names if not name.startswith("."))

@@ -9,9 +9,6 @@ from pathlib import Path
 
 from mt4ssl.data.layouts.base import Layout, Utterance, read_map
 from mt4ssl.data.problems import Problems
-from mt4ssl.errors import UserError
-
-WRONG_DURATION = 0.1  # seconds that utt2dur may differ by
 
 
 @dataclass(kw_only=True)
@@ -20,8 +17,6 @@ class Kaldi(Layout):
 
     kaldi: str
     """The directory."""
-    commands: bool = False
-    """Whether commands in wav.scp (`sph2pipe ... |`) may be run."""
 
     def sources(self) -> list[Path]:
         return [Path(self.kaldi)]
@@ -33,7 +28,6 @@ class Kaldi(Layout):
             return read_map(folder / name, "", problems) if (folder / name).exists() else {}
 
         recordings = read_map(folder / "wav.scp", "a Kaldi directory has one", problems)
-        self.check_commands(folder, recordings)
         segments, texts, speakers = optional("segments"), optional("text"), optional("utt2spk")
         genders, durations = optional("spk2gender"), optional("utt2dur")
         if not (folder / "segments").exists():
@@ -42,28 +36,19 @@ class Kaldi(Layout):
             try:
                 recording, start, end = parse_segment(segment)
             except ValueError:
-                problems.rejected(name, folder / "segments", f"'{segment}' is no recording with a start and an end")
+                problems.rejected(name, folder / "segments", "no recording with a start and an end", segment)
                 continue
             if recording not in recordings:
-                problems.rejected(name, folder / "segments", f"recording {recording} is not in wav.scp")
+                problems.rejected(name, folder / "segments", "recording is not in wav.scp", recording)
                 continue
             audio = recordings[recording]
             utterance = Utterance(name, audio if audio.endswith("|") else self.locate(audio), recording, start, end)
             utterance.text, utterance.speaker = texts.pop(name, None), speakers.get(name)
             utterance.gender = genders.get(utterance.speaker or "")
-            problems.expected[name] = parse_duration(durations.get(name))
+            utterance.seconds = parse_duration(durations.get(name))
             yield utterance
         for name in texts:
             problems.rejected(name, folder / "text", "text without audio")
-
-    def check_commands(self, folder: Path, recordings: dict[str, str]) -> None:
-        """Raise UserError where wav.scp has a command and nobody said that it may run."""
-        for name, audio in recordings.items():
-            if audio.endswith("|") and not self.commands:
-                raise UserError(
-                    f"{folder}/wav.scp: recording {name} is the command '{audio}': if you want it to be run, "
-                    "add `commands: true` to the split in corpus.yaml"
-                )
 
 
 def parse_segment(segment: str) -> tuple[str, float, float | None]:

@@ -35,7 +35,7 @@ class LhotseManifests(Layout):
         """Return the manifests of the split by kind; UserError where there are none, or two of a kind."""
         folder = require(self.lhotse, "the split's folder of Lhotse manifests")
         found: dict[str, Path] = {}
-        for path in sorted(folder.iterdir()):
+        for path in sorted(folder.glob("*")):
             match = MANIFEST.fullmatch(path.name)
             if match and self.name in (match[3], f"{match[1]}_{match[3]}", f"{match[1]}-{match[3]}"):
                 if match[2] in found:
@@ -48,52 +48,61 @@ class LhotseManifests(Layout):
     def read(self, problems: Problems) -> Iterator[Utterance]:
         files = self.files()
         if "cuts" in files:
-            for cut in read_items(files["cuts"]):
+            for cut in read_items(files["cuts"], "Cut"):
                 texts = [segment.text for segment in cut.supervisions if segment.text]
                 speakers = [segment.speaker for segment in cut.supervisions if segment.speaker]
                 yield from self.utterance(
-                    problems, cut.id, getattr(cut, "recording", None), cut.start, cut.end,
-                    " ".join(texts) or None, next(iter(speakers), None),
+                    problems, cut.id, getattr(cut, "recording", None), start=cut.start, end=cut.end,
+                    text=" ".join(texts) or None, speaker=next(iter(speakers), None),
+                    channel=single(getattr(cut, "channel", None)),
                 )  # fmt: skip
             return
-        recordings = {recording.id: recording for recording in read_items(files["recordings"])}
+        recordings = {recording.id: recording for recording in read_items(files["recordings"], "Recording")}
         if "supervisions" not in files:
             for name, recording in recordings.items():
                 yield from self.utterance(problems, name, recording)
             return
-        for segment in read_items(files["supervisions"]):
+        for segment in read_items(files["supervisions"], "SupervisionSegment"):
             if segment.recording_id not in recordings:
-                problems.rejected(segment.id, files["supervisions"], f"recording {segment.recording_id} is not there")
+                problems.rejected(segment.id, files["supervisions"], "recording is not there", segment.recording_id)
                 continue
             recording = recordings[segment.recording_id]
             whole = segment.start == 0 and abs(segment.duration - recording.duration) < 1e-3
             yield from self.utterance(
-                problems, segment.id, recording, segment.start, None if whole else segment.end, segment.text,
-                segment.speaker, segment.gender,
+                problems, segment.id, recording, start=segment.start, end=None if whole else segment.end,
+                text=segment.text, speaker=segment.speaker, gender=segment.gender, channel=single(segment.channel),
             )  # fmt: skip
 
     def utterance(
-        self, problems: Problems, name: str, recording: Recording | None, *others: Any
+        self, problems: Problems, name: str, recording: Recording | None, channel: int | None = None, **others: Any
     ) -> Iterator[Utterance]:
-        """Yield the utterance, if its recording is a plain file or command."""
+        """Yield the utterance, if its recording is a plain file or command, and it is of the channel that is wanted."""
         source = recording.sources[0] if recording and recording.sources else None
         if recording is None or source is None or len(recording.sources) > 1 or source.type not in ("file", "command"):
             problems.rejected(name, self.lhotse, "its recording is no single file or command")
         elif recording.transforms:
             problems.rejected(name, self.lhotse, "its recording has transforms: take the manifests of the plain audio")
-        else:
+        elif channel is None or self.channel in (None, channel):
             audio = self.locate(source.source) if source.type == "file" else f"{source.source} |"
-            yield Utterance(name, audio, recording.id, *others)
+            yield Utterance(name, audio, recording.id, channel=channel, **others)
 
 
-def read_items(path: Path) -> Iterator[Any]:
-    """Yield the items of a manifest; UserError where it breaks off, or a line is no item."""
-    from lhotse import load_manifest_lazy
+def single(channel: int | list[int] | None) -> int | None:
+    """Return a channel; None, which mixes down, where there are several."""
+    return channel if isinstance(channel, int) else None
+
+
+def read_items(path: Path, kind: str) -> Iterator[Any]:
+    """Yield the items of a manifest; UserError where it breaks off, or a line is no item of its kind."""
+    from lhotse import load_manifest_lazy  # slow to import, and reading conf/corpus.yaml needs none of it
 
     number = 0
     try:
         for item in load_manifest_lazy(path):
+            if not type(item).__name__.endswith(kind):  # MonoCut is a Cut
+                raise TypeError(f"{type(item).__name__} instead of {kind}")
             number += 1
             yield item
     except Exception as error:  # gzip, JSON and lhotse raise many types, all about this file
-        raise UserError(f"{path} is broken after line {number} ({error}): restore it") from error
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path} is broken after line {number} ({reason}): restore it") from error

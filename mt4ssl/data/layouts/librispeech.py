@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mt4ssl.data.layouts.base import Layout, Utterance, read_lines
+from mt4ssl.data.layouts.base import Layout, Utterance, filled_lines
 from mt4ssl.data.problems import Problems
 from mt4ssl.errors import UserError
 from mt4ssl.files import require
@@ -43,7 +43,7 @@ def read_transcripts(folder: Path, problems: Problems) -> dict[str, str]:
     """Return utterance id -> text of all SPEAKER/CHAPTER/SPEAKER-CHAPTER.trans.txt."""
     texts: dict[str, str] = {}
     for path in sorted(folder.rglob("*.trans.txt")):
-        for _, line in read_lines(path):
+        for line in filled_lines(path):
             utterance, _, text = line.strip().partition(" ")
             if utterance in texts:
                 problems.rejected(utterance, path, "id stands twice: the first is taken")

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from mt4ssl.data.layouts.base import Layout, read_lines
+from mt4ssl.data.layouts.base import Layout, filled_lines
 from mt4ssl.errors import UserError
 from mt4ssl.files import require
 
@@ -30,7 +30,7 @@ class Part(Layout):
             if require(path, "it says which utterances the part has").is_dir():
                 counts.update(file.stem for file in path.rglob("*.flac"))
             else:
-                counts.update(line.strip() for _, line in read_lines(path))
+                counts.update(line.strip() for line in filled_lines(path))
         for name, count in counts.items():
             if count > 1:
                 raise UserError(f"{self.ids}: utterance {name} is listed {count} times: keep one")

@@ -34,18 +34,20 @@ class Table(Layout):
         if unknown := self.columns.keys() - set(COLUMNS):
             raise UserError(f"columns: {min(unknown)} is none of {', '.join(COLUMNS)}")
         names = {column: self.columns.get(column, column) for column in COLUMNS}
-        for number, row in enumerate(read_table(path, "," if ".csv" in path.suffixes else "\t"), 1):
-            if number == 1:
-                self.check_header(path, [name for name in row if name])
-            place = f"row-{number:06d}"
-            if None in row.values() or "" in row:
-                problems.rejected(place, path, "more or fewer fields than the header has")
+        rows = read_table(path, "," if ".csv" in path.suffixes else "\t")
+        header = next(rows, [])
+        files: dict[str, str] = {}
+        self.check_header(path, header)
+        for number, fields in enumerate(rows, 1):
+            row, place = dict(zip(header, fields)), f"row-{number:06d}"
+            if len(fields) != len(header):
+                problems.rejected(place, path, "more or fewer fields than the header has", f"{len(fields)}")
             elif all(row[column] == value for column, value in self.where.items()):
                 values = {column: (row.get(name) or "").strip() or None for column, name in names.items()}
                 try:
-                    yield self.utterance(values, place)
+                    yield self.utterance(values, place, files)
                 except ValueError as error:
-                    problems.rejected(values["id"] or place, path, str(error))
+                    problems.rejected(values["id"] or place, path, *error.args)
 
     def check_header(self, path: Path, header: list[str]) -> None:
         """Raise UserError where a column is missing that corpus.yaml or the layout needs."""
@@ -56,28 +58,30 @@ class Table(Layout):
                     "give it a header, or name its columns under `columns:` in corpus.yaml"
                 )
 
-    def utterance(self, values: dict[str, str | None], place: str) -> Utterance:
-        """Return the utterance of a row; ValueError says what is wrong with it."""
-        audio = values["audio"]
-        if audio is None:
+    def utterance(self, values: dict[str, str | None], place: str, files: dict[str, str]) -> Utterance:
+        """Return the utterance of a row; ValueError says what is wrong with it.
+
+        Without an id it is called after its file, unless another one of `files` (name -> file) is called so.
+        """
+        if values["audio"] is None:
             raise ValueError("no audio is named")
-        start, end = (parse_seconds(values[column], column) for column in ("start", "end"))
+        file, stem = self.locate(values["audio"]), Path(values["audio"]).stem
+        start, end = parse_seconds(values["start"]), parse_seconds(values["end"])
         whole = start is None and end is None
-        file = self.locate(audio)
-        name = values["id"] or (Path(audio).stem if whole else f"{Path(audio).stem}-{place}")
+        name = values["id"] or (stem if whole and files.setdefault(stem, file) == file else f"{stem}-{place}")
         return Utterance(
             name, file, name if whole else file, start or 0.0, end, values["text"], values["speaker"], values["gender"]
         )
 
 
-def parse_seconds(value: str | None, column: str) -> float | None:
+def parse_seconds(value: str | None) -> float | None:
     """Return a time; ValueError where it is none."""
     if value is None:
         return None
     try:
         seconds = float(value)
     except ValueError:
-        raise ValueError(f"{column} {value!r} is no number of seconds") from None
+        seconds = math.nan
     if not math.isfinite(seconds):
-        raise ValueError(f"{column} {value!r} is no number of seconds")
+        raise ValueError("start or end is no number of seconds", value)
     return seconds

@@ -1,0 +1,51 @@
+"""A part of another split."""
+
+import pytest
+from corpora import write_audio
+
+
+@pytest.fixture
+def splits(stage1):
+    """A split of three recordings, and a part of it."""
+    for name in ("a", "b", "c"):
+        write_audio(stage1.folder / f"audio/{name}.wav")
+    (stage1.folder / "ids.txt").write_text("c\r\na\n\n")
+    splits = {
+        "train": {"audio": str(stage1.folder / "audio")},
+        "part": {"part_of": "train", "ids": str(stage1.folder / "ids.txt")},
+    }
+    assert stage1.prepare(splits).error == ""
+    return splits
+
+
+def test_a_list_of_ids(stage1, splits):
+    found = stage1.run("part")
+    assert [item.id for item in found.recordings] == [item.id for item in found.supervisions] == ["a", "c"]
+
+
+def test_folders_of_audio(stage1, splits):
+    for name in ("b", "c"):
+        write_audio(stage1.folder / f"hours/{name}/1/{name}.flac")
+    splits["part"]["ids"] = [str(stage1.folder / "hours/b"), str(stage1.folder / "hours/c")]
+    found = stage1.prepare(splits, split="part")
+    assert [item.id for item in found.supervisions] == ["b", "c"]
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        ("a\nd\n", "utterance d is not in train, or was rejected: correct the list"),
+        ("a\nb\na\n", "utterance a is listed 2 times: keep one"),
+        ("", "lists no utterance"),
+    ],
+)
+def test_faulty_lists(stage1, splits, content, message):
+    (stage1.folder / "ids.txt").write_text(content)
+    assert message in stage1.run("part").error
+
+
+def test_what_is_missing(stage1, splits):
+    (stage1.folder / "ids.txt").unlink()
+    assert "ids.txt is missing: it says which utterances the part has" in stage1.run("part").error
+    splits["part"]["part_of"] = "other"
+    assert "stage 1" in stage1.prepare(splits, split="part").error
