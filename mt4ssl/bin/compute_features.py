@@ -34,7 +34,8 @@ def main() -> None:
         recordings=load_manifest_lazy(recordings).to_eager(), supervisions=load_manifest_lazy(supervisions).to_eager()
     )
     # One cut per utterance, named after it, so that log-probs and labels can be traced to the transcript.
-    cuts = CutSet.from_cuts(cut.with_id(cut.supervisions[0].id) for cut in cuts.trim_to_supervisions())
+    trimmed = cuts.trim_to_supervisions(keep_overlapping=False)
+    cuts = CutSet.from_cuts(cut.with_id(cut.supervisions[0].id) for cut in trimmed)
     if args.on_the_fly:
         featured, frames = cuts.to_eager(), "none stored"
     else:
