@@ -9,8 +9,8 @@ ROOT = Path(__file__).parents[1]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start with the whole recipe, which takes longest, so that both processes of a run end together."""
-    items.sort(key=lambda item: item.path.name != "test_recipe.py")
+    """Start with whole recipes, which take longest, so that both processes of a run end together."""
+    items.sort(key=lambda item: item.path.name not in ("test_recipe.py", "test_walkthrough.py"))
 
 
 @pytest.fixture(scope="session")

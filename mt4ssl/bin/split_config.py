@@ -7,6 +7,7 @@ line; of the language models the first line says what a word is (`spaces` or `ch
 from __future__ import annotations
 
 import argparse
+import glob
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,6 @@ from mt4ssl.config import load_config, save_config
 from mt4ssl.data.corpus import Corpus, read_corpus
 from mt4ssl.data.layouts import Part
 from mt4ssl.errors import run_main
-from mt4ssl.lang.lm_text import find_files
 
 
 def main() -> None:
@@ -29,7 +29,8 @@ def main() -> None:
         lines, part = files_of_split(corpus, args.split, args.manifests), {args.split: corpus.splits[args.split]}
         corpus = replace(corpus, splits=part, lm_text=[])
     else:
-        lines, corpus = [corpus.text.words, *map(str, find_files(corpus.lm_text))], replace(corpus, splits={})
+        files = [file for pattern in corpus.lm_text for file in sorted(glob.glob(pattern, recursive=True))]  # noqa: PTH207
+        lines, corpus = [corpus.text.words, *files], replace(corpus, splits={})
     if args.out and not (args.out.exists() and load_config(Corpus, args.out) == corpus):
         save_config(corpus, args.out)
     print(*lines, sep="\n")

@@ -103,7 +103,7 @@ def test_language_models_see_no_text_of_dev(dl_dir: Path) -> None:
 def test_what_is_not_there_is_one_line(dl_dir: Path) -> None:
     stage = ("--stage", "0", "--stop-stage", "0")
     assert "test-clean/672 is missing" in error_of(run(dl_dir, *stage))
-    assert "there is no split 'test-other'" in error_of(run(dl_dir, *stage, "--test-sets", "test-other"))
+    assert "has no split 'test-other'" in error_of(run(dl_dir, *stage, "--test-sets", "test-other"))
     assert not (dl_dir / "mini_librispeech").exists()
     for path in dl_dir.rglob("*.flac"):
         path.rename(path.with_suffix(".opus"))

@@ -50,7 +50,17 @@ def pretrained(speech: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory
     folder = tmp_path_factory.mktemp("exp") / "base"
     with pytest.MonkeyPatch.context() as monkeypatch:
         data = ["--train-cuts", speech.cuts, "--dev-cuts", speech.cuts, "--exp-dir", folder]
-        run(monkeypatch, pretrain, *configs("pretrain_base"), *data, *SMALL, "--loop.updates", "2")
+        run(
+            monkeypatch,
+            pretrain,
+            *configs("pretrain_base"),
+            *data,
+            *SMALL,
+            "--loop.updates",
+            "2",
+            "--loop.workers",
+            "1",
+        )
     return folder
 
 
@@ -65,7 +75,17 @@ def test_base_trains(pretrained: Path) -> None:
 @pytest.mark.parametrize("name", ["fbank", "offline", "online"])
 def test_ablation_trains(name: str, speech: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = ["--train-cuts", speech.cuts, "--dev-cuts", speech.cuts, "--exp-dir", tmp_path]
-    run(monkeypatch, pretrain, *configs("pretrain_base", name), *data, *SMALL, "--loop.updates", "2")
+    run(
+        monkeypatch,
+        pretrain,
+        *configs("pretrain_base", name),
+        *data,
+        *SMALL,
+        "--loop.updates",
+        "2",
+        "--loop.workers",
+        "1",
+    )
     assert updates(tmp_path) == [2]
 
 
@@ -74,7 +94,7 @@ def test_fine_tuning_trains(
     name: str, speech: SimpleNamespace, pretrained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = ["--train-cuts", speech.cuts, "--dev-cuts", speech.cuts, "--exp-dir", tmp_path, "--lang", speech.folder]
-    arguments = [*data, "--pretrained", pretrained, "--loop.updates", "2"]
+    arguments = [*data, "--pretrained", pretrained, "--loop.updates", "2", "--loop.workers", "1"]
     run(monkeypatch, finetune, *configs("finetune", f"finetune_{name}"), *arguments)
     assert updates(tmp_path) == [2]
 
