@@ -26,6 +26,8 @@ SMALL = (
     "--model.encoder.pos_conv_groups 4"
 ).split()
 
+FEW = "--loop.updates 2 --loop.batch_seconds 60 --loop.max_batch_seconds 30 --loop.workers 1".split()
+
 
 def configs(*names: str) -> list[str]:
     """Arguments for a config of the recipe and what is laid over it."""
@@ -50,17 +52,7 @@ def pretrained(speech: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory
     folder = tmp_path_factory.mktemp("exp") / "base"
     with pytest.MonkeyPatch.context() as monkeypatch:
         data = ["--train-cuts", speech.cuts, "--dev-cuts", speech.cuts, "--exp-dir", folder]
-        run(
-            monkeypatch,
-            pretrain,
-            *configs("pretrain_base"),
-            *data,
-            *SMALL,
-            "--loop.updates",
-            "2",
-            "--loop.workers",
-            "1",
-        )
+        run(monkeypatch, pretrain, *configs("pretrain_base"), *data, *SMALL, *FEW)
     return folder
 
 
@@ -75,17 +67,7 @@ def test_base_trains(pretrained: Path) -> None:
 @pytest.mark.parametrize("name", ["fbank", "offline", "online"])
 def test_ablation_trains(name: str, speech: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = ["--train-cuts", speech.cuts, "--dev-cuts", speech.cuts, "--exp-dir", tmp_path]
-    run(
-        monkeypatch,
-        pretrain,
-        *configs("pretrain_base", name),
-        *data,
-        *SMALL,
-        "--loop.updates",
-        "2",
-        "--loop.workers",
-        "1",
-    )
+    run(monkeypatch, pretrain, *configs("pretrain_base", name), *data, *SMALL, *FEW)
     assert updates(tmp_path) == [2]
 
 
@@ -94,7 +76,7 @@ def test_fine_tuning_trains(
     name: str, speech: SimpleNamespace, pretrained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = ["--train-cuts", speech.cuts, "--dev-cuts", speech.cuts, "--exp-dir", tmp_path, "--lang", speech.folder]
-    arguments = [*data, "--pretrained", pretrained, "--loop.updates", "2", "--loop.workers", "1"]
+    arguments = [*data, "--pretrained", pretrained, *FEW]
     run(monkeypatch, finetune, *configs("finetune", f"finetune_{name}"), *arguments)
     assert updates(tmp_path) == [2]
 
