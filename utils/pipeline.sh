@@ -105,10 +105,7 @@ fi
 # says of the split is the step's config, so that a new split leaves the others as they are.
 manifests() {
   local config=$manifests/$1.yaml options paths other inputs=()
-  if [[ $1 == *+* ]]; then
-    config=conf/corpus.yaml
-    for split in ${1//+/ }; do inputs+=("$(recordings "$split")" "$(supervisions "$split")"); done
-  elif selected; then
+  if selected; then
     options=(--config conf/corpus.yaml --split "$1" --manifests "$manifests/$corpus")
     if [ "$dry_run" = false ]; then options+=(--out "$config"); fi
     paths=$(python -m mt4ssl.bin.split_config "${options[@]}")
@@ -140,8 +137,12 @@ for split in "${test_sets[@]}"; do
   manifests "$split" --needs-text
   others+=("$split")
 done
-others=()
-if [ ${#train_sets[@]} -gt 1 ]; then manifests "$train_set"; fi
+if [ ${#train_sets[@]} -gt 1 ]; then
+  parts=()
+  for split in "${train_sets[@]}"; do parts+=("$(recordings "$split")" "$(supervisions "$split")"); done
+  step "$train_set" --in "${parts[@]}" --out "$(recordings "$train_set")" "$(supervisions "$train_set")" -- \
+    python -m mt4ssl.bin.prepare_manifests --corpus "$corpus" --split "$train_set" --out "$manifests"
+fi
 
 stage 2 features
 types=(fbank)
