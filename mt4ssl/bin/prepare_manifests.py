@@ -39,10 +39,8 @@ def main() -> None:
     else:
         made = prepare(read_corpus(args.config), args, title)
     for other in args.apart_from:
-        others = Manifests.read(args.out, args.corpus, other).supervisions
-        shared = check_apart(args.split, made.supervisions, other, others)
-        if shared:
-            print(f"warning: {len(shared)} speakers are in {other} and in {args.split}, such as {min(shared)}")
+        for warning in check_apart(args.split, made, other, Manifests.read(args.out, args.corpus, other)):
+            print(warning)
     made.write(args.out, args.corpus, args.split)
 
 

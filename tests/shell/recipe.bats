@@ -3,15 +3,6 @@
 # run.sh and utils/new_recipe.sh: what a user sees before anything heavy runs.
 
 setup_file() { # verbs run in forks of a process that has torch already
-  local tests=$BATS_TEST_DIRNAME/..
-  eval "$("$tests/../.venv/bin/python" "$tests/warm_python.py" "$BATS_FILE_TMPDIR" 3>&-)"
-  export -f python
-  export WARM_PYTHON
-}
-
-teardown_file() { kill "$WARM_PYTHON"; }
-
-setup_file() { # verbs run in forks of a process that has torch already
   local python=$BATS_TEST_DIRNAME/../../.venv/bin/python warm=$BATS_TEST_DIRNAME/../warm_python.py
   "$python" "$warm" serve "$BATS_FILE_TMPDIR/socket" 3>&- &
   export WARM_PYTHON=$!

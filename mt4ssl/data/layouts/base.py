@@ -84,7 +84,9 @@ class Layout:
         parts = Path(path).parts
         if self.relative_to is None:
             source = self.sources()[0]
-            places = [] if Path(path).is_absolute() else [path, *(folder / path for folder in (source, *source.parents))]
+            places = (
+                [] if Path(path).is_absolute() else [path, *(folder / path for folder in (source, *source.parents))]
+            )
         elif Path(path).is_absolute():
             places = [Path(self.relative_to, *parts[first:]) for first in range(1, len(parts))]
         else:
