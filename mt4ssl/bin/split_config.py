@@ -40,6 +40,7 @@ def files_of_split(corpus: Corpus, split: str, manifests: str) -> list[str]:
     layout = corpus.layout(split)
     files = [*map(str, layout.sources()), *([layout.phones] if layout.phones else [])]
     if isinstance(layout, Part):
+        corpus.layout(layout.part_of)  # an error, if there is none
         files += [f"{manifests}_{kind}_{layout.part_of}.jsonl.gz" for kind in ("recordings", "supervisions")]
     return files
 

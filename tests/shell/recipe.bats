@@ -160,3 +160,24 @@ setup() {
   run "$root/utils/new_recipe.sh" "my recipes"
   [ "$status" -eq 1 ]
 }
+
+@test "the union of training sets depends on them alone, not on what else is in conf/corpus.yaml" {
+  "$root/utils/new_recipe.sh" yesno
+  sed -i 's/^train_sets=.*/train_sets="dev train"/; s/^dev_set=.*/dev_set=test/' yesno/run.sh
+  run yesno/run.sh --dry-run true --stage 1 --stop-stage 1
+  [ "$status" -eq 0 ]
+  start=data/manifests/yesno
+  union="stage 1 (manifests): dev+train"
+  for split in dev train; do
+    for kind in recordings supervisions; do union+=$'\n'"  input    ${start}_${kind}_$split.jsonl.gz"; done
+  done
+  [[ $output == *"$union"$'\n'"  output   ${start}_recordings_dev+train.jsonl.gz"* ]]
+}
+
+@test "a part of a split that is not there is one line" {
+  "$root/utils/new_recipe.sh" yesno
+  sed -i 's/^  train: .*/  train: {part_of: trian, ids: conf}/' yesno/conf/corpus.yaml
+  run yesno/run.sh --dry-run true --stage 1 --stop-stage 1
+  [ "$status" -eq 1 ]
+  [ "$output" = "error: conf/corpus.yaml has no split 'trian': it has train, dev, test" ]
+}
