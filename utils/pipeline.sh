@@ -101,8 +101,8 @@ if [ -f local/data.sh ]; then
     local/data.sh --dl-dir "$dl_dir" "${data_args[@]}"
 fi
 
-# manifests SPLIT [--needs-text]: a step of stage 1; the split may share nothing with ${others[@]}. What conf/corpus.yaml
-# says of the split is the step's config, so that a new split leaves the others as they are.
+# manifests SPLIT [--needs-text]: a step of stage 1; the split may share nothing with ${others[@]}. What of conf/corpus.yaml
+# the split follows from is the step's config, so that a new split, or another max_rejected, leaves it as it is.
 manifests() {
   local config=$manifests/$1.yaml options paths other inputs=()
   if selected; then
@@ -113,8 +113,8 @@ manifests() {
   fi
   for other in "${others[@]}"; do inputs+=("$(supervisions "$other")"); done
   step "$1" --conf "$config" --in "${inputs[@]}" --nj "$nj" --out "$(recordings "$1")" "$(supervisions "$1")" -- \
-    python -m mt4ssl.bin.prepare_manifests --config "$config" --corpus "$corpus" --split "$1" --out "$manifests" \
-    "${@:2}" --apart-from "${others[@]}"
+    python -m mt4ssl.bin.prepare_manifests --corpus "$corpus" --split "$1" --out "$manifests" "${@:2}" \
+    --apart-from "${others[@]}"
 }
 
 stage 1 manifests
