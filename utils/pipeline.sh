@@ -104,20 +104,25 @@ fi
 # manifests SPLIT [--needs-text]: a step of stage 1; the split may share nothing with ${others[@]}. What of conf/corpus.yaml
 # the split follows from is the step's config, so that a new split, or another max_rejected, leaves it as it is.
 manifests() {
-  local config=$manifests/$1.yaml options paths other inputs=()
-  if selected; then
-    options=(--config conf/corpus.yaml --split "$1" --manifests "$manifests/$corpus")
-    if [ "$dry_run" = false ]; then options+=(--out "$config"); fi
-    paths=$(python -m mt4ssl.bin.split_config "${options[@]}")
-    mapfile -t inputs <<<"$paths"
-  fi
+  local other inputs
+  mapfile -t inputs <<<"${sources[$1]:-}"
   for other in "${others[@]}"; do inputs+=("$(supervisions "$other")"); done
-  step "$1" --conf "$config" --in "${inputs[@]}" --nj "$nj" --out "$(recordings "$1")" "$(supervisions "$1")" -- \
-    python -m mt4ssl.bin.prepare_manifests --corpus "$corpus" --split "$1" --out "$manifests" "${@:2}" \
-    --apart-from "${others[@]}"
+  step "$1" --conf "$manifests/$1.yaml" --in "${inputs[@]}" --nj "$nj" --out "$(recordings "$1")" \
+    "$(supervisions "$1")" -- python -m mt4ssl.bin.prepare_manifests --corpus "$corpus" --split "$1" \
+    --out "$manifests" "${@:2}" --apart-from "${others[@]}"
 }
 
 stage 1 manifests
+declare -A sources=() # the files of each split; of all before the first is read, which may take hours
+if selected; then
+  for split in "${train_sets[@]}" "$dev_set" "${labelled_sets[@]}" "${test_sets[@]}"; do
+    [ -z "${sources[$split]:-}" ] || continue
+    option=()
+    if [ "$dry_run" = false ]; then option=(--out "$manifests/$split.yaml"); fi
+    sources[$split]=$(python -m mt4ssl.bin.split_config --config conf/corpus.yaml --split "$split" \
+      --manifests "$manifests/$corpus" "${option[@]}")
+  done
+fi
 others=()
 for split in "${train_sets[@]}"; do
   if [[ " ${labelled_sets[*]} " == *" $split "* ]]; then option=(--needs-text); else option=(); fi

@@ -181,3 +181,11 @@ setup() {
   [ "$status" -eq 1 ]
   [ "$output" = "error: conf/corpus.yaml has no split 'trian': it has train, dev, test" ]
 }
+
+@test "a split that is not in conf/corpus.yaml is one line, before any other is read" {
+  "$root/utils/new_recipe.sh" yesno
+  sed -i 's/^test_sets=.*/test_sets="test tset"/' yesno/run.sh
+  run yesno/run.sh --stage 1 --stop-stage 1
+  [ "$status" -eq 1 ]
+  [ "$output" = "error: conf/corpus.yaml has no split 'tset': it has train, dev, test" ]
+}
