@@ -81,13 +81,11 @@ class Layout:
 
     def locate(self, path: str) -> str:
         """Return where audio is that the corpus says is at `path`; `path`, if it is found nowhere."""
-        parts = Path(path).parts
         if self.relative_to is None:
             source = self.sources()[0]
-            places = (
-                [] if Path(path).is_absolute() else [path, *(folder / path for folder in (source, *source.parents))]
-            )
+            places = [folder / path for folder in (Path(), source, *source.parents)]
         elif Path(path).is_absolute():
+            parts = Path(path).parts
             places = [Path(self.relative_to, *parts[first:]) for first in range(1, len(parts))]
         else:
             return str(Path(self.relative_to, path))
