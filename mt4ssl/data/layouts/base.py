@@ -83,10 +83,10 @@ class Layout:
         """Return where audio is that the corpus says is at `path`; `path`, if it is found nowhere."""
         if self.relative_to is None:
             source = self.sources()[0]
-            places = [folder / path for folder in (Path(), source, *source.parents)]
+            places = (folder / path for folder in (Path(), source, *source.parents))
         elif Path(path).is_absolute():
             parts = Path(path).parts
-            places = [Path(self.relative_to, *parts[first:]) for first in range(1, len(parts))]
+            places = (Path(self.relative_to, *parts[first:]) for first in range(1, len(parts)))
         else:
             return str(Path(self.relative_to, path))
         # Not Path.exists: it raises an error where a name is too long.
