@@ -101,26 +101,28 @@ if [ -f local/data.sh ]; then
     local/data.sh --dl-dir "$dl_dir" "${data_args[@]}"
 fi
 
-# manifests SPLIT [--needs-text]: a step of stage 1; the split may share nothing with ${others[@]}. What conf/corpus.yaml
-# says of the split is the step's config, so that a new split leaves the others as they are.
+# manifests SPLIT [--needs-text]: a step of stage 1; the split may share nothing with ${others[@]}. What of conf/corpus.yaml
+# the split follows from is the step's config, so that a new split, or another max_rejected, leaves it as it is.
 manifests() {
-  local config=$manifests/$1.yaml options paths other inputs=()
-  if [[ $1 == *+* ]]; then
-    config=conf/corpus.yaml
-    for split in ${1//+/ }; do inputs+=("$(recordings "$split")" "$(supervisions "$split")"); done
-  elif selected; then
-    options=(--config conf/corpus.yaml --split "$1" --manifests "$manifests/$corpus")
-    if [ "$dry_run" = false ]; then options+=(--out "$config"); fi
-    paths=$(python -m mt4ssl.bin.split_config "${options[@]}")
-    mapfile -t inputs <<<"$paths"
-  fi
+  local other inputs
+  mapfile -t inputs <<<"${sources[$1]:-}"
   for other in "${others[@]}"; do inputs+=("$(supervisions "$other")"); done
-  step "$1" --conf "$config" --in "${inputs[@]}" --nj "$nj" --out "$(recordings "$1")" "$(supervisions "$1")" -- \
-    python -m mt4ssl.bin.prepare_manifests --config "$config" --corpus "$corpus" --split "$1" --out "$manifests" \
-    "${@:2}" --apart-from "${others[@]}"
+  step "$1" --conf "$manifests/$1.yaml" --in "${inputs[@]}" --nj "$nj" --out "$(recordings "$1")" \
+    "$(supervisions "$1")" -- python -m mt4ssl.bin.prepare_manifests --corpus "$corpus" --split "$1" \
+    --out "$manifests" "${@:2}" --apart-from "${others[@]}"
 }
 
 stage 1 manifests
+declare -A sources=() # the files of each split; of all before the first is read, which may take hours
+if selected; then
+  for split in "${train_sets[@]}" "$dev_set" "${labelled_sets[@]}" "${test_sets[@]}"; do
+    [ -z "${sources[$split]:-}" ] || continue
+    option=()
+    if [ "$dry_run" = false ]; then option=(--out "$manifests/$split.yaml"); fi
+    sources[$split]=$(python -m mt4ssl.bin.split_config --config conf/corpus.yaml --split "$split" \
+      --manifests "$manifests/$corpus" "${option[@]}")
+  done
+fi
 others=()
 for split in "${train_sets[@]}"; do
   if [[ " ${labelled_sets[*]} " == *" $split "* ]]; then option=(--needs-text); else option=(); fi
@@ -140,8 +142,12 @@ for split in "${test_sets[@]}"; do
   manifests "$split" --needs-text
   others+=("$split")
 done
-others=()
-if [ ${#train_sets[@]} -gt 1 ]; then manifests "$train_set"; fi
+if [ ${#train_sets[@]} -gt 1 ]; then
+  parts=()
+  for split in "${train_sets[@]}"; do parts+=("$(recordings "$split")" "$(supervisions "$split")"); done
+  step "$train_set" --in "${parts[@]}" --out "$(recordings "$train_set")" "$(supervisions "$train_set")" -- \
+    python -m mt4ssl.bin.prepare_manifests --corpus "$corpus" --split "$train_set" --out "$manifests"
+fi
 
 stage 2 features
 types=(fbank)

@@ -8,8 +8,9 @@ from pathlib import Path
 from lhotse import CutSet, load_manifest_lazy
 
 from mt4ssl.data.features import compute_features
+from mt4ssl.data.manifests import Manifests
 from mt4ssl.errors import run_main
-from mt4ssl.files import atomic_path, require
+from mt4ssl.files import atomic_path
 from mt4ssl.table import print_table
 
 
@@ -27,12 +28,8 @@ def main() -> None:
     parser.add_argument("--nj", type=int, default=2, help="number of processes")
     args = parser.parse_args()
 
-    hint = "made by stage 1 (manifests)"
-    recordings = require(args.manifests / f"{args.corpus}_recordings_{args.split}.jsonl.gz", hint)
-    supervisions = require(args.manifests / f"{args.corpus}_supervisions_{args.split}.jsonl.gz", hint)
-    cuts = CutSet.from_manifests(
-        recordings=load_manifest_lazy(recordings).to_eager(), supervisions=load_manifest_lazy(supervisions).to_eager()
-    )
+    made = Manifests.read(args.manifests, args.corpus, args.split)
+    cuts = CutSet.from_manifests(recordings=made.recordings, supervisions=made.supervisions)
     # One cut per utterance, named after it, so that log-probs and labels can be traced to the transcript.
     trimmed = cuts.trim_to_supervisions(keep_overlapping=False)
     cuts = CutSet.from_cuts(cut.with_id(cut.supervisions[0].id) for cut in trimmed)

@@ -34,7 +34,7 @@ UNKNOWN = "unknown before stage 1"
 CHARACTERS = 30  # tokens, where no lang dir says how many: blank, boundary, letters, apostrophe
 
 
-def main() -> None:
+def get_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("verb", choices=["pretrain", "finetune"], help="kind of training")
     parser.add_argument("--processes", type=int, default=1, help="number of GPUs that the training is to have")
@@ -50,7 +50,11 @@ def main() -> None:
     parser.add_argument(
         "arguments", nargs="+", help="after --, the arguments of mt4ssl.bin.pretrain or mt4ssl.bin.finetune"
     )
-    args = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = get_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if args.verb == "pretrain":
         pretraining = parse_config(PretrainConfig, "", args.arguments)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import unicodedata
 from collections import Counter
 from pathlib import Path
 
@@ -13,13 +14,13 @@ from mt4ssl.data.layouts import Part
 from mt4ssl.data.manifests import Manifests, add_phones, check_apart, join
 from mt4ssl.data.preparation import Split, prepare_split
 from mt4ssl.data.problems import update_report
-from mt4ssl.errors import run_main
+from mt4ssl.errors import UserError, run_main
 from mt4ssl.table import print_table
 
 
 def get_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--config", type=Path, required=True, help="conf/corpus.yaml")
+    parser.add_argument("--config", type=Path, default="conf/corpus.yaml", help="default: conf/corpus.yaml")
     parser.add_argument("--corpus", required=True, help="name of the corpus, the start of every file name")
     parser.add_argument("--split", required=True, help="name of the split; A+B joins the splits A and B")
     parser.add_argument("--needs-text", action="store_true", help="reject utterances that have no text")
@@ -35,21 +36,32 @@ def main() -> None:
     if "+" in args.split:
         made = join([Manifests.read(args.out, args.corpus, split) for split in args.split.split("+")])
         print_table(title, ["recordings", "utterances"], [[len(made.recordings), len(made.supervisions)]])
-    elif isinstance(part := (corpus := read_corpus(args.config)).layout(args.split), Part):
-        made = Manifests.read(args.out, args.corpus, part.part_of).take(part)
-        print_table(title, ["part of", "utterances"], [[part.part_of, len(made.supervisions)]])
     else:
-        split = prepare_split(corpus, args.split, args.needs_text, args.out / "probes.jsonl", args.nj)
-        made = split.manifests()
-        if part.phones:
-            made.supervisions = add_phones(made.supervisions, Path(part.phones))
-        show(split, made.supervisions, title, corpus, args.out / "report.tsv")
+        made = prepare(read_corpus(args.config), args, title)
     for other in args.apart_from:
-        others = Manifests.read(args.out, args.corpus, other).supervisions
-        shared = check_apart(args.split, made.supervisions, other, others)
-        if shared:
-            print(f"warning: {len(shared)} speakers are in {other} and in {args.split}, such as {min(shared)}")
+        for warning in check_apart(args.split, made, other, Manifests.read(args.out, args.corpus, other)):
+            print(warning)
     made.write(args.out, args.corpus, args.split)
+
+
+def prepare(corpus: Corpus, args: argparse.Namespace, title: str) -> Manifests:
+    """Return the manifests of a split of corpus.yaml, and print what there is of it."""
+    layout = corpus.layout(args.split)
+    if isinstance(layout, Part):
+        made = Manifests.read(args.out, args.corpus, layout.part_of).take(layout)
+        silent = [segment.id for segment in made.supervisions if not segment.text]
+        if args.needs_text and silent:
+            raise UserError(
+                f"{len(silent)} utterances of {args.split} have no text, such as {silent[0]}: correct its ids"
+            )
+        print_table(title, ["part of", "utterances"], [[layout.part_of, len(made.supervisions)]])
+        return made
+    split = prepare_split(corpus, args.split, args.needs_text, args.out / "probes.jsonl", args.nj)
+    made = split.manifests()
+    if layout.phones:
+        made.supervisions = add_phones(made.supervisions, Path(layout.phones))
+    show(split, made.supervisions, title, corpus, args.out / "report.tsv")
+    return made
 
 
 def show(split: Split, supervisions: SupervisionSet, title: str, corpus: Corpus, report: Path) -> None:
@@ -72,10 +84,16 @@ def show(split: Split, supervisions: SupervisionSet, title: str, corpus: Corpus,
     ]
     print_table(title, ["", split.name], rows)
     counts = Counter(char for segment in supervisions for char in segment.text or "")
+    del counts[" "]
     for kind, wanted in (("letters", True), ("others", False)):
-        found = [f"{char}:{count}" for char, count in counts.most_common() if char != " " and char.isalpha() == wanted]
+        found = [f"{char}:{count}" for char, count in counts.most_common() if is_letter(char) == wanted]
         if found:
             print(f"characters, {kind}: {' '.join(found)}")
+
+
+def is_letter(char: str) -> bool:
+    """Return whether a character is a letter, or a mark on one, such as a vowel of Hindi."""
+    return unicodedata.category(char)[0] in "LM"
 
 
 if __name__ == "__main__":

@@ -1,19 +1,19 @@
-"""The part of conf/corpus.yaml that one split needs, or with no --split the language models, and the files it names.
+"""What a split, or with no --split the language models, needs of conf/corpus.yaml, and the files that this names.
 
-A step has that part as its config, so that it does not run again when another split changes. Prints the files, one a
-line; of the language models the first line says what a word is (`spaces` or `characters`).
+A step has that as its config, so that it runs again when that changes, and only then. Prints the files, one a line; of
+the language models the first line says what a word is (`spaces` or `characters`).
 """
 
 from __future__ import annotations
 
 import argparse
 import glob
-from dataclasses import replace
 from pathlib import Path
 
-from mt4ssl.config import load_config, save_config
+from mt4ssl.config import save_config
 from mt4ssl.data.corpus import Corpus, read_corpus
 from mt4ssl.data.layouts import Part
+from mt4ssl.data.layouts.folder import Folder
 from mt4ssl.errors import run_main
 
 
@@ -26,14 +26,21 @@ def main() -> None:
     args = parser.parse_args()
     corpus = read_corpus(args.config)
     if args.split:
-        lines, part = files_of_split(corpus, args.split, args.manifests), {args.split: corpus.splits[args.split]}
-        corpus = replace(corpus, splits=part, lm_text=[])
+        lines, needed = files_of_split(corpus, args.split, args.manifests), needs_of_split(corpus, args.split)
     else:
         files = [file for pattern in corpus.lm_text for file in sorted(glob.glob(pattern, recursive=True))]  # noqa: PTH207
-        lines, corpus = [corpus.text.words, *files], replace(corpus, splits={})
-    if args.out and not (args.out.exists() and load_config(Corpus, args.out) == corpus):
-        save_config(corpus, args.out)
+        lines, needed = [corpus.text.words, *files], Corpus({}, corpus.text, corpus.lm_text)
+    if args.out:
+        save_config(needed, args.out)
     print(*lines, sep="\n")
+
+
+def needs_of_split(corpus: Corpus, split: str) -> Corpus:
+    """Return what the manifests of a split follow from: not max_rejected, nor of a folder of audio the form of text."""
+    needed = Corpus({split: corpus.splits[split]}, max_seconds=corpus.max_seconds)
+    if not isinstance(corpus.layout(split), Folder):
+        needed.text = corpus.text
+    return needed
 
 
 def files_of_split(corpus: Corpus, split: str, manifests: str) -> list[str]:
@@ -41,6 +48,7 @@ def files_of_split(corpus: Corpus, split: str, manifests: str) -> list[str]:
     layout = corpus.layout(split)
     files = [*map(str, layout.sources()), *([layout.phones] if layout.phones else [])]
     if isinstance(layout, Part):
+        corpus.layout(layout.part_of)  # an error, if there is none
         files += [f"{manifests}_{kind}_{layout.part_of}.jsonl.gz" for kind in ("recordings", "supervisions")]
     return files
 

@@ -69,7 +69,7 @@ def probe(audio: str) -> Probe:
         if audio.endswith("|"):
             return decode(io.BytesIO(run_command(audio[:-1])))
         if not Path(audio).is_file():
-            return Probe(problem="the audio file is missing")
+            return Probe(problem="the audio file is missing", detail=audio)
         if Path(audio).stat().st_size == 0:
             return Probe(problem="the audio file is empty")
         with open(audio, "rb") as file:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from lhotse import RecordingSet, SupervisionSet, load_manifest
 
@@ -61,18 +62,31 @@ def join(parts: list[Manifests]) -> Manifests:
     )
 
 
-def check_apart(split: str, supervisions: SupervisionSet, other: str, others: SupervisionSet) -> set[str]:
-    """Return the speakers that are in both splits; UserError when an utterance or a recording is."""
-    shared: set[str] = set()
-    for kind, attribute in (("utterance", "id"), ("recording", "recording_id"), ("speaker", "speaker")):
-        shared = {getattr(segment, attribute) for segment in supervisions}
-        shared &= {getattr(segment, attribute) for segment in others}
-        if shared and kind != "speaker":
+def check_apart(split: str, made: Manifests, other: str, others: Manifests) -> list[str]:
+    """Return warnings of speakers and files that two splits share; UserError when they share an id."""
+    for kind, attribute in (("utterance", "id"), ("recording", "recording_id")):
+        if shared := values(made.supervisions, attribute) & values(others.supervisions, attribute):
             raise UserError(
                 f"{kind} {min(shared)} is in {split} and in {other}: keep it in one, "
                 "or give one of the splits a `prefix:` in corpus.yaml"
             )
-    return shared - {None}
+    speakers = values(made.supervisions, "speaker") & values(others.supervisions, "speaker") - {None}
+    files = audio_of(made.recordings) & audio_of(others.recordings)
+    return [
+        f"warning: {len(shared)} {kind} are in {other} and in {split}, such as {min(shared)}"
+        for kind, shared in (("speakers", speakers), ("audio files", files))
+        if shared
+    ]
+
+
+def values(supervisions: SupervisionSet, attribute: str) -> set[Any]:
+    """Return what the supervisions have of an attribute."""
+    return {getattr(segment, attribute) for segment in supervisions}
+
+
+def audio_of(recordings: RecordingSet) -> set[str]:
+    """Return the files, or commands, that the recordings are read from."""
+    return {str(source.source) for recording in recordings for source in recording.sources}
 
 
 def add_phones(supervisions: SupervisionSet, ctm: Path) -> SupervisionSet:

@@ -150,6 +150,18 @@ def test_splits_that_share_speakers_or_utterances(stage1):
     splits["test"]["prefix"] = "test-"
     found = stage1.prepare(splits, "--apart-from", "train", split="test")
     assert "warning: 2 speakers are in train and in test, such as Ann" in found.printed
+    assert "audio files" not in found.printed
+
+
+def test_splits_that_share_audio_under_other_ids(stage1):
+    audio = write_audio(stage1.folder / "all/clips/a.wav")
+    write_audio(stage1.folder / "all/b.wav")
+    (stage1.folder / "all/test.csv").write_text("audio\nclips/a.wav\n")
+    splits = {"train": {"audio": str(stage1.folder / "all")}, "test": {"table": str(stage1.folder / "all/test.csv")}}
+    stage1.prepare(splits)
+    found = stage1.prepare(splits, "--apart-from", "train", split="test")
+    assert found.texts == {"a": None}
+    assert f"warning: 1 audio files are in train and in test, such as {audio}" in found.printed
 
 
 def test_too_many_rejected_utterances_stop_with_the_most_frequent_reasons(stage1):

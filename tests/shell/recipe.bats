@@ -3,15 +3,6 @@
 # run.sh and utils/new_recipe.sh: what a user sees before anything heavy runs.
 
 setup_file() { # verbs run in forks of a process that has torch already
-  local tests=$BATS_TEST_DIRNAME/..
-  eval "$("$tests/../.venv/bin/python" "$tests/warm_python.py" "$BATS_FILE_TMPDIR" 3>&-)"
-  export -f python
-  export WARM_PYTHON
-}
-
-teardown_file() { kill "$WARM_PYTHON"; }
-
-setup_file() { # verbs run in forks of a process that has torch already
   local python=$BATS_TEST_DIRNAME/../../.venv/bin/python warm=$BATS_TEST_DIRNAME/../warm_python.py
   "$python" "$warm" serve "$BATS_FILE_TMPDIR/socket" 3>&- &
   export WARM_PYTHON=$!
@@ -168,4 +159,33 @@ setup() {
   done
   run "$root/utils/new_recipe.sh" "my recipes"
   [ "$status" -eq 1 ]
+}
+
+@test "the union of training sets depends on them alone, not on what else is in conf/corpus.yaml" {
+  "$root/utils/new_recipe.sh" yesno
+  sed -i 's/^train_sets=.*/train_sets="dev train"/; s/^dev_set=.*/dev_set=test/' yesno/run.sh
+  run yesno/run.sh --dry-run true --stage 1 --stop-stage 1
+  [ "$status" -eq 0 ]
+  start=data/manifests/yesno
+  union="stage 1 (manifests): dev+train"
+  for split in dev train; do
+    for kind in recordings supervisions; do union+=$'\n'"  input    ${start}_${kind}_$split.jsonl.gz"; done
+  done
+  [[ $output == *"$union"$'\n'"  output   ${start}_recordings_dev+train.jsonl.gz"* ]]
+}
+
+@test "a part of a split that is not there is one line" {
+  "$root/utils/new_recipe.sh" yesno
+  sed -i 's/^  train: .*/  train: {part_of: trian, ids: conf}/' yesno/conf/corpus.yaml
+  run yesno/run.sh --dry-run true --stage 1 --stop-stage 1
+  [ "$status" -eq 1 ]
+  [ "$output" = "error: conf/corpus.yaml has no split 'trian': it has train, dev, test" ]
+}
+
+@test "a split that is not in conf/corpus.yaml is one line, before any other is read" {
+  "$root/utils/new_recipe.sh" yesno
+  sed -i 's/^test_sets=.*/test_sets="test tset"/' yesno/run.sh
+  run yesno/run.sh --stage 1 --stop-stage 1
+  [ "$status" -eq 1 ]
+  [ "$output" = "error: conf/corpus.yaml has no split 'tset': it has train, dev, test" ]
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -59,7 +60,10 @@ class Layout:
     prefix: str = ""
     """Text put before each id, for ids that another split has too."""
     relative_to: str | None = None
-    """Folder that paths of audio start at; absolute paths that have moved are found below it by their last parts."""
+    """Folder that paths of audio start at; absolute paths that have moved are found below it by their last parts.
+
+    Without it relative paths start in the current folder or, if they are not there, in that of the list or one above.
+    """
     phones: str | None = None
     """CTM file with the times of phones, to measure labels with."""
     commands: bool = False
@@ -76,14 +80,17 @@ class Layout:
         raise NotImplementedError
 
     def locate(self, path: str) -> str:
-        """Return where audio is that the corpus says is at `path`."""
+        """Return where audio is that the corpus says is at `path`; `path`, if it is found nowhere."""
         if self.relative_to is None:
-            return path
-        root, parts = Path(self.relative_to), Path(path).parts
-        if not Path(path).is_absolute():
-            return str(root / path)
-        found = [root.joinpath(*parts[first:]) for first in range(1, len(parts))]
-        return next((str(candidate) for candidate in found if candidate.exists()), path)
+            source = self.sources()[0]
+            places = (folder / path for folder in (Path(), source, *source.parents))
+        elif Path(path).is_absolute():
+            parts = Path(path).parts
+            places = (Path(self.relative_to, *parts[first:]) for first in range(1, len(parts)))
+        else:
+            return str(Path(self.relative_to, path))
+        # Not Path.exists: it raises an error where a name is too long.
+        return next((str(place) for place in places if os.path.exists(place)), path)  # noqa: PTH110
 
 
 def filled_lines(path: Path) -> Iterator[str]:

@@ -77,6 +77,9 @@ def test_relative_paths(stage1, data):
     (data / "wav.scp").write_text("r1 r1.wav\nr2 /moved/to/r2.wav\n")
     assert len(stage1.prepare({"kaldi": str(data), "relative_to": str(stage1.folder)}).supervisions) == 3
     found = stage1.prepare({"kaldi": str(data)})
+    assert len(found.report) == 1 and "/moved/to/r2.wav" in found.printed
+    (data / "wav.scp").write_text("r1 r3.wav\nr2 /moved/to/r2.wav\n")
+    found = stage1.prepare({"kaldi": str(data)})
     assert found.reasons["a"] == ("the audio file is missing", "rejected")
     assert "3 of 3 utterances are rejected (3 x the audio file is missing)" in found.error
 

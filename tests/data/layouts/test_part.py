@@ -49,3 +49,7 @@ def test_what_is_missing(stage1, splits):
     assert "ids.txt is missing: it says which utterances the part has" in stage1.run("part").error
     splits["part"]["part_of"] = "other"
     assert "stage 1" in stage1.prepare(splits, split="part").error
+
+
+def test_text_where_it_is_needed(stage1, splits):
+    assert "2 utterances of part have no text, such as a" in stage1.run("part", "--needs-text").error

@@ -16,6 +16,7 @@ def table(stage1):
 
     def write(content, name="all.csv", **options):
         opened = gzip.open if name.endswith(".gz") else open
+        (stage1.folder / name).parent.mkdir(parents=True, exist_ok=True)
         with opened(stage1.folder / name, "wt", encoding="utf-8", newline="") as file:
             file.write(content)
         return {"table": str(stage1.folder / name), "relative_to": str(stage1.folder), **options}
@@ -43,6 +44,18 @@ def test_audio_alone_gives_the_ids(stage1, table):
     found = stage1.prepare(table("audio\nr1.wav\nother/r1.wav\nr2.wav\nr2.wav\n"))
     assert fields(found, "id", "recording_id") == [("r1", "r1"), ("r1-row-000002",) * 2, ("r2", "r2")]
     assert found.reasons == {"r2": ("id stands twice: the first is taken", "rejected")}
+
+
+def test_where_relative_paths_start(stage1, table, monkeypatch):
+    """In the current folder, else in the table's, else in the nearest one above it."""
+    for place, seconds in (("here/r1", 1), ("lists/deep/r2", 3), ("lists/r2", 4), ("lists/r3", 5)):
+        write_audio(stage1.folder / f"{place}.wav", noise(seconds))
+    monkeypatch.chdir(stage1.folder / "here")
+    long = 300 * "x"
+    split = table(f"audio\nr1.wav\nr2.wav\nr3.wav\n{long}.wav\n", "lists/deep/all.csv", relative_to=None)
+    found = stage1.prepare(split)
+    assert fields(found, "id", "duration") == [("r1", 1), ("r2", 3), ("r3", 5)]
+    assert [row.reason for row in found.report if row.done == "rejected"] == ["the audio file cannot be opened"]
 
 
 def test_segments_without_ids(stage1, table):
