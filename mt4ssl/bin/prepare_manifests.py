@@ -71,7 +71,7 @@ def show(split: Split, supervisions: SupervisionSet, title: str, corpus: Corpus,
     if problems.rows:
         print_table(f"Not taken as it is: {report}", ["reason", "done", "count", "example"], problems.summary())
     problems.check_share(len(supervisions), corpus.max_rejected, report)
-    rows = [
+    rows: list[list[str | int]] = [
         ["speakers", len({segment.speaker for segment in supervisions if segment.speaker})],
         ["recordings", len(split.recordings)],
         ["  of them resampled", split.resampled],
@@ -80,7 +80,7 @@ def show(split: Split, supervisions: SupervisionSet, title: str, corpus: Corpus,
         ["  of them windows of long recordings", split.windows],
         ["  of them repaired", problems.count("repaired")],
         ["rejected", problems.count("rejected")],
-        ["hours", sum(segment.duration for segment in supervisions) / 3600],
+        ["hours", f"{sum(segment.duration for segment in supervisions) / 3600:.4g}"],
     ]
     print_table(title, ["", split.name], rows)
     counts = Counter(char for segment in supervisions for char in segment.text or "")

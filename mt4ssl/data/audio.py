@@ -8,6 +8,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import warnings
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -29,6 +30,9 @@ CLIPPED, FULL_SCALE = 0.01, 0.999  # part of the samples, at so much of the grea
 UNKNOWN_FORMAT = (1, 4)  # errors of libsndfile: another format, or another encoding, than those that it knows
 STREAMED = 0x7FFFF000  # sizes from here on are what writers to pipes put into WAV headers
 WRONG_SIZE = re.compile(r"^\s*data\s*: (\d+) \(should be (\d+)\)", re.MULTILINE)  # in the log of libsndfile
+
+# Lhotse warns of commands that are run for each of many cuts: report.tsv says it once.
+warnings.filterwarnings("ignore", message="You requested a subset of a recording that is read from disk via a bash")
 
 
 @dataclass

@@ -148,7 +148,7 @@ def check(
     if seconds < SHORTEST:
         return reject("shorter than a frame", f"{seconds:g} s")
     if needs_text and utterance.text is None:
-        return reject("no text")
+        return reject("no text, which labelled, dev and test sets need")
     if utterance.text and needs_text and seconds > LONGEST_WITH_TEXT:
         return reject("too long to learn its text from: it needs segments", f"{seconds:g} s")
     if utterance.text and len(utterance.text.replace(" ", "")) > CHARACTERS_PER_SECOND * seconds:

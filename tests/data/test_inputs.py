@@ -111,7 +111,7 @@ def test_transcripts_in_upper_case_without_punctuation(stage1):
 
 def test_transcripts_that_cannot_be_learned_from_are_rejected(stage1):
     found = transcribed(stage1, ["", "   ", "?!", "much " * 20, "fine"], punctuation="remove")
-    assert found.reasons == dict.fromkeys("012", ("no text", "rejected")) | {
+    assert found.reasons == dict.fromkeys("012", ("no text, which labelled, dev and test sets need", "rejected")) | {
         "3": ("more text than can be said in its time", "rejected")
     }
     assert found.texts == {"4": "fine"}

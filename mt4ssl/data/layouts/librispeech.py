@@ -18,14 +18,14 @@ class LibriSpeech(Layout):
 
     librispeech: str | list[str]
     """The folder of the split, or several that make it up."""
-    speakers: list[str] = field(default_factory=list)
+    speakers: list[str | int] = field(default_factory=list)
     """The speakers that belong to the split, if not all."""
-    except_speakers: list[str] = field(default_factory=list)
+    except_speakers: list[str | int] = field(default_factory=list)
     """Speakers that do not belong to it."""
 
     def sources(self) -> list[Path]:
         folders = [self.librispeech] if isinstance(self.librispeech, str) else self.librispeech
-        return [Path(folder) / speaker for folder in folders for speaker in self.speakers or [""]]
+        return [Path(folder) / str(speaker) for folder in folders for speaker in self.speakers or [""]]
 
     def read(self, problems: Problems) -> Iterator[Utterance]:
         for folder in self.sources():
@@ -33,7 +33,7 @@ class LibriSpeech(Layout):
             audio = {path.stem: path for path in sorted(folder.rglob("*.flac"))}
             for name in sorted(texts.keys() | audio.keys()):
                 speaker, chapter, *_ = [*name.split("-"), ""]
-                if speaker not in self.except_speakers:
+                if speaker not in map(str, self.except_speakers):
                     root = folder.parent if self.speakers else folder
                     path = audio.get(name, root / speaker / chapter / f"{name}.flac")
                     yield Utterance(name, str(path), name, text=texts.get(name), speaker=speaker)

@@ -21,7 +21,7 @@ class Table(Layout):
 
     table: str
     """File: *.csv with commas, or *.tsv with tabs and without quotes."""
-    where: dict[str, str] = field(default_factory=dict)
+    where: dict[str, str | int] = field(default_factory=dict)
     """Columns with the value that a line must have to belong to the split."""
     columns: dict[str, str] = field(default_factory=dict)
     """Names of columns where the table has others: `{audio: path, text: sentence, speaker: client_id}`."""
@@ -42,7 +42,7 @@ class Table(Layout):
             row, place = dict(zip(header, fields)), f"row-{number:06d}"
             if len(fields) != len(header):
                 problems.rejected(place, path, "more or fewer fields than the header has", f"{len(fields)}")
-            elif all(row[column] == value for column, value in self.where.items()):
+            elif all(row[column] == str(value) for column, value in self.where.items()):
                 values = {column: (row.get(name) or "").strip() or None for column, name in names.items()}
                 try:
                     yield self.utterance(values, place, files)

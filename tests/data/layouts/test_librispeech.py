@@ -47,9 +47,9 @@ def test_audio_and_transcripts_that_do_not_fit(stage1, data):
     found = stage1.prepare({"librispeech": str(data)}, "--needs-text")
     assert [(row.id, row.reason) for row in found.report] == [
         ("2-7-0001", "id stands twice: the first is taken"),
-        ("1-7-0009", "no text"),
+        ("1-7-0009", "no text, which labelled, dev and test sets need"),
         ("2-7-0000", "the audio file is missing"),
-        ("2-7-0001", "no text"),
+        ("2-7-0001", "no text, which labelled, dev and test sets need"),
     ]
     assert list(found.texts) == ["1-7-0000", "1-7-0001"]
 

@@ -64,6 +64,11 @@ def test_segments_without_ids(stage1, table):
     assert len(found.recordings) == 1
 
 
+def test_where_may_be_a_number(stage1, table):
+    found = stage1.prepare(table("audio,fold\nr1.wav,1\nr2.wav,2\n", where={"fold": 2}))
+    assert list(found.supervisions.ids) == ["r2"]
+
+
 def test_where_and_columns_of_a_tab_separated_table(stage1, table):
     content = 'path\tsentence\tclient_id\tset\nr1.wav\tsay "one\tA\tdev\nr2.wav\ttwo\tB\ttrain\n'
     columns = {"audio": "path", "text": "sentence", "speaker": "client_id"}
