@@ -12,6 +12,9 @@ import pytest
 import soundfile
 from lhotse import Recording, RecordingSet, SupervisionSegment, SupervisionSet
 
+from mt4ssl.data.corpus import read_corpus
+from mt4ssl.data.layouts import LAYOUTS
+
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/corpus.md").read_text(encoding="utf-8")
 SPLITS = ("train", "dev", "test")
@@ -106,6 +109,15 @@ def blocks(place: str) -> list[str]:
     """The blocks of code after a place of the page, up to the next heading or marked block."""
     rest = PAGE.split(place, 1)[1]
     return re.findall(r"```\w*\n(.*?)```", re.split(r"\n## |<!-- test", rest)[0], flags=re.DOTALL)
+
+
+def test_the_corpus_of_the_readme_is_one(tmp_path: Path) -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (config,) = re.findall(r"```yaml\n(splits:.*?)```", text, flags=re.DOTALL)
+    (tmp_path / "corpus.yaml").write_text(config)
+    corpus = read_corpus(tmp_path / "corpus.yaml")
+    layouts = [type(corpus.layout(split)) for split in corpus.splits]
+    assert layouts == [LAYOUTS[key] for key in ("audio", "kaldi", "lhotse", "table", "librispeech")]
 
 
 @pytest.mark.skipif(not (ROOT / ".k2python").exists(), reason="no k2: run tools/install_k2.sh")
