@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import io
-import json
 import re
 import shlex
 import shutil
 import subprocess
 import warnings
 from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import soundfile
 from lhotse import AudioSource, Recording
 from lhotse.augmentation import AudioTransform
-from tqdm import tqdm
 
+from mt4ssl.data.parallel import cached_map
 from mt4ssl.data.signals import SAMPLING_RATE
-from mt4ssl.errors import UserError
 
 BLOCK = 1 << 20  # samples that are decoded at a time
 CLIPPED, FULL_SCALE = 0.01, 0.999  # part of the samples, at so much of the greatest value
@@ -147,31 +143,16 @@ def cache_key(audio: str) -> str:
 
 
 def probe_all(audio: Iterable[str], cache: Path, jobs: int, name: str) -> dict[str, Probe]:
-    """Probe files in parallel; what the cache, a file of JSON lines, has of them is not decoded again."""
-    known: dict[str, Probe] = {}
-    if cache.exists():
-        for line in cache.read_text(encoding="utf-8").split("\n"):
-            try:
-                key, fields = json.loads(line)
-                known[key] = Probe(**fields)
-            except (ValueError, TypeError):  # noqa: PERF203  (a line of a run that was killed, or of another version)
-                continue
+    """Probe files in parallel; what the cache has of them is not decoded again."""
     keys = {item: cache_key(item) for item in audio}
-    todo = [item for item, key in keys.items() if key not in known or known[key].problem]
-    cache.parent.mkdir(parents=True, exist_ok=True)
-    with cache.open("a", encoding="utf-8") as file, ProcessPoolExecutor(jobs) as pool:
-        chunk = max(1, min(64, len(todo) // (4 * jobs)))
-        results = pool.map(probe, todo, chunksize=chunk)
-        try:
-            for item, result in tqdm(zip(todo, results), desc=f"reading {name}", total=len(todo), disable=None):
-                known[keys[item]] = result
-                file.write(f"\n{json.dumps([keys[item], asdict(result)])}")
-        except BrokenProcessPool as error:
-            raise UserError(
-                f"split {name}: a process that reads audio was killed, by lack of memory or by one of the files: run "
-                "stage 1 again, which goes on from there, with --nj 1 if need be"
-            ) from error
-    return {item: known[key] for item, key in keys.items()}
+    items = {key: item for item, key in keys.items()}  # what was bad is tried again: ffmpeg may be there now
+    found = cached_map(probe_as_dict, items, cache, jobs, f"reading {name}", keep=lambda fields: not fields["problem"])
+    return {item: Probe(**found[key]) for item, key in keys.items()}
+
+
+def probe_as_dict(audio: str) -> dict[str, Any]:
+    """Probe a file, for the cache."""
+    return asdict(probe(audio))
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -9,16 +10,17 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 
-from lhotse import Recording, RecordingSet, SupervisionSegment, SupervisionSet
+from lhotse import MonoCut, Recording, RecordingSet, SupervisionSegment, SupervisionSet
 
-from mt4ssl.data.audio import Probe, make_recording, probe_all
+from mt4ssl.data.audio import Probe, cache_key, make_recording, probe_all
 from mt4ssl.data.corpus import Corpus
 from mt4ssl.data.layouts import Layout, Utterance
 from mt4ssl.data.layouts.base import safe_id
 from mt4ssl.data.manifests import Manifests
+from mt4ssl.data.parallel import cached_map
 from mt4ssl.data.problems import Problems, printable
 from mt4ssl.data.signals import SAMPLING_RATE
-from mt4ssl.data.windows import find_speech, full_windows, pause_windows
+from mt4ssl.data.windows import find_speech, full_windows, pause_windows, silero
 from mt4ssl.errors import UserError
 from mt4ssl.lang.text import TextConfig
 
@@ -63,6 +65,7 @@ def prepare_split(corpus: Corpus, name: str, needs_text: bool, cache: Path, jobs
     recordings: dict[tuple[str, bool], Recording] = {}  # by their audio, and whether it is mixed down
     used: set[str] = set()
     names = {utterance.id for utterance in listed}
+    segments: list[SupervisionSegment] = []
     for utterance in sorted(listed, key=lambda utterance: utterance.id):
         found = probes[utterance.audio]
         if layout.channel is not None:
@@ -73,10 +76,17 @@ def prepare_split(corpus: Corpus, name: str, needs_text: bool, cache: Path, jobs
         key = (utterance.audio, utterance.channel is None)
         if key not in recordings:
             recordings[key] = add_recording(split, unused(utterance.recording, used), checked, found)
-        for part in cut_windows(split, checked, recordings[key], layout.vad, corpus.max_seconds):
-            if part is not checked:
-                part.id = unused(part.id, names)
-            split.supervisions[part.id] = supervision(part, recordings[key])
+        segments.append(supervision(checked, recordings[key]))
+    long = [segment for segment in segments if is_long(segment, corpus.max_seconds)]
+    speech = speech_in(long, split.recordings, cache.with_name("speech.jsonl"), jobs, name) if layout.vad else {}
+    for segment in segments:
+        if is_long(segment, corpus.max_seconds):
+            for window in cut_windows(segment, speech.get(segment.id), corpus.max_seconds):
+                window.id = unused(window.id, names)
+                split.supervisions[window.id] = window
+                split.windows += 1
+        else:
+            split.supervisions[segment.id] = segment
     note_overlaps(split)
     note_slow_reading(split)
     return split
@@ -166,26 +176,6 @@ def add_recording(split: Split, name: str, utterance: Utterance, found: Probe) -
     return split.recordings[name]
 
 
-def cut_windows(
-    split: Split, utterance: Utterance, recording: Recording, vad: bool, max_seconds: float
-) -> list[Utterance]:
-    """Return the utterance, or windows of it, which have no text, where it is long."""
-    start, end = utterance.start, recording.duration if utterance.end is None else utterance.end
-    if end - start <= (max_seconds if utterance.text is None else LONGEST_WITH_TEXT):
-        return [utterance]
-    if vad:
-        samples = recording.load_audio(channels=utterance.channel, offset=start, duration=end - start)[0]
-        speech = [(start + begin, start + stop) for begin, stop in find_speech(samples)]
-        borders = pause_windows(start, end, max_seconds, speech)
-    else:
-        borders = full_windows(start, end, max_seconds)
-    split.windows += len(borders)
-    return [
-        replace(utterance, id=f"{utterance.id}-{number:04d}", start=begin, end=stop, text=None)
-        for number, (begin, stop) in enumerate(borders)
-    ]
-
-
 def supervision(utterance: Utterance, recording: Recording) -> SupervisionSegment:
     """Return the supervision of a checked utterance."""
     end = recording.duration if utterance.end is None else utterance.end
@@ -199,6 +189,42 @@ def supervision(utterance: Utterance, recording: Recording) -> SupervisionSegmen
         speaker=utterance.speaker,
         gender=utterance.gender,
     )
+
+
+def is_long(segment: SupervisionSegment, max_seconds: float) -> bool:
+    """Return whether a segment is to be cut into windows."""
+    return segment.duration > (max_seconds if segment.text is None else LONGEST_WITH_TEXT)
+
+
+def speech_in(
+    segments: list[SupervisionSegment], recordings: dict[str, Recording], cache: Path, jobs: int, name: str
+) -> dict[str, list[tuple[float, float]]]:
+    """Return start and end of all speech in each segment, by its id, in seconds of the recording."""
+    silero()  # an error if it is not there, before anything starts
+    cuts, keys = {}, {}
+    for segment in segments:
+        source = recordings[segment.recording_id].sources[0]
+        place = [source.channels, segment.channel, segment.start, segment.duration]
+        keys[segment.id] = json.dumps([cache_key(str(source.source)), *place])
+        cuts[keys[segment.id]] = MonoCut(
+            segment.id, segment.start, segment.duration, segment.channel, recording=recordings[segment.recording_id]
+        )
+    found = cached_map(find_speech, cuts, cache, jobs, f"speech in {name}")
+    return {segment: found[key] for segment, key in keys.items()}
+
+
+def cut_windows(
+    segment: SupervisionSegment, speech: list[tuple[float, float]] | None, max_seconds: float
+) -> list[SupervisionSegment]:
+    """Return windows of a long segment, without text; they begin and end at pauses where its speech is known."""
+    if speech is None:
+        borders = full_windows(segment.start, segment.end, max_seconds)
+    else:
+        borders = pause_windows(segment.start, segment.end, max_seconds, speech)
+    return [
+        replace(segment, id=f"{segment.id}-{number:04d}", start=start, duration=round(end - start, 8), text=None)
+        for number, (start, end) in enumerate(borders)
+    ]
 
 
 def note_overlaps(split: Split) -> None:

@@ -6,7 +6,7 @@ from functools import cache
 from itertools import pairwise
 from typing import Any
 
-import numpy as np
+from lhotse import MonoCut
 
 from mt4ssl.data.signals import SAMPLING_RATE
 from mt4ssl.errors import UserError
@@ -57,10 +57,11 @@ def silero() -> tuple[Any, Any]:
     return get_speech_timestamps, load_silero_vad()
 
 
-def find_speech(samples: np.ndarray) -> list[tuple[float, float]]:
-    """Return start and end of each stretch of speech in samples (S,) at 16 kHz, in seconds."""
+def find_speech(cut: MonoCut) -> list[tuple[float, float]]:
+    """Return start and end of each stretch of speech in a cut at 16 kHz, in seconds of its recording."""
     import torch
 
     get_speech_timestamps, model = silero()
-    found = get_speech_timestamps(torch.from_numpy(samples), model, sampling_rate=SAMPLING_RATE)
-    return [(segment["start"] / SAMPLING_RATE, segment["end"] / SAMPLING_RATE) for segment in found]
+    found = get_speech_timestamps(torch.from_numpy(cut.load_audio()[0]), model, sampling_rate=SAMPLING_RATE)
+    times = [(segment["start"] / SAMPLING_RATE, segment["end"] / SAMPLING_RATE) for segment in found]
+    return [(cut.start + begin, cut.start + end) for begin, end in times]
