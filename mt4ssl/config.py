@@ -71,6 +71,9 @@ def load_config(config_type: type[T], path: str | Path) -> T:
 
 
 def save_config(config: Any, path: str | Path) -> None:
-    """Write the resolved config, every key included, as YAML."""
+    """Write the resolved config, every key included, as YAML; a file that holds it already keeps its time."""
+    path, text = Path(path), yaml.safe_dump(asdict(config), sort_keys=False)
+    if path.exists() and path.read_text(encoding="utf-8") == text:
+        return
     with atomic_path(path) as temporary:
-        temporary.write_text(yaml.safe_dump(asdict(config), sort_keys=False), encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
