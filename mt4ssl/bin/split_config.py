@@ -7,7 +7,6 @@ the language models the first line says what a word is (`spaces` or `characters`
 from __future__ import annotations
 
 import argparse
-import glob
 from pathlib import Path
 
 from mt4ssl.config import save_config
@@ -15,6 +14,7 @@ from mt4ssl.data.corpus import Corpus, read_corpus
 from mt4ssl.data.layouts import Part
 from mt4ssl.data.layouts.folder import Folder
 from mt4ssl.errors import run_main
+from mt4ssl.lang.lm_text import match_files
 
 
 def main() -> None:
@@ -28,7 +28,7 @@ def main() -> None:
     if args.split:
         lines, needed = files_of_split(corpus, args.split, args.manifests), needs_of_split(corpus, args.split)
     else:
-        files = [file for pattern in corpus.lm_text for file in sorted(glob.glob(pattern, recursive=True))]  # noqa: PTH207
+        files = [str(file) for pattern in corpus.lm_text for file in match_files(pattern)]
         lines, needed = [corpus.text.words, *files], Corpus({}, corpus.text, corpus.lm_text)
     if args.out:
         save_config(needed, args.out)

@@ -176,9 +176,7 @@ def make_recording(name: str, audio: str, found: Probe, channel: int | None) -> 
     elif found.converted:
         command = ffmpeg_command(audio)
     elif audio.lower().endswith(".sph"):
-        command = (
-            f"cat {shlex.quote(audio)}"  # of files with that name Lhotse wants sph2pipe, but libsndfile reads them
-        )
+        command = f"cat {shlex.quote(audio)}"  # Lhotse wants sph2pipe for that name, but libsndfile reads such files
     else:
         command = ""
     recording = Recording(

@@ -78,7 +78,9 @@ def prepare_split(corpus: Corpus, name: str, needs_text: bool, cache: Path, jobs
             recordings[key] = add_recording(split, unused(utterance.recording, used), checked, found)
         segments.append(supervision(checked, recordings[key]))
     long = [segment for segment in segments if is_long(segment, corpus.max_seconds)]
-    speech = speech_in(long, split.recordings, cache.with_name("speech.jsonl"), jobs, name) if layout.vad else {}
+    speech: dict[str, list[tuple[float, float]]] = {}
+    if layout.vad and long:
+        speech = speech_in(long, split.recordings, cache.with_name("speech.jsonl"), jobs, name)
     for segment in segments:
         if is_long(segment, corpus.max_seconds):
             for window in cut_windows(segment, speech.get(segment.id), corpus.max_seconds):

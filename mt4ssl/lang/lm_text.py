@@ -29,12 +29,17 @@ class LmText:
         return sum(count for word, count in spoken.items() if word in self.words) / max(sum(spoken.values()), 1)
 
 
+def match_files(pattern: str) -> list[Path]:
+    """Return the files that a pattern matches, in the order of their names."""
+    matches = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207  (Path.glob takes relative patterns only)
+    return [path for path in map(Path, matches) if path.is_file()]
+
+
 def find_files(patterns: Iterable[str]) -> list[Path]:
     """Return the files that the patterns match, each once; UserError for a pattern that matches none."""
     found: dict[Path, None] = {}
     for pattern in patterns:
-        matches = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207  (Path.glob takes relative patterns only)
-        files = [path for path in map(Path, matches) if path.is_file()]
+        files = match_files(pattern)
         if not files:
             raise UserError(f"lm_text: there is no file {pattern}: correct it in corpus.yaml")
         found.update(dict.fromkeys(files))
