@@ -26,9 +26,10 @@ def best_result(path: Path) -> dict[str, Any]:
 
 
 def best_wer(path: Path) -> str:
-    """Return the lowest WER in a wer-SPLIT.json, in percent, with its 95 % bootstrap interval."""
+    """Return the lowest WER in a wer-SPLIT.json, in percent, with its 95 % bootstrap interval; a PER says so."""
     best = best_result(path)
-    return wer_cell(best["wer"], *best["ci95"])
+    phones = " PER" if rate_name([path]) == "PER" else ""
+    return wer_cell(best["wer"], *best["ci95"]) + phones
 
 
 def wer_cell(wer: float, low: float, high: float) -> str:
@@ -37,7 +38,7 @@ def wer_cell(wer: float, low: float, high: float) -> str:
 
 
 def rate_name(paths: Iterable[Path]) -> str:
-    """Return what the rates in some wer-SPLIT.json are called: WER, or CER where characters are words."""
+    """Return what the rates in some wer-SPLIT.json are called: WER, CER where characters are words, PER of phones."""
     return " and ".join(sorted({json.loads(path.read_text()).get("rate", "WER") for path in paths}))
 
 

@@ -50,12 +50,21 @@ pretrain_options=("${pretrain_configs[@]/#/--config=}" "${pretrain_args[@]}")
 splits=("$train_set" "$dev_set" "${test_sets[@]}")
 export dl_dir # conf/corpus.yaml may name it
 manifests=$data_dir/manifests
-if [ -n "$bpe" ]; then kind=bpe unit=bpe_$bpe; else kind=char unit=char; fi # of what words are spelled with
+kind=$unit greedy_words= unit_args=() unit_inputs=()
+case $unit in # what words are spelled with
+  char) spelling=() variant='' ;;
+  bpe) unit=bpe_$bpe_size variant=_$unit spelling=(bpe.model) unit_args=(--size "$bpe_size") ;;
+  phone)
+    variant=_phone spelling=(pronunciations.txt) greedy_words=phones unit_args=(--lexicon "$lexicon")
+    if [ "$lexicon" != cmudict ]; then unit_inputs=("$lexicon"); fi
+    [ -n "$lexicon" ] || fail "--unit phone needs --lexicon FILE, or --lexicon cmudict for English"
+    ;;
+  *) fail "--unit is char, bpe or phone, not '$unit'" ;;
+esac
 lm=$data_dir/lm_$unit
 lang=$data_dir/lang_$unit
+tokens=("$lang/tokens.txt" "${spelling[@]/#/$lang/}")
 symbols=("$lang/tokens.txt" "$lang/words.txt" "$lang/lexicon.txt")
-tokens=("$lang/tokens.txt" ${bpe:+"$lang/bpe.model"})
-variant=${bpe:+_$unit}
 if [ ${#labelled_sets[@]} -gt 1 ]; then variant+=_$labelled_set; fi
 finetuned=$(basename "${pretrained:-mt4ssl}")$variant baseline=scratch$variant # folders in exp/finetune
 models=("$finetuned")
@@ -228,9 +237,9 @@ for subset in "${labelled_sets[@]}"; do texts+=("$(supervisions "$subset")"); do
 step lm_text --conf "$text" --in "${text_files[@]:1}" "${texts[@]}" "$(supervisions "$dev_set")" --out "$sentences" -- \
   python -m mt4ssl.bin.prepare_lm_text --corpus "$text" --supervisions "${texts[@]}" \
   --held-out "$(supervisions "$dev_set")" --out "$sentences"
-step "$unit" --in "$sentences" "${texts[@]}" "$(supervisions "$dev_set")" --out "${symbols[@]}" -- \
+step "$unit" --in "$sentences" "${texts[@]}" "$(supervisions "$dev_set")" "${unit_inputs[@]}" --out "${symbols[@]}" -- \
   python -m mt4ssl.bin.prepare_lang --supervisions "${texts[@]}" --held-out "$(supervisions "$dev_set")" \
-  --lm-text "$sentences" --words "$words" --unit "$kind" ${bpe:+--size "$bpe"} --out "$lang"
+  --lm-text "$sentences" --words "$words" --unit "$kind" "${unit_args[@]}" --out "$lang"
 
 stage 7 graph
 if [ "$arpa" = true ]; then arpas=$dl_dir/$corpus; else arpas=$lm; fi
@@ -274,13 +283,14 @@ if [ "$scratch" = true ]; then finetune "$baseline" --from-scratch true "${scrat
 
 # score MODEL METHOD SPLIT: the WER table of all hypotheses of that method
 score() {
-  local model=$exp_dir/finetune/$1 folder=$exp_dir/finetune/$1/$2 note=() hyps='-lm_scale_*' key='lm_scale_*'
-  if [ "$2" = ctc-greedy-search ]; then hyps='' key=$2; fi
+  local folder=$exp_dir/finetune/$1/$2 note=() hyps='-lm_scale_*' key='lm_scale_*' what=$words
+  local ref=$exp_dir/finetune/$1/log_probs/$3.text
+  if [ "$2" = ctc-greedy-search ]; then hyps='' key=$2 ref=$folder/refs-$3.txt what=${greedy_words:-$words}; fi
   if [ "$3" != "$dev_set" ] && [ -n "$test_note" ]; then note=(--note "$test_note"); fi
   wer_tables+=("$folder/wer-$3.json")
-  step "$1.$2.$3.score" --in "$folder/hyps-$3$hyps.txt" "$model/log_probs/$3.text" --out "$folder/wer-$3.json" \
+  step "$1.$2.$3.score" --in "$folder/hyps-$3$hyps.txt" "$ref" --out "$folder/wer-$3.json" \
     "$folder/wer-summary-$3.txt" "$folder/recogs-$3-$key.txt" "$folder/errs-$3-$key.txt" -- \
-    python -m mt4ssl.bin.score --ref "$model/log_probs/$3.text" --split "$3" --words "$words" --out "$folder" \
+    python -m mt4ssl.bin.score --ref "$ref" --split "$3" --words "$what" --out "$folder" \
     "${note[@]}"
 }
 
@@ -291,7 +301,7 @@ for model in "${models[@]}"; do
   for split in "$dev_set" "${test_sets[@]}"; do
     step "$model.$split" --in "$folder/config.yaml" "$folder/step-*.pt" "$(cuts fbank "$split")" \
       --out "$folder/log_probs/$split.ark" "$folder/log_probs/$split.scp" "$folder/log_probs/$split.text" \
-      "$folder/ctc-greedy-search/hyps-$split.txt" "${averaged[@]}" -- \
+      "$folder/ctc-greedy-search/hyps-$split.txt" "$folder/ctc-greedy-search/refs-$split.txt" "${averaged[@]}" -- \
       python -m mt4ssl.bin.emit --model "$folder" --avg "$avg" --cuts "$(cuts fbank "$split")" --split "$split"
     averaged=()
     score "$model" ctc-greedy-search "$split"

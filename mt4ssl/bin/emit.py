@@ -37,8 +37,13 @@ def main() -> None:
     tokens = Tokens(args.model)
     matrices = kaldiio.load_scp(str(path.with_name(f"{args.split}.scp")))
     hypotheses = {name: tokens.decode(greedy_search(matrices[name])).split() for name in matrices}
-    write_text(path.with_name(f"{args.split}.text"), {cut.id: transcript(cut).split() for cut in cuts})
-    write_text(args.model / "ctc-greedy-search" / f"hyps-{args.split}.txt", hypotheses)
+    texts = {cut.id: transcript(cut) for cut in cuts}
+    write_text(path.with_name(f"{args.split}.text"), {name: text.split() for name, text in texts.items()})
+    greedy = args.model / "ctc-greedy-search"
+    write_text(
+        greedy / f"refs-{args.split}.txt", {name: tokens.reference(text).split() for name, text in texts.items()}
+    )
+    write_text(greedy / f"hyps-{args.split}.txt", hypotheses)
     print_table(
         f"log-probs of {args.split} from {args.model}",
         ["split", "utterances in", "out", "rejected", "checkpoints averaged"],

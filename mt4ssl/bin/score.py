@@ -8,12 +8,13 @@ from functools import partial
 from pathlib import Path
 
 from mt4ssl.errors import UserError, run_main
+from mt4ssl.files import write_lines
 from mt4ssl.lang.symbols import read_text
-from mt4ssl.scoring.icefall import errs_lines, recogs_lines, summary_lines, write_lines
+from mt4ssl.scoring.icefall import errs_lines, recogs_lines, summary_lines
 from mt4ssl.scoring.wer import check_same_utterances, score
 from mt4ssl.table import print_table
 
-RATES = {"spaces": "WER", "characters": "CER"}
+RATES = {"spaces": "WER", "characters": "CER", "phones": "PER"}
 
 
 def find_hypotheses(directory: Path, split: str) -> dict[str, Path]:
@@ -38,7 +39,7 @@ def main() -> None:
         "--words",
         choices=list(RATES),
         default="spaces",
-        help="what a word is: words of corpus.yaml; errors in characters are called CER",
+        help="what a word is: words of corpus.yaml, or phones; errors in characters are CER, in phones PER",
     )
     args = parser.parse_args()
 

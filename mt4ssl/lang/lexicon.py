@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Callable
 
 from mt4ssl.errors import UserError
-from mt4ssl.files import atomic_path, require
+from mt4ssl.files import require, write_lines
 from mt4ssl.lang.lines import read_lines
 from mt4ssl.lang.symbols import BACKOFF, BEGIN, END, EPSILON, UNKNOWN, write_symbols
-from mt4ssl.lang.units.base import BLANK, BOUNDARY
+from mt4ssl.lang.units.base import BLANK, BOUNDARY, Unit
 
 RESERVED = {EPSILON, BACKOFF, BEGIN, END}
 RESERVED_IN_WORDS = (BOUNDARY, BLANK, "<unk>")  # sentencepiece would take them for what they mean as tokens
-Lexicon = list[tuple[str, list[str]]]  # one (word, its tokens) per word
+Lexicon = list[tuple[str, list[str]]]  # one (word, its tokens) per pronunciation
 
 
 def choose_words(counts: Counter[str], size: int | None) -> list[str]:
@@ -49,21 +48,20 @@ def add_disambiguation(lexicon: Lexicon) -> tuple[Lexicon, int]:
     return marked, max(used.values(), default=0)
 
 
-def write_lang(lang_dir: str | Path, tokens: list[str], words: list[str], spell: Callable[[str], list[str]]) -> None:
+def write_lang(lang_dir: str | Path, unit: Unit, words: Sequence[str]) -> None:
     """Write tokens.txt, words.txt, lexicon.txt and lexicon_disambig.txt in icefall's layout."""
     lang_dir = Path(lang_dir)
-    lexicon = [(word, spell(word)) for word in words]
+    lexicon = [(word, tokens) for word in words for tokens in unit.pronunciations(word)]
     marked, largest = add_disambiguation(lexicon)
     write_lexicon(lang_dir / "lexicon.txt", lexicon)
     write_lexicon(lang_dir / "lexicon_disambig.txt", marked)
     write_symbols(lang_dir / "words.txt", [EPSILON, UNKNOWN, *words, BACKOFF, BEGIN, END])
-    write_symbols(lang_dir / "tokens.txt", [*tokens, *(f"#{number}" for number in range(largest + 1))])
+    write_symbols(lang_dir / "tokens.txt", [*unit.tokens, *(f"#{number}" for number in range(largest + 1))])
 
 
 def write_lexicon(path: Path, lexicon: Lexicon) -> None:
     """Write one `WORD token token …` per line."""
-    with atomic_path(path) as temporary:
-        temporary.write_text("".join(f"{word} {' '.join(tokens)}\n" for word, tokens in lexicon), encoding="utf-8")
+    write_lines(path, (f"{word} {' '.join(tokens)}" for word, tokens in lexicon))
 
 
 def read_lexicon(path: str | Path) -> Lexicon:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from mt4ssl.errors import UserError
-from mt4ssl.files import atomic_path, require
+from mt4ssl.files import require, write_lines
 from mt4ssl.lang.lines import read_lines
 
 EPSILON, UNKNOWN, BACKOFF, BEGIN, END = "<eps>", "<UNK>", "#0", "<s>", "</s>"
@@ -31,9 +31,7 @@ def read_symbols(path: str | Path) -> dict[str, int]:
 
 def write_symbols(path: str | Path, symbols: Iterable[str]) -> None:
     """Write one `symbol id` per line; ids count from 0 in the order given."""
-    with atomic_path(path) as temporary:
-        lines = (f"{symbol} {number}\n" for number, symbol in enumerate(symbols))
-        temporary.write_text("".join(lines), encoding="utf-8")
+    write_lines(path, (f"{symbol} {number}" for number, symbol in enumerate(symbols)))
 
 
 def read_text(path: str | Path) -> dict[str, list[str]]:
@@ -52,6 +50,4 @@ def read_text(path: str | Path) -> dict[str, list[str]]:
 
 def write_text(path: str | Path, text: Mapping[str, list[str]]) -> None:
     """Write a Kaldi text file: one `id word word …` per line, sorted by id."""
-    with atomic_path(path) as temporary:
-        lines = (" ".join([utterance, *text[utterance]]) + "\n" for utterance in sorted(text))
-        temporary.write_text("".join(lines), encoding="utf-8")
+    write_lines(path, (" ".join([utterance, *text[utterance]]) for utterance in sorted(text)))

@@ -46,6 +46,10 @@ class Tokens:
             )
         return [self.ids[piece] for piece in pieces if piece in self.ids]
 
+    def reference(self, text: str) -> str:
+        """Return what `decode` should give for speech that says `text`: the same, or its phones."""
+        return self.unit.reference(text.split())
+
     def decode(self, ids: Iterable[int]) -> str:
         """Return the text of token ids (blanks and repeats already removed)."""
         return self.unit.read(self.symbols[token] for token in ids)

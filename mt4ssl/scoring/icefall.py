@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 from itertools import groupby
-from pathlib import Path
 
 import kaldialign
 
-from mt4ssl.files import atomic_path
 from mt4ssl.scoring.wer import ErrorRate, Text
 
 GAP = "*"
 Alignment = list[tuple[str, str]]  # (reference word, hypothesis word), GAP where there is none
-
-
-def write_lines(path: Path, lines: Iterable[str]) -> None:
-    """Write the lines, whole or not at all."""
-    with atomic_path(path) as temporary:
-        temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
 def recogs_lines(ref: Text, hyp: Text) -> list[str]:

@@ -131,7 +131,7 @@ class FinetuneTask(Task):
             )
         ]
         if not fitting:
-            raise UserError(f"{path}: every transcript has more tokens than frames; raise ctc.slots or use --bpe")
+            raise UserError(f"{path}: every transcript has more tokens than frames; raise ctc.slots or use --unit bpe")
         data = CtcDataset(cuts.take(fitting), frontend, encode, loop.batch_seconds, loop.max_batch_seconds, loop.seed)
         return data, len(cuts) - len(fitting)
 
@@ -173,11 +173,11 @@ class FinetuneTask(Task):
         return torch.from_numpy(time).to(self.device), torch.from_numpy(channel).to(self.device)
 
     def errors(self, log_probs: torch.Tensor, lengths: torch.Tensor, batch: CtcBatch) -> dict[str, tuple[float, float]]:
-        """Greedy word and character errors, and the words and characters they are counted over."""
+        """Errors of greedy search in words and characters, or in phones, and the number of these."""
         measures = self.tokens.unit.measures
         sums = {name: [0, 0] for name in measures}
         for row, length, text in zip(log_probs, lengths, batch.texts):
-            reference = " ".join(text.split())
+            reference = self.tokens.reference(text)
             hypothesis = self.tokens.decode(greedy_search(row[:length].cpu().numpy()))
             for name, parts in measures.items():
                 ref, hyp = parts(reference), parts(hypothesis)
@@ -186,7 +186,7 @@ class FinetuneTask(Task):
         return {name: (errors, size) for name, (errors, size) in sums.items()}
 
     def validate(self) -> dict[str, float]:
-        """Loss, WER and CER of greedy search on the whole dev set."""
+        """Loss and error rates of greedy search on the whole dev set."""
         averages = Averages()
         data = self.dev_data.epoch()
         for batch in load_steps(data, range(len(data)), self.config.loop.workers):

@@ -12,7 +12,7 @@ from mt4ssl.lang.units.sentencepiece import SentencePieces
 
 @pytest.fixture
 def lang(tmp_path):
-    write_lang(tmp_path, ["<blk>", "▁", *"ABCT"], ["A", "AT", "CAT"], lambda word: Characters(tmp_path).spell([word]))
+    write_lang(tmp_path, Characters.make(tmp_path, ["ABCT"], [], [], 0), ["A", "AT", "CAT"])
     return tmp_path
 
 
@@ -63,7 +63,7 @@ def test_an_unknown_character_names_the_utterance(lang):
 
 def test_characters_that_are_words_have_no_boundary(tmp_path):
     unit = CharacterWords.make(tmp_path, ["हि न् 你"], [], ["好"], 0)
-    write_lang(tmp_path, unit.tokens, ["你", "好"], lambda word: unit.spell([word]))
+    write_lang(tmp_path, unit, ["你", "好"])
     tokens = Tokens(tmp_path)
     assert tokens.symbols == ["<blk>", *sorted(["हि", "न्", "你", "好"])]
     assert tokens.decode(tokens.encode("你 好 हि 你", "u")) == "你 好 हि 你"
@@ -76,7 +76,7 @@ def test_units_that_look_like_symbols_of_a_lang_dir(tmp_path):
     text = "A#1 B#1 #1 C#1 X#12 A<eps> B<eps> C<UNK> D<UNK> 12 ab<s>x ab<s>y"
     others = [f"THE CAT SAT ON THE MAT {letter * 3}" for letter in "ABCDEFGH"] * 5
     unit = SentencePieces.make(tmp_path, [text] * 50 + others, [], [], 42)
-    write_lang(tmp_path, unit.tokens, text.split(), lambda word: unit.spell([word]))
+    write_lang(tmp_path, unit, text.split())
     tokens = Tokens(tmp_path)  # `#1` was a unit, and counted as a disambiguation symbol
     ids = tokens.encode(text, "u")
     assert len(tokens) == len(unit.tokens) == 42

@@ -18,8 +18,9 @@ class Characters(Unit):
 
     @classmethod
     def make(
-        cls, folder: Path, transcripts: Sequence[str], lm_text: Iterable[str], words: Sequence[str], size: int
-    ) -> Characters:
+        cls, folder: Path, transcripts: Sequence[str], lm_text: Iterable[str], words: Sequence[str], size: int,
+        lexicon: str = "",
+    ) -> Characters:  # fmt: skip
         """Take every character of the transcripts and of the vocabulary, whatever their number."""
         unit = cls(folder)
         unit.characters = sorted({character for text in (*transcripts, *words) for character in text} - {" "})
@@ -40,8 +41,9 @@ class CharacterWords(Characters):
 
     @classmethod
     def make(
-        cls, folder: Path, transcripts: Sequence[str], lm_text: Iterable[str], words: Sequence[str], size: int
-    ) -> CharacterWords:
+        cls, folder: Path, transcripts: Sequence[str], lm_text: Iterable[str], words: Sequence[str], size: int,
+        lexicon: str = "",
+    ) -> CharacterWords:  # fmt: skip
         """Take every word of the transcripts and of the vocabulary; UserError for one of several characters."""
         unit = cls(folder)
         unit.characters = sorted({word for text in (*transcripts, *words) for word in text.split()})

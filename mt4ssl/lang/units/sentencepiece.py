@@ -29,8 +29,9 @@ class SentencePieces(Unit):
 
     @classmethod
     def make(
-        cls, folder: Path, transcripts: Sequence[str], lm_text: Iterable[str], words: Sequence[str], size: int
-    ) -> SentencePieces:
+        cls, folder: Path, transcripts: Sequence[str], lm_text: Iterable[str], words: Sequence[str], size: int,
+        lexicon: str = "",
+    ) -> SentencePieces:  # fmt: skip
         """Train a model of `size` units on all text; UserError where there is too little for them."""
         from sentencepiece import SentencePieceTrainer
 
