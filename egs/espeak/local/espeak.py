@@ -59,7 +59,8 @@ class Synthesiser:
         index = 0
         while events[index].type != LIST_TERMINATED:
             if events[index].type == PHONEME:
-                self._phones.append((events[index].id.string, events[index].sample))
+                event = events[index]
+                self._phones.append((event.id.string, event.sample, event.text_position))
             index += 1
         return 0
 
@@ -71,8 +72,8 @@ class Synthesiser:
 
     def speak(
         self, text: str, voice: str, rate: int, pitch: int, seed: int
-    ) -> tuple[np.ndarray, list[tuple[str, int]]]:
-        """Return int16 samples at 22.05 kHz and the phonemes as (IPA symbol or "sil", first sample).
+    ) -> tuple[np.ndarray, list[tuple[str, int, int]]]:
+        """Return int16 samples at 22.05 kHz, and phonemes: IPA symbol or "sil", first sample, where its word begins.
 
         `voice` is accent+variant ("gmw/en-US+f2"), `rate` words per minute, `pitch` 0 to 100.
         """
@@ -84,5 +85,8 @@ class Synthesiser:
         data = text.lower().encode() + b"\0"  # upper case might be spelt out as letters
         if self._library.espeak_Synth(data, len(data), 0, 1, 0, UTF8, None, None) != 0 or not self._audio:
             raise UserError(f"espeak-ng could not speak: {text}")
-        phones = [(name.decode().translate(STRESS_MARKS) or "sil", start) for name, start in self._phones]
+        phones = [
+            (name.decode().translate(STRESS_MARKS) or "sil", start, position - 1)
+            for name, start, position in self._phones
+        ]
         return np.concatenate(self._audio), phones

@@ -6,6 +6,8 @@ import argparse
 import itertools
 import multiprocessing
 import random
+import re
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +21,7 @@ from speakers import Speaker, make_speakers
 from tqdm import tqdm
 
 from mt4ssl.errors import UserError, run_main
-from mt4ssl.files import atomic_path
+from mt4ssl.files import atomic_path, write_lines
 from mt4ssl.table import markdown_table, print_table
 
 SAMPLING_RATE = 16000
@@ -30,7 +32,7 @@ HEADER = ["split", "speakers", "utterances", "minutes", "sentences", "words", "v
 
 @dataclass(frozen=True)
 class Utterance:
-    """What was spoken: `duration` in seconds, `phones` as (symbol, start ms, end ms)."""
+    """What was spoken: `duration` in seconds, `phones` as (symbol, start ms, end ms), each word with its phones."""
 
     id: str
     split: str
@@ -38,12 +40,13 @@ class Utterance:
     text: str
     duration: float
     phones: list[tuple[str, int, int]]
+    words: list[tuple[str, tuple[str, ...]]]
 
 
 def record(
     synthesiser: Synthesiser, speaker: Speaker, text: str, seed: int
-) -> tuple[np.ndarray, list[tuple[str, int, int]]]:
-    """Return int16 samples at 16 kHz and the phones of one sentence, with a short silence on both sides."""
+) -> tuple[np.ndarray, list[tuple[str, int, int]], list[tuple[str, tuple[str, ...]]]]:
+    """Return int16 samples at 16 kHz, the phones and the words of one sentence, with a short silence on both sides."""
     generator = np.random.default_rng([SEED, speaker.id, seed])
     speech, events = synthesiser.speak(text, speaker.voice, speaker.rate, speaker.pitch, seed)
     speech = resample_poly(speech.astype(np.float64), SAMPLING_RATE // 50, SYNTHESIS_RATE // 50)
@@ -53,10 +56,22 @@ def record(
     samples = np.round(signal.clip(-1, 1) * 32767).astype(np.int16)
 
     starts = [("sil", 0)]
-    starts += [(name, int(1000 * (before / SAMPLING_RATE + start / SYNTHESIS_RATE))) for name, start in events]
+    starts += [(name, int(1000 * (before / SAMPLING_RATE + start / SYNTHESIS_RATE))) for name, start, _ in events]
     starts = [next(group) for _, group in itertools.groupby(starts, key=lambda event: event[0])]
     ends = [start for _, start in starts[1:]] + [1000 * len(samples) // SAMPLING_RATE]
-    return samples, [(name, start, end) for (name, start), end in zip(starts, ends) if end > start]
+    phones = [(name, start, end) for (name, start), end in zip(starts, ends) if end > start]
+    return samples, phones, pronunciations(text, events)
+
+
+def pronunciations(text: str, events: list[tuple[str, int, int]]) -> list[tuple[str, tuple[str, ...]]]:
+    """Return each word of a text with its phones, but for words that are spoken as one, as espeak-ng does `of the`."""
+    spoken = defaultdict(list)
+    for name, _, position in events:
+        if name != "sil":
+            spoken[position].append(name)
+    starts = [match.start() for match in re.finditer(r"\S+", text)]
+    alone = [start for start, following in zip(starts, [*starts[1:], None]) if following is None or following in spoken]
+    return [(text[start:].partition(" ")[0], tuple(spoken[start])) for start in alone if start in spoken]
 
 
 def read_aloud(speaker: Speaker, sentences: list[str], seconds: float, corpus: Path) -> list[Utterance]:
@@ -67,14 +82,14 @@ def read_aloud(speaker: Speaker, sentences: list[str], seconds: float, corpus: P
     utterances: list[Utterance] = []
     spoken = 0.0
     for number, text in enumerate(sentences):
-        samples, phones = record(synthesiser, speaker, text, number)
+        samples, phones, words = record(synthesiser, speaker, text, number)
         duration = len(samples) / SAMPLING_RATE
         if utterances and spoken + duration / 2 > seconds:
             break
         spoken += duration
         name = f"{speaker.id}-1-{number:04d}"
         soundfile.write(chapter / f"{name}.flac", samples, SAMPLING_RATE)
-        utterances.append(Utterance(name, speaker.split, speaker.id, text, duration, phones))
+        utterances.append(Utterance(name, speaker.split, speaker.id, text, duration, phones, words))
     else:
         raise UserError(f"{len(sentences)} sentences are too few for the split {speaker.split}: ask for fewer minutes")
     transcript = "".join(f"{utterance.id} {utterance.text}\n" for utterance in utterances)
@@ -102,7 +117,7 @@ def reading_list(sentences: list[str], speakers: list[Speaker]) -> list[tuple[Sp
 
 
 def write_lists(corpus: Path, utterances: list[Utterance], labelled: list[Utterance], lm_text: list[str]) -> None:
-    """Write the phone times (CTM), the ids of the labelled utterances and the text for language models."""
+    """Write phone times (CTM), pronunciations, the ids of the labelled utterances and the text for language models."""
     for split, group in itertools.groupby(utterances, key=lambda utterance: utterance.split):
         with open(corpus / f"phones_{split}.ctm", "w", encoding="utf-8") as ctm:
             for utterance in group:
@@ -110,6 +125,9 @@ def write_lists(corpus: Path, utterances: list[Utterance], labelled: list[Uttera
                     f"{utterance.id} 1 {start / 1000:.3f} {(end - start) / 1000:.3f} {name}\n"
                     for name, start, end in utterance.phones
                 )
+    counts = Counter(word for utterance in utterances for word in utterance.words)
+    lines = (f"{word} {' '.join(phones)}" for (word, phones), _ in counts.most_common())
+    write_lines(corpus / "lexicon.txt", lines)
     (corpus / "train_labelled.txt").write_text("".join(f"{utterance.id}\n" for utterance in labelled))
     (corpus / "lm.txt").write_text("".join(f"{sentence}\n" for sentence in lm_text))
 
