@@ -1,4 +1,4 @@
-"""Transformer encoder of wav2vec 2.0 / data2vec: convolutional positions, post-norm layers, LayerDrop."""
+"""Transformer encoder of wav2vec 2.0 / data2vec: positions, Transformer or Conformer layers, LayerDrop."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
+from mt4ssl.models.conformer import ConvolutionModule
 from mt4ssl.models.kernels import Dropout, attention
 
 
@@ -26,13 +27,22 @@ class EncoderConfig:
     heads: int = 12
     """Number of attention heads."""
     dropout: float = 0.1
-    """Dropout probability of the outputs of attention and of the feed-forward networks."""
+    """Dropout probability of the outputs of attention, of the feed-forward networks and of the convolution modules."""
     attention_dropout: float = 0.1
     """Dropout probability of the attention weights."""
     activation_dropout: float = 0.0
     """Dropout probability inside the feed-forward networks, after the activation."""
     layerdrop: float = 0.05
     """Probability that a layer is skipped in a training batch (LayerDrop)."""
+    conv_kernel: int = 0
+    """Number of frames that the convolution module of each Conformer layer sees, an odd number; 0 for Transformer
+    layers, which have none."""
+    conv_norm: Literal["layer", "batch"] = "layer"
+    """What normalises the output of a Conformer layer's convolution: LayerNorm (`layer`), or BatchNorm with statistics
+    that training leaves as they are (`batch`: those of an imported Wav2Vec2-Conformer)."""
+    positions: Literal["conv", "none"] = "conv"
+    """How layers know where a frame is: by convolutions before the first one (`conv`), or from nothing but the
+    convolutions of Conformer layers (`none`)."""
     pos_conv_width: int = 95
     """Number of frames that the positional convolutions see together (fairseq `conv_pos`)."""
     pos_conv_depth: int = 5
@@ -43,10 +53,12 @@ class EncoderConfig:
     """What positional convolutions normalise: their output (`layer`: data2vec) or their weight (`weight`: wav2vec 2.0,
     HuBERT)."""
     padding_leaks: bool = False
-    """Let padding into the second and later positional convolutions, as fairseq and transformers do."""
+    """Let padding into convolution modules, and into the second and later positional convolutions, as fairseq and
+    transformers do."""
     pre_norm: bool = False
     """Put LayerNorm before attention and feed-forward, not after them (wav2vec 2.0 and HuBERT large;
-    `layer_norm_first`)."""
+    `layer_norm_first`); Conformer layers have their own, and only the encoder's goes from before the first layer to
+    after the last."""
 
     def __post_init__(self) -> None:
         if self.dim % self.heads or self.dim % self.pos_conv_groups:
@@ -54,6 +66,8 @@ class EncoderConfig:
                 f"encoder.dim {self.dim} must be a multiple of heads {self.heads} "
                 f"and of pos_conv_groups {self.pos_conv_groups}"
             )
+        if self.conv_kernel and self.conv_kernel % 2 == 0:
+            raise ValueError(f"encoder.conv_kernel {self.conv_kernel} must be an odd number, or 0 for no convolution")
 
 
 class PositionalConv(nn.Module):
@@ -76,9 +90,9 @@ class PositionalConv(nn.Module):
                 weight_norm(layer, dim=2)
 
     def forward(self, x: Tensor, padding: Tensor | None) -> Tensor:
-        """(B, T, C) -> (B, T, C); padding (B, T) is kept from leaking into the utterance, layer by layer."""
+        """(B, T, C), zero where padding (B, T) is -> (B, T, C); padding is kept from leaking in, layer by layer."""
         for number, layer in enumerate(self.layers):
-            if padding is not None and not (number and self.padding_leaks):
+            if padding is not None and number and not self.padding_leaks:
                 x = x.masked_fill(padding[..., None], 0.0)
             y = layer(x.transpose(1, 2))[:, :, : x.size(1)].transpose(1, 2)  # an even kernel yields a frame too many
             x = F.gelu(F.layer_norm(y, (self.dim,)) if self.norm_output else y)
@@ -124,21 +138,56 @@ class EncoderLayer(nn.Module):
         return self.final_norm(x + self.dropout(result)), result
 
 
+class ConformerLayer(EncoderLayer):
+    """Half a feed-forward network, attention, convolution, the other half, LayerNorm (Gulati et al. 2020, section 2).
+
+    The layer result is the output of the second feed-forward network, before it is halved and added.
+    """
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__(config)
+        self.first_ffn = nn.Sequential(
+            nn.LayerNorm(config.dim),
+            nn.Linear(config.dim, config.ffn_dim),
+            nn.SiLU(),
+            Dropout(config.activation_dropout),
+            nn.Linear(config.ffn_dim, config.dim),
+        )
+        self.convolution = ConvolutionModule(config.dim, config.conv_kernel, config.conv_norm)
+        self.padding_leaks = config.padding_leaks
+        self.ffn_norm = nn.LayerNorm(config.dim)
+
+    def feed_forward(self, x: Tensor) -> Tensor:
+        return self.fc2(self.activation_dropout(F.silu(self.fc1(x))))
+
+    def forward(self, x: Tensor, key_mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        x = x + 0.5 * self.dropout(self.first_ffn(x))
+        x = x + self.dropout(self.attend(self.attention_norm(x), key_mask))
+        padding = None if key_mask is None or self.padding_leaks else ~key_mask[:, 0, 0]
+        x = x + self.dropout(self.convolution(x, padding))
+        result = self.feed_forward(self.ffn_norm(x))
+        return self.final_norm(x + 0.5 * self.dropout(result)), result
+
+
 class Transformer(nn.Module):
-    """Positional convolution, the layers, and a LayerNorm: before the layers, or with `pre_norm` after the last."""
+    """Positions, the layers, and a LayerNorm: before the layers, or with `pre_norm` after the last."""
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
-        self.position = PositionalConv(config)
+        self.position = PositionalConv(config) if config.positions == "conv" else nn.Identity()
         self.norm = nn.LayerNorm(config.dim)
-        self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.layers))
+        layer = ConformerLayer if config.conv_kernel else EncoderLayer
+        self.layers = nn.ModuleList(layer(config) for _ in range(config.layers))
         self.dropout = Dropout(config.dropout)
         self.layerdrop, self.pre_norm = config.layerdrop, config.pre_norm
         self.apply(_init_linear)
 
     def embed(self, x: Tensor, padding: Tensor | None = None) -> Tensor:
         """Return layer 0, what the first layer reads: frames (B, T, C) with their positions; arguments as `forward`."""
-        x = x + self.position(x, padding)
+        if padding is not None:
+            x = x.masked_fill(padding[..., None], 0.0)
+        if isinstance(self.position, PositionalConv):
+            x = x + self.position(x, padding)
         return self.dropout(x if self.pre_norm else self.norm(x))
 
     def forward(
@@ -171,4 +220,5 @@ def _init_linear(module: nn.Module) -> None:
     """BERT's initialisation, as fairseq's `init_bert_params`."""
     if isinstance(module, nn.Linear):
         nn.init.normal_(module.weight, std=0.02)
-        nn.init.zeros_(module.bias)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

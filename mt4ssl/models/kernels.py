@@ -43,3 +43,13 @@ def convolve(conv: nn.Conv1d, x: Tensor) -> Tensor:
     # On CPU one matrix product is faster than torch's convolution, which copies to channels first and back.
     windows = x.unfold(1, conv.kernel_size[0], conv.stride[0]).flatten(2)  # (B, T', C x kernel)
     return F.linear(windows, conv.weight.flatten(1), conv.bias)
+
+
+def convolve_channels(conv: nn.Conv1d, x: Tensor) -> Tensor:
+    """Apply a depthwise convolution, with its padding, to (B, T, C); returns (B, T', C), channels last."""
+    if x.is_cuda or torch.onnx.is_in_onnx_export():
+        return conv(x.transpose(1, 2)).transpose(1, 2)
+    # On CPU torch's 2-D convolution keeps channels last, where the 1-D one copies to channels first and back.
+    image = x.transpose(1, 2)[..., None]  # (B, C, T, 1)
+    y = F.conv2d(image, conv.weight[..., None], conv.bias, padding=(conv.kernel_size[0] // 2, 0), groups=conv.groups)
+    return y[..., 0].transpose(1, 2)
