@@ -13,10 +13,11 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 
-from mt4ssl.data.augmentation import AugmentConfig, perturb_speed
+from mt4ssl.data.augmentation import AugmentConfig, perturb_speed, spec_augment
 from mt4ssl.data.batches import BatchPlan, micro_batches
 from mt4ssl.data.cuts import Cuts
 from mt4ssl.data.loading import Batch, Frontend, load_input
+from mt4ssl.data.signals import WAVEFORM
 from mt4ssl.errors import UserError
 
 
@@ -55,7 +56,7 @@ def fits(tokens: list[int], cut: Cut, frontend: Frontend, slots: int) -> bool:
 class CtcDataset:
     """Batch number -> whole utterances, padded, with tokens; `parts` batches make an update.
 
-    Batches by number are augmented, those of `epoch` are not.
+    Batches by number are augmented, those of `epoch` are not. Raises UserError if waveforms should get SpecAugment.
     """
 
     def __init__(
@@ -71,6 +72,11 @@ class CtcDataset:
     ) -> None:
         self.cuts, self.frontend, self.encode, self.seed = cuts, frontend, encode, seed
         self.augment, self.slots = augment or AugmentConfig(), slots
+        if self.augment.has_spec_augment and frontend.reads == WAVEFORM:
+            raise UserError(
+                "augment: SpecAugment needs fbank, and this model reads waveforms: set time_warp_factor, "
+                "num_feature_masks and num_frame_masks to 0, and ctc.time_mask_prob and ctc.channel_mask_prob instead"
+            )
         self.parts, seconds = micro_batches(batch_seconds, max_batch_seconds)
         self.plan = BatchPlan(cuts.durations, seconds, seed)
 
@@ -87,6 +93,8 @@ class CtcDataset:
             speeds = rng.choice(self.augment.speeds, len(cuts)).tolist()
             cuts = [self.at_speed(speed, cut, row) for speed, cut, row in zip(speeds, cuts, tokens)]
         inputs = [torch.from_numpy(load_input(cut, self.frontend.reads)) for cut in cuts]
+        if rng and self.augment.has_spec_augment:
+            inputs = spec_augment(inputs, self.augment, rng)
         return CtcBatch(
             inputs=pad_sequence(inputs, batch_first=True),
             lengths=torch.tensor([len(x) for x in inputs]),

@@ -1,18 +1,22 @@
 """Augmented batches hold what Lhotse makes of the same cuts, and depend on (seed, number) alone."""
 
+import random
+
 import numpy as np
 import pytest
 import torch
 from corpora import tones, write_audio
 from lhotse import CutSet, LilcomChunkyWriter, SupervisionSegment
+from lhotse.dataset import SpecAugment
 
 from mt4ssl.data.audio import make_recording, probe
-from mt4ssl.data.augmentation import AugmentConfig
+from mt4ssl.data.augmentation import AugmentConfig, spec_augment
 from mt4ssl.data.ctc import CtcDataset, fits
 from mt4ssl.data.cuts import Cuts
 from mt4ssl.data.features import make_extractor
 from mt4ssl.data.loading import load_input, load_steps
 from mt4ssl.data.signals import FBANK
+from mt4ssl.errors import UserError
 from mt4ssl.models.frontend import FrontendConfig
 from mt4ssl.train.processes import MicroBatches
 
@@ -96,7 +100,8 @@ def test_without_augmentation_batches_are_the_stored_inputs(cuts, frontend):
             assert torch.equal(rows(batch)[cut.id], torch.from_numpy(load_input(cut, signal)))
 
 
-AUGMENTED = [("fbank", {"speeds": SPEEDS}), ("waveform", {"speeds": SPEEDS})]
+ALL = {"speeds": SPEEDS, "time_warp_factor": 20, "num_feature_masks": 2, "num_frame_masks": 3, "frames_mask_size": 10}
+AUGMENTED = [("fbank", ALL), ("waveform", {"speeds": SPEEDS})]
 
 
 @pytest.mark.parametrize("frontend, augment", AUGMENTED)
@@ -145,3 +150,97 @@ def test_an_utterance_that_no_longer_fits_keeps_its_speed(cuts):
 def test_impossible_speeds(speeds):
     with pytest.raises(ValueError, match="augment.speeds"):
         AugmentConfig(speeds=speeds)
+
+
+def changed_rows(cuts, **augment):
+    """Fbank of an utterance before and after, and where each value changed, of all utterances that changed."""
+    data, plain = dataset(cuts, **augment), dataset(cuts)
+    pairs = []
+    for after, before in zip(batches_of(data, 8), batches_of(plain, 8)):
+        assert torch.equal(after.lengths, before.lengths) and after.ids == before.ids
+        for row, length in zip(after.inputs, after.lengths):
+            assert (row[length:] == 0).all()
+        pairs += [(rows(before)[name], row) for name, row in rows(after).items()]
+    changed = [(before, after, before != after) for before, after in pairs if not torch.equal(before, after)]
+    assert 0.75 * len(pairs) < len(changed) < len(pairs)  # nine of ten
+    return changed
+
+
+def mean_of(fbank):
+    return pytest.approx(fbank.mean().item(), abs=1e-3)
+
+
+def test_masked_bands_are_of_the_mean(cuts):
+    for before, after, mask in changed_rows(cuts, num_feature_masks=2, features_mask_size=20):
+        bands = mask.any(0)
+        assert bands.sum() <= 2 * 19 and (bands.int().diff() == 1).sum() + bands[0].int() <= 2
+        assert mask[:, bands].all() and after[:, bands].min().item() == after[:, bands].max().item() == mean_of(before)
+
+
+def test_masked_stretches_are_of_the_mean(cuts):
+    most = 0
+    for before, after, mask in changed_rows(cuts, num_frame_masks=2, frames_mask_size=12):
+        frames = mask.any(1)
+        assert frames.sum() <= 0.15 * len(before)
+        assert mask[frames].all() and after[frames].min().item() == after[frames].max().item() == mean_of(before)
+        starts = int((frames.int().diff() == 1).sum() + frames[0].int())
+        assert starts <= 2
+        most = max(most, starts)
+    assert most == 2
+
+
+def test_a_warped_utterance_has_the_same_frames_at_other_times(cuts):
+    """Frames that rise with time still do: early ones sooner and late ones too, or all of them later."""
+    for before, after, _ in changed_rows(cuts, time_warp_factor=20):
+        assert len(before) == len(after)
+    ramp = torch.arange(100.0)[:, None].expand(100, 80)
+    config = AugmentConfig(time_warp_factor=20)
+    warped = [spec_augment([ramp], config, np.random.default_rng(seed))[0][:, 0] for seed in range(20)]
+    moved = [row - ramp[:, 0] for row in warped]
+    assert all((row.diff() > -0.2).all() for row in warped)  # bicubic interpolation overshoots at the joint
+    assert all((shift >= -0.6).all() or (shift <= 0.6).all() for shift in moved)
+    assert 10 < max(shift.abs().max() for shift in moved) <= 20.6
+
+
+def seed_global_generators(seed):
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002
+    torch.manual_seed(seed)
+
+
+def test_spec_augment_is_lhotses_and_leaves_global_generators_alone(cuts):
+    utterances = [torch.from_numpy(cut.load_features()) for cut in cuts]
+    seed_global_generators(int(np.random.default_rng(3).integers(2**32)))
+    lhotses = SpecAugment(20, 2, 27, 3, 10)
+    expected = [lhotses(x[None])[0] for x in utterances]
+
+    seed_global_generators(5)
+    next_draws = random.random(), np.random.rand(), torch.rand(1)  # noqa: NPY002
+    seed_global_generators(5)
+    ours = spec_augment(utterances, AugmentConfig(**ALL), np.random.default_rng(3))
+    assert next_draws == (random.random(), np.random.rand(), torch.rand(1))  # noqa: NPY002
+    assert all(torch.equal(x, row) for x, row in zip(expected, ours))
+
+
+@pytest.mark.parametrize("part", [{"time_warp_factor": 3}, {"num_feature_masks": 1}, {"num_frame_masks": 9}])
+@pytest.mark.parametrize("size", [2, 5, 80])
+def test_utterances_of_any_length(part, size):
+    config = AugmentConfig(**part, features_mask_size=size, frames_mask_size=size)
+    utterances = [torch.randn(frames, 80) for frames in range(1, 150)]
+    for seed in range(3):
+        augmented = spec_augment(utterances, config, np.random.default_rng(seed))
+        assert [x.shape for x in augmented] == [x.shape for x in utterances]
+        assert all(x.isfinite().all() for x in augmented)
+
+
+def test_spec_augment_of_waveforms_is_refused(cuts):
+    with pytest.raises(UserError, match="needs fbank.*set .*ctc.time_mask_prob"):
+        dataset(cuts, "waveform", num_feature_masks=2)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"num_frame_masks": -1}, {"frames_mask_size": 0}, {"features_mask_size": 81}, {"time_warp_factor": -80}]
+)
+def test_impossible_masks(wrong):
+    with pytest.raises(ValueError, match=f"augment: .*{next(iter(wrong))}"):
+        AugmentConfig(**wrong)

@@ -65,7 +65,7 @@ def test_killed_and_resumed_is_as_uninterrupted(finetune_config, pretrained, tmp
     """With masks, whose embedding was once left out of the optimiser: its stale gradient changed what was clipped."""
     config = replace(
         finetune_config, from_scratch=False, ctc=replace(finetune_config.ctc, time_mask_prob=0.5),
-        augment=AugmentConfig(speeds=[0.9, 1.0, 1.1]),
+        augment=AugmentConfig([0.9, 1.0, 1.1], time_warp_factor=20, num_feature_masks=2, num_frame_masks=2),
     )  # fmt: skip
     whole = run(config).model.state_dict()
     config = replace(config, exp_dir=str(tmp_path / "interrupted"))
