@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
 from lhotse.cut import Cut
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 
+from mt4ssl.data.augmentation import AugmentConfig, perturb_speed, spec_augment
 from mt4ssl.data.batches import BatchPlan, micro_batches
 from mt4ssl.data.cuts import Cuts
 from mt4ssl.data.loading import Batch, Frontend, load_input
+from mt4ssl.data.signals import WAVEFORM
 from mt4ssl.errors import UserError
 
 
@@ -39,8 +43,21 @@ def transcript(cut: Cut) -> str:
     return text
 
 
+def alignable(tokens: list[int], frames: int) -> bool:
+    """Whether CTC can emit these tokens in so many frames: one each, and a blank between equal neighbours."""
+    return len(tokens) + sum(a == b for a, b in pairwise(tokens)) <= frames
+
+
+def fits(tokens: list[int], cut: Cut, frontend: Frontend, slots: int) -> bool:
+    """Whether CTC can emit these tokens in the frames of a cut, of which each emits up to `slots`."""
+    return alignable(tokens, frontend.frames(int(cut.duration * frontend.reads.rate)) * slots)
+
+
 class CtcDataset:
-    """Batch number -> whole utterances, padded, with tokens. `parts` batches make an update."""
+    """Batch number -> whole utterances, padded, with tokens; `parts` batches make an update.
+
+    Batches by number are augmented, those of `epoch` are not. Raises UserError if waveforms should get SpecAugment.
+    """
 
     def __init__(
         self,
@@ -50,30 +67,48 @@ class CtcDataset:
         batch_seconds: float,
         max_batch_seconds: float,
         seed: int,
+        augment: AugmentConfig | None = None,
+        slots: int = 1,
     ) -> None:
-        self.cuts, self.frontend, self.encode = cuts, frontend, encode
+        self.cuts, self.frontend, self.encode, self.seed = cuts, frontend, encode, seed
+        self.augment, self.slots = augment or AugmentConfig(), slots
+        if self.augment.has_spec_augment and frontend.reads == WAVEFORM:
+            raise UserError(
+                "augment: SpecAugment needs fbank, and this model reads waveforms: set time_warp_factor, "
+                "num_feature_masks and num_frame_masks to 0, and ctc.time_mask_prob and ctc.channel_mask_prob instead"
+            )
         self.parts, seconds = micro_batches(batch_seconds, max_batch_seconds)
         self.plan = BatchPlan(cuts.durations, seconds, seed)
 
     def batch(self, number: int) -> CtcBatch:
-        """Build batch `number` of the plan."""
-        return self.collate(self.plan[number])
+        """Build batch `number` of the plan; how it is augmented depends on (seed, number) alone."""
+        return self.collate(self.plan[number], np.random.default_rng([self.seed, number, 3]))
 
-    def collate(self, indices: np.ndarray) -> CtcBatch:
-        """Pad the inputs and tokens of some cuts."""
+    def collate(self, indices: np.ndarray, rng: np.random.Generator | None = None) -> CtcBatch:
+        """Pad the inputs and tokens of some cuts, which are augmented if there is an `rng` to draw from."""
         cuts = [self.cuts[index] for index in indices]
-        inputs = [torch.from_numpy(load_input(cut, self.frontend.reads)) for cut in cuts]
         texts = [transcript(cut) for cut in cuts]
-        tokens = [torch.tensor(self.encode(text, cut.id), dtype=torch.long) for text, cut in zip(texts, cuts)]
+        tokens = [self.encode(text, cut.id) for text, cut in zip(texts, cuts)]
+        if rng:
+            speeds = rng.choice(self.augment.speeds, len(cuts)).tolist()
+            cuts = [self.at_speed(speed, cut, row) for speed, cut, row in zip(speeds, cuts, tokens)]
+        inputs = [torch.from_numpy(load_input(cut, self.frontend.reads)) for cut in cuts]
+        if rng and self.augment.has_spec_augment:
+            inputs = spec_augment(inputs, self.augment, rng)
         return CtcBatch(
-            inputs=torch.nn.utils.rnn.pad_sequence(inputs, batch_first=True),
+            inputs=pad_sequence(inputs, batch_first=True),
             lengths=torch.tensor([len(x) for x in inputs]),
-            tokens=torch.nn.utils.rnn.pad_sequence(tokens, batch_first=True),
+            tokens=pad_sequence([torch.tensor(row, dtype=torch.long) for row in tokens], batch_first=True),
             token_lengths=torch.tensor([len(x) for x in tokens]),
             texts=texts,
             ids=[cut.id for cut in cuts],
             seconds=sum(cut.duration for cut in cuts),
         )
+
+    def at_speed(self, speed: float, cut: Cut, tokens: list[int]) -> Cut:
+        """Return a cut at another speed, but as it is where its tokens would no longer fit into its frames."""
+        perturbed = perturb_speed(cut, speed)
+        return perturbed if fits(tokens, perturbed, self.frontend, self.slots) else cut
 
     def epoch(self) -> EpochOf:
         """Return a dataset of every cut once, shortest first: for validation and emission."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
 from lhotse.cut import Cut
+from lhotse.features.base import FeatureExtractor
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -65,13 +67,19 @@ def read_cuts(path: str, min_seconds: float = 0.0) -> tuple[Cuts, Cuts]:
     return cuts.take(long_enough), cuts.take(~long_enough)
 
 
+@cache
+def fbank_extractor() -> FeatureExtractor:
+    """Return the one that computes all fbank: its filters are made once."""
+    return make_extractor("fbank")
+
+
 def load_input(cut: Cut, signal: Signal) -> np.ndarray:
     """Return what a front-end reads of a cut: samples (S,), or fbank (T, 80), computed where it is not stored."""
     try:
         if signal == WAVEFORM:
             return cut.load_audio()[0]
         stored = cut.num_features == FBANK_BINS
-        return cut.load_features() if stored else cut.compute_features(make_extractor("fbank"))
+        return cut.load_features() if stored else cut.compute_features(fbank_extractor())
     except Exception as error:  # lhotse and libsndfile raise many types, all about this one cut
         raise UserError(f"cannot read {cut.id}: {error}".splitlines()[0]) from error
 

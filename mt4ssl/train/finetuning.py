@@ -5,7 +5,6 @@ from __future__ import annotations
 from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 
 import kaldialign
@@ -14,7 +13,8 @@ import torch
 
 from mt4ssl.checkpoint import load_checkpoint, load_weights
 from mt4ssl.config import load_config, save_config
-from mt4ssl.data.ctc import CtcBatch, CtcDataset, transcript
+from mt4ssl.data.augmentation import AugmentConfig
+from mt4ssl.data.ctc import CtcBatch, CtcDataset, fits, transcript
 from mt4ssl.data.loading import load_steps, read_cuts
 from mt4ssl.decode.greedy import greedy_search
 from mt4ssl.errors import UserError
@@ -58,6 +58,7 @@ class FinetuneConfig:
     """Number of first updates in which only the head learns."""
     head_lr_factor: float = 1.0
     """Learning rate of the head as a multiple of the encoder's."""
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
     optim: OptimConfig = field(
         default_factory=lambda: OptimConfig(lr=5e-5, eps=1e-8, weight_decay=0.0, warmup=0.1, hold=0.4, final_scale=0.05)
     )
@@ -93,11 +94,6 @@ def finetune_optimizer(model: CtcModel, config: FinetuneConfig) -> torch.optim.A
     )
 
 
-def alignable(tokens: list[int], frames: int) -> bool:
-    """Whether CTC can emit these tokens in so many frames: one each, and a blank between equal neighbours."""
-    return len(tokens) + sum(a == b for a, b in pairwise(tokens)) <= frames
-
-
 class FinetuneTask(Task):
     """CTC on transcribed cuts."""
 
@@ -120,19 +116,17 @@ class FinetuneTask(Task):
     def dataset(self, path: str, skip_unknown: bool = False) -> tuple[CtcDataset, int]:
         """Cuts whose transcript fits into their frames, and the number of those whose transcript does not."""
         encode = partial(self.tokens.encode, skip_unknown=skip_unknown)
-        loop, frontend = self.config.loop, self.architecture.frontend
+        loop, frontend, slots = self.config.loop, self.architecture.frontend, self.config.ctc.slots
         cuts, _ = read_cuts(path)
         fitting = [
-            index
-            for index, cut in enumerate(cuts)
-            if alignable(
-                encode(transcript(cut), cut.id),
-                frontend.frames(int(cut.duration * frontend.reads.rate)) * self.config.ctc.slots,
-            )
+            index for index, cut in enumerate(cuts) if fits(encode(transcript(cut), cut.id), cut, frontend, slots)
         ]
         if not fitting:
             raise UserError(f"{path}: every transcript has more tokens than frames; raise ctc.slots or use --unit bpe")
-        data = CtcDataset(cuts.take(fitting), frontend, encode, loop.batch_seconds, loop.max_batch_seconds, loop.seed)
+        data = CtcDataset(
+            cuts.take(fitting), frontend, encode, loop.batch_seconds, loop.max_batch_seconds, loop.seed,
+            self.config.augment, slots,
+        )  # fmt: skip
         return data, len(cuts) - len(fitting)
 
     def unknown_in_dev(self) -> dict[str, list[str]]:

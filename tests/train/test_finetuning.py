@@ -14,11 +14,13 @@ from lhotse import CutSet, load_manifest
 
 from mt4ssl.checkpoint import average_checkpoints, load_checkpoint, step_checkpoints
 from mt4ssl.config import save_config
+from mt4ssl.data.augmentation import AugmentConfig
+from mt4ssl.data.ctc import alignable
 from mt4ssl.errors import UserError
 from mt4ssl.lang.tokens import Tokens
 from mt4ssl.models.pretrained import load_student, student_weights
 from mt4ssl.results import read_log
-from mt4ssl.train.finetuning import FinetuneTask, alignable, load_ctc
+from mt4ssl.train.finetuning import FinetuneTask, load_ctc
 from mt4ssl.train.loop import train
 from mt4ssl.train.optim import OptimConfig
 
@@ -61,7 +63,10 @@ def test_top_layers_start_at_random_again(finetune_config, pretrained):
 
 def test_killed_and_resumed_is_as_uninterrupted(finetune_config, pretrained, tmp_path, kill_in_update):
     """With masks, whose embedding was once left out of the optimiser: its stale gradient changed what was clipped."""
-    config = replace(finetune_config, from_scratch=False, ctc=replace(finetune_config.ctc, time_mask_prob=0.5))
+    config = replace(
+        finetune_config, from_scratch=False, ctc=replace(finetune_config.ctc, time_mask_prob=0.5),
+        augment=AugmentConfig([0.9, 1.0, 1.1], time_warp_factor=20, num_feature_masks=2, num_frame_masks=2),
+    )  # fmt: skip
     whole = run(config).model.state_dict()
     config = replace(config, exp_dir=str(tmp_path / "interrupted"))
     kill_in_update(5, lambda: run(config))
