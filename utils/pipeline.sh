@@ -330,6 +330,20 @@ for model in "${models[@]}"; do
 done
 
 stage 11 report
+# Phones of a forced alignment say how good labels are, where the unit is phones; some corpora have phones of their own.
+log_probs=$exp_dir/finetune/$finetuned/log_probs/$dev_set
+for iteration in $(seq "$rounds"); do
+  [ "$kind" = phone ] && [ "$needs_labels" = true ] || continue
+  kmeans=$exp_dir/kmeans/iter$iteration labels=$(cuts "kmeans/iter$iteration" "$dev_set")
+  aligned=$kmeans/aligned_$dev_set.jsonl.gz
+  step "align.iter$iteration" --in "$log_probs.ark" "$log_probs.scp" "$labels" --out "$aligned" \
+    "$kmeans/phones_$dev_set.ctm" -- \
+    python -m mt4ssl.bin.align --model "$exp_dir/finetune/$finetuned" --split "$dev_set" --cuts "$labels" \
+    --out "$aligned" --ctm "$kmeans/phones_$dev_set.ctm"
+  quality_tables+=("$kmeans/quality_aligned.json")
+  step "quality.iter$iteration" --in "$kmeans/config.yaml" "$aligned" --out "$kmeans/quality_aligned.json" -- \
+    python -m mt4ssl.bin.label_quality --kmeans "$kmeans" --cuts "$aligned" --out "$kmeans/quality_aligned.json"
+done
 step results --in "${wer_tables[@]}" "${quality_tables[@]}" "$lm/perplexity.json" "$encoder" \
   "${models[@]/#/$exp_dir/finetune/}" --out "$exp_dir/RESULTS.md" "$exp_dir/plots" -- \
   python -m mt4ssl.bin.report --exp-dir "$exp_dir" --test-sets "${test_sets[@]}" \

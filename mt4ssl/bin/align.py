@@ -1,4 +1,4 @@
-"""Add token alignments, type `token`, to cuts: forced alignments by the log-probs of a fine-tuned model."""
+"""Add forced alignments to cuts, by the log-probs of a fine-tuned model: type `phone`, or `token` of other units."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from lhotse import CutSet
 from tqdm import tqdm
 
-from mt4ssl.clustering.alignment import align_cuts
+from mt4ssl.clustering.alignment import align_cuts, write_ctm
 from mt4ssl.data.loading import read_cuts
 from mt4ssl.decode.log_probs import load_log_probs
 from mt4ssl.errors import run_main
@@ -24,6 +24,7 @@ def main() -> None:
     parser.add_argument("--split", required=True, help="name of the split")
     parser.add_argument("--cuts", type=Path, required=True, help="the cuts of the split, labelled or not")
     parser.add_argument("--out", type=Path, required=True, help="the same cuts with alignments")
+    parser.add_argument("--ctm", type=Path, help="the alignments alone, for `phones:` of a conf/corpus.yaml")
     args = parser.parse_args()
 
     tokens = Tokens(args.model)
@@ -32,6 +33,8 @@ def main() -> None:
     aligned = list(align_cuts(tqdm(cuts, unit="cut", disable=None, desc=f"aligning {args.split}"), matrices, tokens))
     with atomic_path(args.out) as temporary:
         CutSet.from_cuts(aligned).to_file(temporary)
+    if args.ctm:
+        write_ctm(args.ctm, aligned, tokens.unit.kind)
     print_table(
         f"alignments of {args.split} by {args.model}",
         ["split", "utterances in", "out", "rejected"],

@@ -127,6 +127,10 @@ def export_encoder(encoder: SpeechEncoder, mask_embedding: Tensor, architecture:
 def export_ctc(model: CtcModel, architecture: ModelConfig, tokens: Tokens, folder: Path) -> None:
     """Write a CTC model as a folder for `pipeline("automatic-speech-recognition")`; UserError as for an encoder."""
     config = write_architecture(architecture, "ForCTC")
+    if tokens.unit.kind == "phone":
+        raise UserError(
+            "transformers makes words of a CTC model's tokens alone, and this model says phones: export it to mt4ssl or ONNX"
+        )
     if model.slots != 1:
         raise UserError(f"transformers has no CTC head with {model.slots} slots a frame: export to ONNX instead")
     ours = {**model.encoder.state_dict(), "mask_embedding": model.mask_embedding.detach()}

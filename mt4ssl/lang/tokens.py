@@ -38,13 +38,24 @@ class Tokens:
     def encode(self, text: str, utterance: str, skip_unknown: bool = False) -> list[int]:
         """Return the token ids of `text`; a character without one is skipped, or a UserError naming the utterance."""
         pieces = self.unit.spell(text.split())
+        if skip_unknown:
+            return [self.ids[piece] for piece in pieces if piece in self.ids]
+        return self.look_up(pieces, utterance)
+
+    def pronunciations(self, text: str, utterance: str) -> list[list[list[int]]]:
+        """Return the token ids of each pronunciation of each word; UserError as for `encode`."""
+        words = [self.unit.pronunciations(word) for word in text.split()]
+        return [[self.look_up(way, utterance) for way in ways] for ways in words]
+
+    def look_up(self, pieces: list[str], utterance: str) -> list[int]:
+        """Return the ids of some tokens; UserError naming the utterance for what is none."""
         unknown = sorted({piece for piece in pieces if piece not in self.ids})
-        if unknown and not skip_unknown:
+        if unknown:
             raise UserError(
                 f"utterance {utterance}: {' '.join(unknown)} not in {self.path}; "
                 "normalise the transcript or prepare the lang dir from text that has it"
             )
-        return [self.ids[piece] for piece in pieces if piece in self.ids]
+        return [self.ids[piece] for piece in pieces]
 
     def reference(self, text: str) -> str:
         """Return what `decode` should give for speech that says `text`: the same, or its phones."""

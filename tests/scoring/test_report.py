@@ -73,7 +73,7 @@ def test_without_kmeans_there_is_no_section_on_labels(online_only):
     assert "Label quality" not in text and "half of it" in text and "## WER" in text
     write_json(online_only / "kmeans/iter1/quality.json", {"frames": 7})
     assert report(online_only).returncode == 0
-    assert "| iter1 | 7 |" in (online_only / "RESULTS.md").read_text()
+    assert "| iter1 | unknown | 7 |" in (online_only / "RESULTS.md").read_text()
 
 
 def test_rates_of_characters_are_called_cer(online_only):
@@ -105,7 +105,15 @@ def test_trainings(tmp_path):
 def test_labels_and_durations(tmp_path):
     (tmp_path / "iter1").mkdir()
     (tmp_path / "iter1" / "quality.json").write_text(json.dumps({"frames": 10, "phone_purity": None, "pnmi": 0.51234}))
-    assert "| iter1 | 10 | 0.5123 |" in label_table(tmp_path)
+    assert "| iter1 | unknown | 10 | 0.5123 |" in label_table(tmp_path)
+    aligned = {"frames": 10, "phone_purity": 0.61, "pnmi": 0.4}
+    (tmp_path / "iter1" / "quality_aligned.json").write_text(json.dumps(aligned))
+    assert label_table(tmp_path).splitlines() == [
+        "| K-means | phones | frames | phone purity | pnmi |",
+        "| --- | ---: | ---: | ---: | ---: |",
+        "| iter1 | unknown | 10 | - | 0.5123 |",
+        "| iter1 | of forced alignment | 10 | 0.61 | 0.4 |",
+    ]
     (tmp_path / "durations.tsv").write_text("5\tpretrain\t240.5\n")
     assert "| 5 | pretrain | 240.5 |" in duration_table(tmp_path / "durations.tsv")
 

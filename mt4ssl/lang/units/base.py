@@ -19,6 +19,8 @@ class Unit(ABC):
 
     files: ClassVar[Sequence[str]] = ()
     """Files that the unit needs beside tokens.txt; the first is there in any case, and no other unit's."""
+    kind: ClassVar[str] = "token"
+    """What alignments of these tokens are called in Lhotse's supervisions."""
     measures: ClassVar[Mapping[str, Callable[[str], list[str]]]] = {"wer": str.split, "cer": list}
     """The error rates of text in this unit, and what they count in it."""
 

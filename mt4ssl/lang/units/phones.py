@@ -23,6 +23,7 @@ class Phones(Unit):
     """Phones, from `pronunciations.txt`, or `g2p.safetensors` for words that are not in it."""
 
     files = (LEXICON, MODEL)
+    kind = "phone"
     measures: ClassVar[Mapping[str, Callable[[str], list[str]]]] = {"per": str.split}
 
     @classmethod
