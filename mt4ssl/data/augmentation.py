@@ -26,7 +26,8 @@ class AugmentConfig:
     """
 
     speeds: list[float] = field(default_factory=lambda: [1.0])
-    """Speeds of which each training utterance gets one, drawn anew in each epoch: 0.9, 1.0 and 1.1 are usual."""
+    """Speeds of which each training utterance gets one, drawn anew in each epoch: 0.9, 1.0 and 1.1 are usual. At 0.9 a
+    batch may exceed loop.max_batch_seconds by 11 %."""
     time_warp_factor: int = 0
     """SpecAugment moves a moment of each utterance by up to so many frames of 10 ms, and stretches what is before and
     after it; 0 moves none, 80 is usual."""

@@ -13,14 +13,14 @@ import torch
 from lhotse import CutSet, load_manifest
 
 from mt4ssl.checkpoint import average_checkpoints, load_checkpoint, step_checkpoints
-from mt4ssl.config import save_config
+from mt4ssl.config import load_config, save_config
 from mt4ssl.data.augmentation import AugmentConfig
 from mt4ssl.data.ctc import alignable
 from mt4ssl.errors import UserError
 from mt4ssl.lang.tokens import Tokens
 from mt4ssl.models.pretrained import load_student, student_weights
 from mt4ssl.results import read_log
-from mt4ssl.train.finetuning import FinetuneTask, load_ctc
+from mt4ssl.train.finetuning import FinetuneConfig, FinetuneTask, load_ctc
 from mt4ssl.train.loop import train
 from mt4ssl.train.optim import OptimConfig
 
@@ -159,13 +159,17 @@ def test_characters_that_only_dev_has_are_errors(finetune_config, other_dev, cor
         FinetuneTask(replace(finetune_config, train_cuts=other_dev.dev_cuts), CPU)
 
 
-def test_characters_as_words_have_one_error_rate(other_dev, pretrained, tmp_path):
+def test_characters_as_words_have_one_error_rate_and_speeds_are_an_option(other_dev, pretrained, tmp_path):
     (tmp_path / "lang").mkdir()
     (tmp_path / "lang/tokens.txt").write_text("<blk> 0\nA 1\nB 2\nC 3\n", encoding="utf-8")
     save_config(replace(other_dev, lang=str(tmp_path / "lang")), tmp_path / "finetune.yaml")
-    command = [sys.executable, "-m", "mt4ssl.bin.finetune", "--config", str(tmp_path / "finetune.yaml")]
+    command = [
+        sys.executable, "-m", "mt4ssl.bin.finetune", "--config", str(tmp_path / "finetune.yaml"),
+        "--augment.speeds", "[0.9,1.0,1.1]",
+    ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    assert load_config(FinetuneConfig, Path(other_dev.exp_dir) / "config.yaml").augment.speeds == [0.9, 1.0, 1.1]
     assert "warning: 1 utterances of dev have characters that no token spells, utt0 for example Ω AÉ" in done.stdout
     assert "CER %" in done.stdout and "WER" not in done.stdout
     assert {"loss", "cer"} <= read_log(Path(other_dev.exp_dir), "dev")[-1].keys() and "wer" not in done.stdout
