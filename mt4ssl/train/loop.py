@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from mt4ssl.checkpoint import load_checkpoint, load_weights, save_checkpoint, step_checkpoints
+from mt4ssl.config import build
 from mt4ssl.data.loading import Batch, load_steps
 from mt4ssl.errors import UserError
 from mt4ssl.models.speech import compile_layers
@@ -31,7 +32,7 @@ def train(task: Task) -> None:
     """
     keep_freed_memory()
     config, folder, loop, optim = asdict(task.config), Path(task.config.exp_dir), task.config.loop, task.config.optim
-    start, wanted_dtype = resume(task.model, task.optimizer, folder, config)
+    start, wanted_dtype = resume(task, folder)
     data = MicroBatches(task.train_data, loop.batch_seconds)
     dtype_name, peak = choose_dtype(wanted_dtype, task.device)
     dtype = DTYPES[dtype_name]
@@ -122,15 +123,17 @@ def save(task: Task, folder: Path, keep: int, state: dict[str, Any]) -> None:
         old.unlink()
 
 
-def resume(model: nn.Module, optimizer: torch.optim.Optimizer, folder: Path, config: dict[str, Any]) -> tuple[int, str]:
+def resume(task: Task, folder: Path) -> tuple[int, str]:
     """Load last.pt if there is one; return the updates done and their dtype. UserError if another config made it."""
     path = folder / "last.pt"
     if not path.exists():
-        return 0, config["loop"]["dtype"]
+        return 0, task.config.loop.dtype
     state = load_checkpoint(path)
-    changed = sorted(key for key in config if state["config"].get(key) != config[key])
+    # Settings that there were none of yet have their defaults, which change nothing.
+    config, trained = asdict(task.config), asdict(build(type(task.config), state["config"]))
+    changed = sorted(key for key in config if trained[key] != config[key])
     if changed:
         raise UserError(f"{path} was trained with another {', '.join(changed)}: remove {folder} or use another exp_dir")
-    load_weights(model, state["model"], path)
-    optimizer.load_state_dict(state["optimizer"])
+    load_weights(task.model, state["model"], path)
+    task.optimizer.load_state_dict(state["optimizer"])
     return state["step"], state["dtype"]
