@@ -68,8 +68,8 @@ def graph_of(lm):
     return k2.Fsa.from_openfst(openfst(lm), acceptor=False)
 
 
-def hlg_of(lm):
-    marked, _ = add_disambiguation(LEXICON)
+def hlg_of(lm, lexicon=LEXICON):
+    marked, _ = add_disambiguation(lexicon)
     return compile_hlg(lexicon_graph(marked, TOKENS, WORDS, self_loops=True), graph_of(lm), TOKENS["#0"], WORDS["#0"])
 
 
@@ -83,17 +83,17 @@ def acoustic_scores(log_probs):
     return best
 
 
-def brute_force(log_probs, lm, lm_scale, word_score=0.0):
-    """(score, words) of the best word sequence."""
+def brute_force(log_probs, lm, lm_scale, word_score=0.0, lexicon=LEXICON):
+    """(score, words) of the best word sequence, whatever the pronunciation of each of its words."""
     acoustic = acoustic_scores(log_probs)
-    spelling = {word: tuple(TOKENS[token] for token in tokens) for word, tokens in LEXICON}
+    entries = [(word, tuple(TOKENS[token] for token in tokens)) for word, tokens in lexicon]
     results = []
-    for length in range(len(log_probs) // 2 + 1):
-        for words in itertools.product(spelling, repeat=length):
-            tokens = sum((spelling[word] for word in words), ())
+    for length in range(len(log_probs) // min(len(tokens) for _, tokens in entries) + 1):
+        for sequence in itertools.product(entries, repeat=length):
+            words, tokens = [word for word, _ in sequence], sum((tokens for _, tokens in sequence), ())
             if tokens in acoustic:
-                score = acoustic[tokens] + lm_scale * lm_score(lm, words) + word_score * length
-                results.append((score, list(words)))
+                score = acoustic[tokens] + lm_scale * lm_score(lm, tuple(words)) + word_score * length
+                results.append((score, words))
     return max(results, key=lambda result: result[0])
 
 
@@ -116,6 +116,21 @@ def test_one_best_is_the_best_of_all(lm, lm_scale):
         assert best_words(lattice, NAMES) == [words]
         assert best_scores(lattice).item() == pytest.approx(score, abs=1e-4)
         assert best_words(prune(lattice), NAMES) == [words]
+
+
+def test_several_pronunciations_of_a_word():
+    """Phones: words said in several ways, two of which are said alike, and one of which begins another."""
+    lexicon = [("A", ["▁"]), ("A", ["A"]), ("AB", ["A", "B"]), ("B", ["B"]), ("B", ["B", "▁"]), ("BEE", ["B"])]
+    chosen = set()
+    for seed, lm_scale in itertools.product(range(4), (0.2, 1.0)):
+        log_probs = random_log_probs(seed, 5)
+        graph = scaled(hlg_of(TRIGRAM, lexicon), lm_scale)
+        lattice = get_lattice(log_probs[None], torch.tensor([5]), graph, EXACT)
+        score, words = brute_force(log_probs, TRIGRAM, lm_scale, lexicon=lexicon)
+        assert best_words(lattice, NAMES) == [words]
+        assert best_scores(lattice).item() == pytest.approx(score, abs=1e-4)
+        chosen.update(words)
+    assert {"A", "AB", "B"} <= chosen
 
 
 @pytest.mark.parametrize("word_score", [-1.5, 0.0, 2.0])
