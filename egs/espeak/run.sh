@@ -20,6 +20,7 @@ test_minutes=10  # speech to report on
 train_speakers=120  # voices
 dev_speakers=6  # voices, other ones
 test_speakers=8  # voices, other ones again
+unit=phone
 vocab_size=100  # words that sentences are made of
 decode_args="--max-active-states 3000"
 
@@ -36,4 +37,5 @@ data_args=(
   --test-minutes "$test_minutes" --train-speakers "$train_speakers" --dev-speakers "$dev_speakers"
   --test-speakers "$test_speakers" --vocab-size "$vocab_size"
 )
+lexicon=${lexicon:-$dl_dir/espeak/lexicon.txt} # what the synthesiser said; stage 0 writes it
 . "$MT4SSL_ROOT/utils/pipeline.sh"

@@ -31,5 +31,6 @@ labelled_sets="train-10m train-1h train-10h train-100h"
 dev_set=dev-other
 test_sets="dev-clean test-clean test-other"
 finetune_config=${finetune_config:-conf/finetune.yaml,conf/finetune_$labelled.yaml}
+lexicon=${lexicon:-$dl_dir/lm/librispeech-lexicon.txt} # of --unit phone; stage 0 has it
 arpa=true # stage 0 has the language models
 . "$MT4SSL_ROOT/utils/pipeline.sh"
