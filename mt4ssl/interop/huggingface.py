@@ -21,6 +21,7 @@ from mt4ssl.lang.units.base import BLANK, BOUNDARY
 from mt4ssl.models.ctc import CtcModel
 from mt4ssl.models.encoder import EncoderConfig
 from mt4ssl.models.frontend import FrontendConfig
+from mt4ssl.models.positions import frequencies
 from mt4ssl.models.speech import ModelConfig, SpeechEncoder
 
 CONFORMER = "wav2vec2-conformer"
@@ -38,8 +39,17 @@ REQUIRED = {
     "adapter_attn_dim": None,
 }
 # A Conformer's position_embeddings_type -> our positions.
-POSITIONS: dict[str | None, Literal["conv", "none"]] = {None: "none"}
-CONFORMER_REQUIRED = {**REQUIRED, "hidden_act": ("swish", "silu"), "position_embeddings_type": tuple(POSITIONS)}
+POSITIONS: dict[str | None, Literal["conv", "relative", "rotary", "none"]] = {
+    None: "none",
+    "relative": "relative",
+    "rotary": "rotary",
+}
+CONFORMER_REQUIRED = {
+    **REQUIRED,
+    "hidden_act": ("swish", "silu"),
+    "position_embeddings_type": tuple(POSITIONS),
+    "rotary_embedding_base": 10000,
+}
 # EncoderConfig's names -> those of transformers.
 ENCODER = {
     "layers": "num_hidden_layers",
@@ -54,8 +64,8 @@ ENCODER = {
 }
 # Parts of a pre-training or of a fine-tuned model that no encoder needs.
 HEADS = ("lm_head", "quantizer", "project_q", "project_hid", "projector", "classifier")
-# What transformers builds into a Conformer, and never runs.
-UNUSED = "encoder.pos_conv_embed.conv."
+# What transformers builds into a Conformer and never runs, and a constant.
+UNUSED, FREQUENCIES = "encoder.pos_conv_embed.conv.", "encoder.embed_positions.inv_freq"
 # What makes AutoProcessor join the feature extractor and the tokenizer of a CTC model.
 PROCESSOR = {"processor_class": "Wav2Vec2Processor"}
 TOKENIZER = {
@@ -103,11 +113,11 @@ def _read_weights(folder: Path) -> dict[str, Tensor]:
 
 
 def _take_conformer(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Leave out what is never run, and make matrices of pointwise convolutions."""
+    """Leave out what is never run or never learned, and make matrices of pointwise convolutions."""
     return {
         name: weight.squeeze(2) if ".pointwise_conv" in name else weight
         for name, weight in weights.items()
-        if not name.startswith(UNUSED)
+        if not name.startswith((UNUSED, FREQUENCIES))
     }
 
 
@@ -123,6 +133,8 @@ def _their_weights(ours: Mapping[str, Tensor], architecture: ModelConfig) -> dic
     given[f"{UNUSED}parametrizations.weight.original1"] = torch.ones(
         encoder.dim, encoder.dim // encoder.pos_conv_groups, 1
     )
+    if encoder.positions == "rotary":
+        given[FREQUENCIES] = frequencies(encoder.dim // encoder.heads)
     return given
 
 

@@ -28,7 +28,8 @@ def conformer(positions, **settings):
 
 CONFORMERS = {
     "conformer": conformer(None),
-    "conformer large": conformer(None, **LARGE),
+    "conformer rotary": conformer("rotary"),
+    "conformer large relative": conformer("relative", **LARGE),
 }
 
 
