@@ -133,7 +133,7 @@ class EncoderLayer(nn.Module):
 
     def project_rotated(self, x: Tensor) -> Tensor:
         """(B, T, C) -> (B, T, 3C); what queries and keys are made of is rotated first (fairseq, transformers)."""
-        rotated = rotate(x.unflatten(2, (self.heads, -1))).flatten(2)
+        rotated = rotate(x.view(*x.shape[:2], self.heads, -1)).flatten(2)
         parts = zip((rotated, rotated, x), self.qkv.weight.chunk(3), self.qkv.bias.chunk(3))
         return torch.cat([F.linear(*part) for part in parts], dim=2)
 
