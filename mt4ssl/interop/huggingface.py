@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -21,9 +21,13 @@ from mt4ssl.lang.units.base import BLANK, BOUNDARY
 from mt4ssl.models.ctc import CtcModel
 from mt4ssl.models.encoder import EncoderConfig
 from mt4ssl.models.frontend import FrontendConfig
+from mt4ssl.models.positions import frequencies
 from mt4ssl.models.speech import ModelConfig, SpeechEncoder
 
-TYPES = ("data2vec-audio", "hubert", "wav2vec2")
+CONFORMER = "wav2vec2-conformer"
+TYPES = ("data2vec-audio", "hubert", "wav2vec2", CONFORMER)
+# What is exported -> its classes.
+CLASSES = {"data2vec-audio": "Data2VecAudio", "wav2vec2": "Wav2Vec2", CONFORMER: "Wav2Vec2Conformer"}
 # What this library computes; any other value would be another model.
 REQUIRED = {
     "hidden_act": "gelu",
@@ -33,6 +37,18 @@ REQUIRED = {
     "conv_pos_batch_norm": False,
     "add_adapter": False,
     "adapter_attn_dim": None,
+}
+# A Conformer's position_embeddings_type -> our positions.
+POSITIONS: dict[str | None, Literal["conv", "relative", "rotary", "none"]] = {
+    None: "none",
+    "relative": "relative",
+    "rotary": "rotary",
+}
+CONFORMER_REQUIRED = {
+    **REQUIRED,
+    "hidden_act": ("swish", "silu"),
+    "position_embeddings_type": tuple(POSITIONS),
+    "rotary_embedding_base": 10000,
 }
 # EncoderConfig's names -> those of transformers.
 ENCODER = {
@@ -48,6 +64,8 @@ ENCODER = {
 }
 # Parts of a pre-training or of a fine-tuned model that no encoder needs.
 HEADS = ("lm_head", "quantizer", "project_q", "project_hid", "projector", "classifier")
+# What transformers builds into a Conformer and never runs, and a constant.
+UNUSED, FREQUENCIES = "encoder.pos_conv_embed.conv.", "encoder.embed_positions.inv_freq"
 # What makes AutoProcessor join the feature extractor and the tokenizer of a CTC model.
 PROCESSOR = {"processor_class": "Wav2Vec2Processor"}
 TOKENIZER = {
@@ -62,7 +80,7 @@ TOKENIZER = {
 
 
 def import_huggingface(folder: Path) -> Imported:
-    """Read the encoder of a Data2VecAudio, Hubert or Wav2Vec2 folder; UserError if it is another model's.
+    """Read the encoder of a Data2VecAudio, Hubert, Wav2Vec2 or Wav2Vec2Conformer folder; UserError if it is another's.
 
     Waveforms are normalised if `preprocessor_config.json` says so, and not where there is none.
     """
@@ -73,6 +91,8 @@ def import_huggingface(folder: Path) -> Imported:
     weights = _read_weights(folder)
     prefix = config["model_type"].replace("-", "_") + "."
     weights = {name.removeprefix(prefix): weight for name, weight in weights.items()}
+    if config["model_type"] == CONFORMER:
+        weights = _take_conformer(weights)
     if "masked_spec_embed" not in weights:  # transformers leaves it out of models that are never trained with masks
         weights["masked_spec_embed"] = torch.zeros(architecture.encoder.dim)
     return take_encoder(weights, architecture, transformers_names, HEADS, folder)
@@ -92,21 +112,58 @@ def _read_weights(folder: Path) -> dict[str, Tensor]:
     }
 
 
+def _take_conformer(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Leave out what is never run or never learned, and make matrices of pointwise convolutions."""
+    return {
+        name: weight.squeeze(2) if ".pointwise_conv" in name else weight
+        for name, weight in weights.items()
+        if not name.startswith((UNUSED, FREQUENCIES))
+    }
+
+
+def _their_weights(ours: Mapping[str, Tensor], architecture: ModelConfig) -> dict[str, Tensor]:
+    """Undo the import of weights; what a Conformer never runs is as small as can be."""
+    weights = give_weights(ours, transformers_names(ours, architecture))
+    encoder = architecture.encoder
+    if not encoder.conv_kernel:
+        return weights
+    given = {name: weight[..., None] if ".pointwise_conv" in name else weight for name, weight in weights.items()}
+    given[f"{UNUSED}bias"] = torch.zeros(encoder.dim)
+    given[f"{UNUSED}parametrizations.weight.original0"] = torch.ones(1, 1, 1)
+    given[f"{UNUSED}parametrizations.weight.original1"] = torch.ones(
+        encoder.dim, encoder.dim // encoder.pos_conv_groups, 1
+    )
+    if encoder.positions == "rotary":
+        given[FREQUENCIES] = frequencies(encoder.dim // encoder.heads)
+    return given
+
+
 def read_architecture(config: Mapping[str, Any], normalise: bool, folder: Path) -> ModelConfig:
     """Turn the settings of transformers into ours."""
     if config.get("model_type") not in TYPES:
         raise UserError(f"{folder} holds a {config.get('model_type')!r} model, not one of {', '.join(TYPES)}")
-    check_settings(config, REQUIRED, f"{folder}/config.json: ")
-    data2vec = config["model_type"] == "data2vec-audio"
+    conformer, data2vec = config["model_type"] == CONFORMER, config["model_type"] == "data2vec-audio"
+    check_settings(config, CONFORMER_REQUIRED if conformer else REQUIRED, f"{folder}/config.json: ")
     if len(set(config["conv_dim"])) > 1:
         raise UserError(f"{folder}/config.json: conv_dim {config['conv_dim']} has layers of different widths")
     frontend = FrontendConfig(
         "waveform", config["conv_dim"][0], config["conv_kernel"], config["conv_stride"], normalise,
         norm="layer" if data2vec else config["feat_extract_norm"], bias=config["conv_bias"], padding_leaks=True,
     )  # fmt: skip
+    settings = {ours: config[theirs] for ours, theirs in ENCODER.items()}
+    if conformer:
+        encoder = EncoderConfig(
+            **settings,
+            conv_kernel=config["conv_depthwise_kernel_size"],
+            conv_norm="batch",
+            positions=POSITIONS[config["position_embeddings_type"]],
+            padding_leaks=True,
+            pre_norm=True,
+        )
+        return ModelConfig(frontend, encoder)
     depth = config["num_conv_pos_embeddings"] if data2vec else 1
     encoder = EncoderConfig(
-        **{ours: config[theirs] for ours, theirs in ENCODER.items()},
+        **settings,
         pos_conv_width=config["conv_pos_kernel_size"] * depth if data2vec else config["num_conv_pos_embeddings"],
         pos_conv_depth=depth,
         pos_conv_norm="layer" if data2vec else "weight",
@@ -120,7 +177,7 @@ def export_encoder(encoder: SpeechEncoder, mask_embedding: Tensor, architecture:
     """Write an encoder as a folder that `AutoModel.from_pretrained` opens; UserError where transformers has no such."""
     config = write_architecture(architecture, "Model")
     ours = {**encoder.state_dict(), "mask_embedding": mask_embedding}
-    weights = give_weights(ours, transformers_names(ours, architecture))
+    weights = _their_weights(ours, architecture)
     _save(folder, weights, {"config.json": config, "preprocessor_config.json": _preprocessor(architecture)})
 
 
@@ -135,8 +192,7 @@ def export_ctc(model: CtcModel, architecture: ModelConfig, tokens: Tokens, folde
         raise UserError(f"transformers has no CTC head with {model.slots} slots a frame: export to ONNX instead")
     ours = {**model.encoder.state_dict(), "mask_embedding": model.mask_embedding.detach()}
     prefix = config["model_type"].replace("-", "_")
-    theirs = give_weights(ours, transformers_names(ours, architecture))
-    weights = {f"{prefix}.{name}": weight for name, weight in theirs.items()}
+    weights = {f"{prefix}.{name}": weight for name, weight in _their_weights(ours, architecture).items()}
     weights.update({f"lm_head.{name}": weight for name, weight in model.head.state_dict().items()})
     # transformers knows "|" as what stands between words (another choice is lost when it opens the folder), and joins
     # other tokens as they are: a piece of sentencepiece that begins a word brings its space along.
@@ -157,24 +213,49 @@ def write_architecture(architecture: ModelConfig, head: str) -> dict[str, Any]:
         raise UserError(
             "transformers has no wav2vec 2.0 with an fbank front-end: export to ONNX, which computes fbank inside"
         )
-    data2vec = encoder.pos_conv_norm == "layer"
-    if (data2vec and (frontend.norm != "layer" or encoder.pre_norm)) or (not data2vec and encoder.pos_conv_depth > 1):
-        raise UserError("transformers has no model with this mix of front-end, positional convolutions and norms")
+    kind = _kind(architecture)
     config = {
-        "model_type": "data2vec-audio" if data2vec else "wav2vec2",
-        "architectures": [("Data2VecAudio" if data2vec else "Wav2Vec2") + head],
+        "model_type": kind,
+        "architectures": [CLASSES[kind] + head],
         "conv_dim": [frontend.dim] * len(frontend.kernels),
         "conv_kernel": frontend.kernels,
         "conv_stride": frontend.strides,
         "num_feat_extract_layers": len(frontend.kernels),
         "conv_bias": frontend.bias,
         **{theirs: getattr(encoder, ours) for ours, theirs in ENCODER.items()},
-        "num_conv_pos_embeddings": encoder.pos_conv_width,
     }
-    if data2vec:
+    if kind == "data2vec-audio":
         kernel = max(3, encoder.pos_conv_width // encoder.pos_conv_depth)
         return {**config, "num_conv_pos_embeddings": encoder.pos_conv_depth, "conv_pos_kernel_size": kernel}
-    return {**config, "feat_extract_norm": frontend.norm, "do_stable_layer_norm": encoder.pre_norm}
+    config["feat_extract_norm"] = frontend.norm
+    if kind == CONFORMER:
+        return {
+            **config,
+            "hidden_act": "swish",
+            "num_conv_pos_embeddings": 1,
+            "conv_depthwise_kernel_size": encoder.conv_kernel,
+            "conformer_conv_dropout": encoder.dropout,
+            "position_embeddings_type": {ours: theirs for theirs, ours in POSITIONS.items()}[encoder.positions],
+        }
+    return {**config, "num_conv_pos_embeddings": encoder.pos_conv_width, "do_stable_layer_norm": encoder.pre_norm}
+
+
+def _kind(architecture: ModelConfig) -> str:
+    """Return the `model_type` that computes what this architecture does; UserError if none does."""
+    frontend, encoder = architecture.frontend, architecture.encoder
+    if encoder.conv_kernel:
+        if encoder.conv_norm == "batch" and encoder.pre_norm and encoder.positions != "conv":
+            return CONFORMER
+        raise UserError(
+            "transformers has Conformers with conv_norm: batch, pre_norm: true and without positional convolutions "
+            "only: export to ONNX instead"
+        )
+    if encoder.positions == "conv":
+        if encoder.pos_conv_norm == "layer" and frontend.norm == "layer" and not encoder.pre_norm:
+            return "data2vec-audio"
+        if encoder.pos_conv_norm == "weight" and encoder.pos_conv_depth == 1:
+            return "wav2vec2"
+    raise UserError("transformers has no model with this mix of front-end, positions and norms: export to ONNX instead")
 
 
 def _preprocessor(architecture: ModelConfig) -> dict[str, Any]:

@@ -40,8 +40,34 @@ def fairseq_names(ours: Iterable[str], architecture: ModelConfig) -> Names:
     return _rename(ours, rules)
 
 
+TRANSFORMER_LAYER = {
+    r"\.qkv\.": ".attention.qkv_proj.",
+    r"\.out\.": ".attention.out_proj.",
+    r"\.attention_norm\.": ".layer_norm.",
+    r"\.fc1\.": ".feed_forward.intermediate_dense.",
+    r"\.fc2\.": ".feed_forward.output_dense.",
+}
+CONFORMER_LAYER = {
+    r"\.first_ffn\.0\.": ".ffn1_layer_norm.",
+    r"\.first_ffn\.1\.": ".ffn1.intermediate_dense.",
+    r"\.first_ffn\.4\.": ".ffn1.output_dense.",
+    r"\.attention_norm\.": ".self_attn_layer_norm.",
+    r"\.qkv\.": ".self_attn.linear_qkv.",
+    r"\.out\.": ".self_attn.linear_out.",
+    r"\.relative\.projection\.": ".self_attn.linear_pos.",
+    r"\.relative\.content_bias": ".self_attn.pos_bias_u",
+    r"\.relative\.position_bias": ".self_attn.pos_bias_v",
+    r"\.convolution\.input_norm\.": ".conv_module.layer_norm.",
+    r"\.convolution\.norm\.": ".conv_module.batch_norm.",
+    r"\.convolution\.(pointwise|depthwise)(\d?)\.": r".conv_module.\1_conv\2.",
+    r"\.ffn_norm\.": ".ffn2_layer_norm.",
+    r"\.fc1\.": ".ffn2.intermediate_dense.",
+    r"\.fc2\.": ".ffn2.output_dense.",
+}
+
+
 def transformers_names(ours: Iterable[str], architecture: ModelConfig) -> Names:
-    """Names in transformers' Wav2Vec2Model, HubertModel and Data2VecAudioModel."""
+    """Names in transformers' Wav2Vec2Model, HubertModel, Data2VecAudioModel and Wav2Vec2ConformerModel."""
     position = r"layers.\1.conv" if architecture.encoder.pos_conv_norm == "layer" else "conv"
     rules = {
         r"^mask_embedding": "masked_spec_embed",
@@ -51,14 +77,9 @@ def transformers_names(ours: Iterable[str], architecture: ModelConfig) -> Names:
         r"^frontend\.layers\.(\d+)\.norm": r"feature_extractor.conv_layers.\1.layer_norm",
         r"^encoder\.position\.layers\.(\d+)": f"encoder.pos_conv_embed.{position}",
         r"^encoder\.norm": "encoder.layer_norm",
-        r"\.qkv\.": ".attention.qkv_proj.",
-        r"\.out\.": ".attention.out_proj.",
-        r"\.attention_norm\.": ".layer_norm.",
         r"\.final_norm\.": ".final_layer_norm.",
-        r"\.fc1\.": ".feed_forward.intermediate_dense.",
-        r"\.fc2\.": ".feed_forward.output_dense.",
     }
-    return _rename(ours, rules)
+    return _rename(ours, rules | (CONFORMER_LAYER if architecture.encoder.conv_kernel else TRANSFORMER_LAYER))
 
 
 def _rename(ours: Iterable[str], rules: Mapping[str, str]) -> Names:
@@ -67,7 +88,7 @@ def _rename(ours: Iterable[str], rules: Mapping[str, str]) -> Names:
         foreign = name
         for pattern, replacement in rules.items():
             foreign = re.sub(pattern, replacement, foreign)
-        names[name] = [foreign.replace("qkv_proj", f"{part}_proj") for part in "qkv"] if ".qkv." in name else [foreign]
+        names[name] = [foreign.replace("qkv", part) for part in "qkv"] if ".qkv." in name else [foreign]
     return names
 
 
@@ -127,5 +148,5 @@ def give_weights(weights: Mapping[str, Tensor], names: Names) -> dict[str, Tenso
     return {
         name: part.contiguous()
         for ours, parts in names.items()
-        for name, part in zip(parts, weights[ours].chunk(len(parts)))
+        for name, part in zip(parts, weights[ours].chunk(len(parts)) if len(parts) > 1 else [weights[ours]])
     }

@@ -12,6 +12,7 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from mt4ssl.models.conformer import ConvolutionModule
 from mt4ssl.models.kernels import Dropout, attention
+from mt4ssl.models.positions import RelativePositions, rotate
 
 
 @dataclass
@@ -40,9 +41,9 @@ class EncoderConfig:
     conv_norm: Literal["layer", "batch"] = "layer"
     """What normalises the output of a Conformer layer's convolution: LayerNorm (`layer`), or BatchNorm with statistics
     that training leaves as they are (`batch`: those of an imported Wav2Vec2-Conformer)."""
-    positions: Literal["conv", "none"] = "conv"
-    """How layers know where a frame is: by convolutions before the first one (`conv`), or from nothing but the
-    convolutions of Conformer layers (`none`)."""
+    positions: Literal["conv", "relative", "rotary", "none"] = "conv"
+    """How layers know where a frame is: by convolutions before the first one (`conv`), by distances in attention
+    (`relative`), by turning what queries and keys are made of (`rotary`), or by no such thing (`none`)."""
     pos_conv_width: int = 95
     """Number of frames that the positional convolutions see together (fairseq `conv_pos`)."""
     pos_conv_depth: int = 5
@@ -68,6 +69,8 @@ class EncoderConfig:
             )
         if self.conv_kernel and self.conv_kernel % 2 == 0:
             raise ValueError(f"encoder.conv_kernel {self.conv_kernel} must be an odd number, or 0 for no convolution")
+        if self.positions in ("relative", "rotary") and self.dim // self.heads % 2:
+            raise ValueError(f"encoder.positions {self.positions} needs an even encoder.dim / heads")
 
 
 class PositionalConv(nn.Module):
@@ -108,7 +111,8 @@ class EncoderLayer(nn.Module):
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         self.heads, self.pre_norm = config.heads, config.pre_norm
-        self.attention_dropout = config.attention_dropout
+        self.attention_dropout, self.rotary = config.attention_dropout, config.positions == "rotary"
+        self.relative = RelativePositions(config.dim, config.heads) if config.positions == "relative" else None
         self.qkv = nn.Linear(config.dim, 3 * config.dim)
         self.out = nn.Linear(config.dim, config.dim)
         self.attention_norm = nn.LayerNorm(config.dim)
@@ -121,9 +125,17 @@ class EncoderLayer(nn.Module):
     def attend(self, x: Tensor, key_mask: Tensor | None) -> Tensor:
         """Self-attention over (B, T, C); key_mask (B, 1, 1, T) is true where a key may be seen."""
         batch, frames, dim = x.shape
-        q, k, v = self.qkv(x).view(batch, frames, 3, self.heads, -1).permute(2, 0, 3, 1, 4)  # (B, H, T, C/H) each
-        y = attention(q, k, v, key_mask, self.attention_dropout if self.training else 0.0)
+        qkv = self.project_rotated(x) if self.rotary else self.qkv(x)
+        q, k, v = qkv.view(batch, frames, 3, self.heads, -1).permute(2, 0, 3, 1, 4)  # (B, H, T, C/H) each
+        q, bias = (q, None) if self.relative is None else self.relative(q)
+        y = attention(q, k, v, key_mask, self.attention_dropout if self.training else 0.0, bias)
         return self.out(y.transpose(1, 2).reshape(batch, frames, dim))
+
+    def project_rotated(self, x: Tensor) -> Tensor:
+        """(B, T, C) -> (B, T, 3C); what queries and keys are made of is rotated first (fairseq, transformers)."""
+        rotated = rotate(x.view(*x.shape[:2], self.heads, -1)).flatten(2)
+        parts = zip((rotated, rotated, x), self.qkv.weight.chunk(3), self.qkv.bias.chunk(3))
+        return torch.cat([F.linear(*part) for part in parts], dim=2)
 
     def feed_forward(self, x: Tensor) -> Tensor:
         return self.fc2(self.activation_dropout(F.gelu(self.fc1(x))))

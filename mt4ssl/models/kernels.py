@@ -25,12 +25,20 @@ class Dropout(nn.Dropout):
         return dropout(x, self.p) if self.training else x
 
 
-def attention(q: Tensor, k: Tensor, v: Tensor, key_mask: Tensor | None, drop: float) -> Tensor:
-    """Scaled dot-product attention over (B, H, T, C/H); key_mask (B, 1, 1, T) is true where a key may be seen."""
+def attention(
+    q: Tensor, k: Tensor, v: Tensor, key_mask: Tensor | None, drop: float, bias: Tensor | None = None
+) -> Tensor:
+    """Scaled dot-product attention over (B, H, T, C/H); key_mask (B, 1, 1, T) is true where a key may be seen.
+
+    `bias` (B, H, T, T) is added to the scaled products of queries and keys.
+    """
     if q.is_cuda:
-        return F.scaled_dot_product_attention(q, k, v, key_mask, drop)
+        mask = bias if bias is None or key_mask is None else bias.masked_fill(~key_mask, float("-inf"))
+        return F.scaled_dot_product_attention(q, k, v, key_mask if mask is None else mask, drop)
     # On CPU torch's fused kernel is slower than its parts, in its backward pass above all.
     scores = (q * q.size(-1) ** -0.5) @ k.transpose(2, 3)
+    if bias is not None:
+        scores = scores + bias
     if key_mask is not None:
         scores = scores.masked_fill(~key_mask, float("-inf"))
     return dropout(scores.softmax(-1), drop).to(v.dtype) @ v

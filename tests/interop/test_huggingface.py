@@ -1,12 +1,13 @@
 """Against transformers: random weights in, hidden states of every layer equal; out again, bit-identical."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 import transformers
-from random_models import MODELS, assert_same_layers, random_model
+from random_models import LARGE, MODELS, POSITIONS, SIZES, assert_same_layers, random_model
 
 from mt4ssl.decode.greedy import greedy_search
 from mt4ssl.errors import UserError
@@ -18,16 +19,41 @@ from mt4ssl.models.frontend import FrontendConfig
 from mt4ssl.models.speech import ModelConfig, SpeechEncoder
 
 
-@pytest.mark.parametrize("name", MODELS)
+def conformer(positions, **settings):
+    return transformers.Wav2Vec2ConformerConfig(
+        **SIZES, **POSITIONS, **settings, hidden_act="swish", conv_depthwise_kernel_size=7,
+        position_embeddings_type=positions,
+    )  # fmt: skip
+
+
+CONFORMERS = {
+    "conformer": conformer(None),
+    "conformer rotary": conformer("rotary"),
+    "conformer large relative": conformer("relative", **LARGE),
+}
+
+
+def random_conformer(config):
+    """Its statistics of BatchNorm are random too."""
+    model = random_model(config)
+    for name, buffer in model.named_buffers():
+        if "running" in name:
+            buffer.uniform_(0.5, 1.5)
+    return model
+
+
+@pytest.mark.parametrize("name", MODELS | CONFORMERS)
 def test_hidden_states_in_and_out(name, tmp_path):
-    theirs = random_model(MODELS[name])
+    theirs = random_conformer((MODELS | CONFORMERS)[name])
     theirs.save_pretrained(tmp_path / "theirs")
     imported = import_huggingface(tmp_path / "theirs")
     assert_same_layers(theirs, imported.encoder)
     assert not imported.left_out
 
     export_encoder(imported.encoder, imported.mask_embedding, imported.architecture, tmp_path / "exported")
-    assert_same_layers(transformers.AutoModel.from_pretrained(tmp_path / "exported"), imported.encoder)
+    opened, report = transformers.AutoModel.from_pretrained(tmp_path / "exported", output_loading_info=True)
+    assert_same_layers(opened, imported.encoder)
+    assert not any(report.values())
     again = import_huggingface(tmp_path / "exported")
     assert again.architecture == imported.architecture
     for weight, other in zip(imported.encoder.state_dict().items(), again.encoder.state_dict().items()):
@@ -69,17 +95,20 @@ ARCHITECTURE = ModelConfig(
     FrontendConfig("waveform", 32),
     EncoderConfig(layers=2, dim=48, ffn_dim=96, heads=4, pos_conv_width=25, pos_conv_groups=4),
 )
+CONFORMER = replace(ARCHITECTURE.encoder, conv_kernel=7, conv_norm="batch", positions="none", pre_norm=True)
 LANGS = {"characters": ["<blk>", "▁", "A", "B", "C", "'"], "sentencepiece": ["<blk>", "▁A", "▁B", "C", "▁", "AB"]}
 
 
+@pytest.mark.parametrize("encoder", [ARCHITECTURE.encoder, CONFORMER], ids=["data2vec", "conformer"])
 @pytest.mark.parametrize("kind", LANGS)
-def test_ctc_model_in_the_pipeline(kind, tmp_path):
+def test_ctc_model_in_the_pipeline(kind, encoder, tmp_path):
+    architecture = replace(ARCHITECTURE, encoder=encoder)
     (tmp_path / "tokens.txt").write_text("".join(f"{s} {n}\n" for n, s in enumerate(LANGS[kind])), encoding="utf-8")
     tokens = Tokens(tmp_path)
     torch.manual_seed(0)
-    model = CtcModel(ARCHITECTURE, CtcConfig(), len(tokens)).eval()
+    model = CtcModel(architecture, CtcConfig(), len(tokens)).eval()
     torch.nn.init.normal_(model.head.weight, std=1.0)
-    export_ctc(model, ARCHITECTURE, tokens, tmp_path / "exported")
+    export_ctc(model, architecture, tokens, tmp_path / "exported")
     recognise = transformers.pipeline("automatic-speech-recognition", model=str(tmp_path / "exported"))
     texts = set()
     for seed in range(5):
@@ -98,6 +127,9 @@ def test_what_transformers_has_not(tmp_path):
     for architecture, message in (
         (ModelConfig(FrontendConfig("fbank", 32, [3], [2]), ARCHITECTURE.encoder), "export to ONNX"),
         (ModelConfig(FrontendConfig("waveform", 32, norm="group"), ARCHITECTURE.encoder), "no model with this mix"),
+        (replace(ARCHITECTURE, encoder=replace(ARCHITECTURE.encoder, positions="none")), "no model with this mix"),
+        (replace(ARCHITECTURE, encoder=replace(CONFORMER, conv_norm="layer")), "Conformers with conv_norm: batch"),
+        (replace(ARCHITECTURE, encoder=replace(CONFORMER, positions="conv")), "Conformers with conv_norm: batch"),
     ):
         with pytest.raises(UserError, match=message):
             export_encoder(SpeechEncoder(architecture), mask, architecture, tmp_path / "no")
@@ -106,6 +138,22 @@ def test_what_transformers_has_not(tmp_path):
     with pytest.raises(UserError, match="2 slots"):
         export_ctc(model, ARCHITECTURE, Tokens(tmp_path), tmp_path / "no")
     assert not (tmp_path / "no").exists()
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"hidden_act": "gelu"}, "hidden_act: 'gelu' is not supported, only 'swish' or 'silu'"),
+        ({"position_embeddings_type": "learned"}, "position_embeddings_type: 'learned' is not supported, only None"),
+        ({"conv_depthwise_kernel_size": 9}, "does not fit the model: size mismatch for .*depthwise"),
+    ],
+)
+def test_conformers_that_do_not_fit(change, message, tmp_path):
+    random_model(CONFORMERS["conformer"]).save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, **change}))
+    with pytest.raises(UserError, match=message):
+        import_huggingface(tmp_path)
 
 
 @pytest.mark.parametrize(

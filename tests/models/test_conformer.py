@@ -70,7 +70,7 @@ def test_depthwise_convolution_equals_torch(kernel):
 
 
 @pytest.mark.parametrize("norm", ["layer", "batch"])
-@pytest.mark.parametrize("positions", ["conv", "none"])
+@pytest.mark.parametrize("positions", ["conv", "relative", "rotary", "none"])
 def test_padding_changes_nothing(norm, positions):
     encoder = Transformer(EncoderConfig(**CONFORMER, conv_norm=norm, positions=positions)).eval()
     x = torch.randn(1, 30, 32)
@@ -92,9 +92,9 @@ def test_padding_leaks_where_it_is_asked_to():
     torch.testing.assert_close(encoder(x + 5.0 * padding[..., None], padding)[0][-1][:, :30], long)
 
 
-@pytest.mark.parametrize("norm", ["layer", "batch"])
-def test_gradients_reach_every_parameter(norm):
-    encoder = Transformer(EncoderConfig(**CONFORMER, conv_norm=norm, layerdrop=0.0))
+@pytest.mark.parametrize("norm, positions", [("layer", "conv"), ("batch", "relative"), ("layer", "rotary")])
+def test_gradients_reach_every_parameter(norm, positions):
+    encoder = Transformer(EncoderConfig(**CONFORMER, conv_norm=norm, positions=positions, layerdrop=0.0))
     outputs, _ = encoder(torch.randn(2, 30, 32), torch.arange(30)[None] >= torch.tensor([[30], [20]]))
     outputs[-1].square().mul(torch.randn(32)).sum().backward()
     for name, parameter in encoder.named_parameters():
@@ -135,3 +135,8 @@ def test_transformer_layers_have_nothing_new():
 def test_kernel_must_be_odd():
     with pytest.raises(ValueError, match="encoder.conv_kernel 16 must be an odd number"):
         EncoderConfig(conv_kernel=16)
+
+
+def test_sinusoids_come_in_pairs():
+    with pytest.raises(ValueError, match="positions rotary needs an even encoder.dim / heads"):
+        EncoderConfig(dim=80, heads=16, positions="rotary")

@@ -1,0 +1,46 @@
+"""Positions that attention itself sees: relative ones (Transformer-XL, section 3.3) and rotary ones (RoFormer)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def frequencies(dim: int, device: torch.device | None = None) -> Tensor:
+    """Return the (C/2,) frequencies of sinusoids in radians a frame, from 1 to nearly 1/10000."""
+    return torch.exp(torch.arange(0, dim, 2, device=device) * (-math.log(10000.0) / dim))
+
+
+def rotate(x: Tensor) -> Tensor:
+    """Turn each channel of the first half of (B, T, H, C/H), paired with one of the second, by its frame's angle."""
+    positions = torch.arange(x.size(1), device=x.device)
+    angle = positions[:, None, None] * frequencies(x.size(3), x.device)  # (T, 1, C/2H)
+    cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
+    first, second = x.chunk(2, dim=3)
+    return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=3)
+
+
+class RelativePositions(nn.Module):
+    """What the distance between two frames adds to the attention between them; learned on top of sinusoids."""
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.dim, self.heads = dim, heads
+        self.projection = nn.Linear(dim, dim, bias=False)
+        self.content_bias = nn.Parameter(torch.zeros(heads, dim // heads))
+        self.position_bias = nn.Parameter(torch.zeros(heads, dim // heads))
+
+    def forward(self, q: Tensor) -> tuple[Tensor, Tensor]:
+        """Return queries (B, H, T, C/H) with their bias, and what is added to their scores (B, H, T, T)."""
+        frames = q.size(2)
+        distances = torch.arange(frames - 1, -frames, -1, device=q.device)
+        angle = distances[:, None] * frequencies(self.dim, q.device)
+        sinusoids = torch.stack([angle.sin(), angle.cos()], dim=2).flatten(1).to(q.dtype)  # (2T-1, C)
+        keys = self.projection(sinusoids).view(2 * frames - 1, self.heads, -1).permute(1, 2, 0)  # (H, C/H, 2T-1)
+        scores = (q + self.position_bias[:, None]) @ keys * q.size(3) ** -0.5  # by distance: from T-1 to 1-T
+        # Row i has its key 0 at column T-1-i: with a column more, rows that are one shorter line the keys up.
+        shifted = F.pad(scores, (0, 1)).flatten(2)[..., frames - 1 : -1].unflatten(2, (frames, 2 * frames - 1))
+        return q + self.content_bias[:, None], shifted[..., :frames]
