@@ -63,7 +63,7 @@ install_in_own_environment() {
   rm -rf "$venv"
   uv venv --quiet --python "$1" "$venv" &&
     uv pip install --python "$venv/bin/python" --constraint tools/constraints_k2.txt \
-      "k2 @ $url" torch numpy kaldiio pytest tqdm &&
+      "k2 @ $url" torch numpy kaldialign kaldiio pytest tqdm &&
     works "$venv/bin/python"
 }
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
 import sys
+import tempfile
 import time
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -14,11 +16,13 @@ import torch
 from mt4ssl.decode.decoder import Decoder
 from mt4ssl.decode.graph import load_graph
 from mt4ssl.decode.log_probs import load_log_probs
-from mt4ssl.decode.search import Beam, Weights
+from mt4ssl.decode.search import Beam
+from mt4ssl.decode.weights import Weights, grid, search
 from mt4ssl.errors import UserError, run_main
 from mt4ssl.files import require
-from mt4ssl.lang.symbols import read_symbols, write_text
+from mt4ssl.lang.symbols import read_symbols, read_text, write_text
 from mt4ssl.lang.tokens import Tokens
+from mt4ssl.scoring.wer import check_same_utterances, count_errors
 from mt4ssl.table import print_table
 
 LM_SCALES = [0.5, 0.7, 0.9, 1.1, 1.3, 1.5, 2.0]
@@ -35,7 +39,13 @@ def get_args() -> argparse.Namespace:
     parser.add_argument(
         "--word-scores", type=float, nargs="+", default=WORD_SCORES, help="scores added per word, to try"
     )
-    parser.add_argument("--weights-from", type=Path, help="take the best weights of another split's wer-SPLIT.json")
+    choice = parser.add_mutually_exclusive_group()
+    choice.add_argument("--weights-from", type=Path, help="take the best weights of another split's wer-SPLIT.json")
+    choice.add_argument(
+        "--ref",
+        type=Path,
+        help="Kaldi text file: where its best weights lie on an edge of those to try, try others beyond",
+    )
     parser.add_argument("--split", required=True, help="name of the split, in the output files")
     parser.add_argument("--out", type=Path, required=True, help="directory of hyps-SPLIT-lm_scale_X_word_score_Y.txt")
     parser.add_argument("--hlg-scale", type=float, default=1.0, help="LM scale of the search that makes the lattices")
@@ -68,18 +78,22 @@ def best_weights(path: Path) -> Weights:
     return weights
 
 
+def without_gaps(hypotheses: Mapping[str, list[str] | None]) -> dict[str, list[str]]:
+    """Return the words of each utterance, none where there is no path."""
+    return {utterance: words or [] for utterance, words in hypotheses.items()}
+
+
 def main() -> None:
     args = get_args()
     torch.set_num_threads(1)  # k2 on the CPU is serial, and torch's tensors here are small: more threads only spin
-    if args.weights_from:
-        weights = [best_weights(args.weights_from)]
-    else:
-        weights = [Weights(*pair) for pair in itertools.product(args.lm_scales, args.word_scores)]
+    pairs = [best_weights(args.weights_from)] if args.weights_from else grid(args.lm_scales, args.word_scores)
     matrices, lengths = load_log_probs(args.log_probs, len(Tokens(args.lang)))
+    if args.ref:
+        ref = read_text(args.ref)
+        check_same_utterances(ref, lengths, str(args.log_probs))
     decoder = Decoder(
         hlg=load_graph(args.lang / "HLG.pt", args.device),
         words=list(read_symbols(args.lang / "words.txt")),
-        weights=weights,
         g=load_graph(args.rescore_with, args.device) if args.rescore_with else None,
         hlg_scale=args.hlg_scale,
         beam=Beam(args.search_beam, args.output_beam, args.min_active_states, args.max_active_states),
@@ -87,13 +101,20 @@ def main() -> None:
     )
     start = time.time()
     jobs = args.nj if args.device == "cpu" else 1
-    hypotheses, without_path = decoder.decode(matrices, lengths, args.max_frames, jobs)
+    with tempfile.TemporaryDirectory() as folder:
+        lattices = decoder.make_lattices(matrices, lengths, args.max_frames, Path(folder), jobs)
+        decode = partial(decoder.decode, lattices, lengths, jobs)
+        if args.ref:
+            hypotheses = search(decode, lambda texts: count_errors(ref, without_gaps(texts)), pairs)
+        else:
+            hypotheses = decode(pairs)
     seconds = time.time() - start
     for kind in ("hyps", "recogs", "errs"):  # of other scales, not to be scored with these
         for old in args.out.glob(f"{kind}-{args.split}-lm_scale_*.txt"):
             old.unlink()
-    for chosen, texts in hypotheses.items():
-        write_text(args.out / f"hyps-{args.split}-{chosen}.txt", texts)
+    for weights, texts in hypotheses.items():
+        write_text(args.out / f"hyps-{args.split}-{weights}.txt", without_gaps(texts))
+    without_path = [utterance for utterance, words in hypotheses[pairs[0]].items() if words is None]
     frames = sum(lengths.values())
     rows = [
         ["utterances", len(lengths)],
@@ -101,10 +122,12 @@ def main() -> None:
         ["frames", frames],
         ["seconds", seconds],
         ["frames per second", round(frames / seconds)],
+        ["pairs of LM scale and word score", len(hypotheses)],
+        ["  of them beyond the edges of the grid", len(hypotheses.keys() - set(pairs))],
     ]
     print_table(f"Decoded {args.split} with {args.method}", ["", "value"], rows)
     if without_path:
-        print(f"no path was found for: {' '.join(without_path)}", file=sys.stderr)
+        print(f"no path was found for: {' '.join(sorted(without_path))}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import json
 from functools import partial
 from pathlib import Path
 
+from mt4ssl.decode.weights import Weights, on_edge
 from mt4ssl.errors import UserError, run_main
 from mt4ssl.files import write_lines
 from mt4ssl.lang.symbols import read_text
@@ -53,7 +54,9 @@ def main() -> None:
         rates[key] = score(ref, hyp)
         write_lines(args.out / f"recogs-{args.split}-{key}.txt", recogs_lines(ref, hyp))
         write_lines(args.out / f"errs-{args.split}-{key}.txt", errs_lines(ref, hyp, rates[key], name))
-    rates = dict(sorted(rates.items(), key=lambda item: item[1].wer))
+    tried = [weights for weights in map(Weights.parse, rates) if weights]
+    edge = {str(weights) for weights in tried if on_edge(weights, tried)}
+    rates = dict(sorted(rates.items(), key=lambda item: (item[1].wer, item[0] in edge)))
     best = next(iter(rates))
     write_lines(args.out / f"wer-summary-{args.split}.txt", summary_lines(rates, name))
     results, rows = {}, []
@@ -67,6 +70,8 @@ def main() -> None:
     write_lines(args.out / f"wer-{args.split}.json", [scores])
     header = ["settings", name, "95 % interval", *(["CER"] if name == "WER" else []), "ins", "del", "sub", "words", ""]
     print_table(f"{name} of {args.split} in {args.out}", header, rows)
+    if best in edge:
+        print("The best lies on the edge of the LM scales and word scores that were tried: others may be better.")
     if args.note:
         print(args.note)
 

@@ -1,4 +1,4 @@
-"""A corpus of log-probabilities to hypotheses, batch by batch."""
+"""A corpus of log-probabilities to lattices, batch by batch, and these to hypotheses with any weights."""
 
 from __future__ import annotations
 
@@ -7,30 +7,33 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Any, Callable, Optional
+from uuid import uuid4
 
 import k2
 import numpy as np
 from tqdm import tqdm
 
+from mt4ssl.decode.graph import load_graph, save_graph
 from mt4ssl.decode.log_probs import length_batches, pad
-from mt4ssl.decode.search import Beam, Weights, best_scores, best_words, get_lattice, prune, rescore, reweighted, scaled
+from mt4ssl.decode.search import Beam, best_scores, best_words, get_lattice, prune, rescore, reweighted, scaled
+from mt4ssl.decode.weights import Weights
 from mt4ssl.errors import UserError
 
-Hypotheses = dict[Weights, dict[str, list[str]]]  # {weights: {utterance id: words}}
-Decoded = list[tuple[str, dict[Weights, Optional[list[str]]]]]  # [(utterance id, {weights: words})]
+Lattices = list[tuple[list[str], Path]]  # [(utterance ids of a batch, file of its lattices)]
+Hypotheses = dict[Weights, dict[str, Optional[list[str]]]]  # {weights: {utterance id: words, None without a path}}
 
 
 @dataclass
 class Decoder:
-    """One-best over HLG, or over its lattices rescored with `g`, with each of `weights`.
+    """Lattices of HLG, or these rescored with `g`, and the best words in them with weights that are chosen later.
 
     The lattices are made at `hlg_scale`.
     """
 
     hlg: k2.Fsa
     words: Sequence[str]
-    weights: Sequence[Weights]
     g: k2.Fsa | None = None
     hlg_scale: float = 1.0
     beam: Beam = field(default_factory=Beam)
@@ -41,22 +44,19 @@ class Decoder:
         """HLG as the search wants it."""
         return scaled(self.hlg, self.hlg_scale)
 
-    def decode_batch(self, matrices: list[np.ndarray]) -> dict[Weights, list[list[str] | None]]:
-        """Return {weights: words of each matrix (T, V), longest first}, None where there is no path."""
+    def make_lattice(self, matrices: list[np.ndarray]) -> k2.Fsa:
+        """Return the lattices (FsaVec) of matrices (T, V), longest first."""
         log_probs, lengths = pad(matrices)
         lattice = get_lattice(log_probs.to(self.hlg.device), lengths, self.graph, self.beam)
         if self.g is None:
-            lattice, scale = prune(lattice), self.hlg_scale
-        else:
-            lattice = prune(lattice, self.arcs_per_frame * int(lengths.sum()))
-            lattice, scale = rescore(lattice, self.hlg_scale, self.g), 1.0
-        best_scores(lattice)  # k2 keeps what it finds out about the lattice's shape, and copies take it along
-        return {weights: best_words(reweighted(lattice, scale, weights), self.words) for weights in self.weights}
+            return prune(lattice)
+        lattice = prune(lattice, self.arcs_per_frame * int(lengths.sum()))
+        return rescore(lattice, self.hlg_scale, self.g)
 
-    def decode_utterances(self, matrices: Mapping[str, np.ndarray], batch: list[str]) -> Decoded:
-        """Return the hypotheses of a batch, longest first; one that runs out of memory is split in two and retried."""
+    def make_batch(self, matrices: Mapping[str, np.ndarray], folder: Path, batch: list[str]) -> Lattices:
+        """Write the lattices of a batch, longest first; one that runs out of memory is split in two and retried."""
         try:
-            decoded = self.decode_batch([matrices[utterance] for utterance in batch])
+            lattice = self.make_lattice([matrices[utterance] for utterance in batch])
         except (RuntimeError, MemoryError) as error:
             if len(batch) == 1:
                 reason = str(error).partition("\n")[0]
@@ -64,30 +64,44 @@ class Decoder:
                     f"utterance {batch[0]} cannot be decoded ({reason}); lower --output-beam or --max-active-states"
                 ) from error
             half = len(batch) // 2
-            return self.decode_utterances(matrices, batch[:half]) + self.decode_utterances(matrices, batch[half:])
-        return [(utterance, dict(zip(decoded, texts))) for utterance, texts in zip(batch, zip(*decoded.values()))]
+            return self.make_batch(matrices, folder, batch[:half]) + self.make_batch(matrices, folder, batch[half:])
+        path = folder / f"{uuid4()}.pt"
+        save_graph(lattice, path)
+        return [(batch, path)]
 
-    def decode(
-        self, matrices: Mapping[str, np.ndarray], lengths: Mapping[str, int], max_frames: int, jobs: int = 1
-    ) -> tuple[Hypotheses, list[str]]:
-        """Return hypotheses of all the matrices, and the ids of those without a path, left with no words.
+    def make_lattices(
+        self, matrices: Mapping[str, np.ndarray], lengths: Mapping[str, int], max_frames: int, folder: Path, jobs: int
+    ) -> Lattices:
+        """Write the lattices of all the matrices that have frames into `folder`.
 
         `lengths` are the frames of each; a batch has at most `max_frames` (see `length_batches`). Each of `jobs`
         processes, which share the graphs, takes a batch at a time.
         """
-        batches = list(length_batches({name: frames for name, frames in lengths.items() if frames}, max_frames))
-        hypotheses: Hypotheses = {weights: {name: [] for name in lengths} for weights in self.weights}
-        without_path = set(lengths)
-        work = partial(self.decode_utterances, matrices)
+        batches = length_batches({name: frames for name, frames in lengths.items() if frames}, max_frames)
+        lattices: Lattices = []
         with tqdm(total=len(lengths), unit="utterance", disable=None) as progress:
-            for decoded in map_forked(work, batches, jobs) if jobs > 1 else map(work, batches):
-                progress.update(len(decoded))
-                for utterance, texts in decoded:
-                    for weights, text in texts.items():
-                        if text is not None:
-                            hypotheses[weights][utterance] = text
-                            without_path.discard(utterance)
-        return hypotheses, sorted(without_path)
+            for made in map_forked(partial(self.make_batch, matrices, folder), batches, jobs):
+                lattices += made
+                progress.update(sum(len(batch) for batch, _ in made))
+        return lattices
+
+    def decode_lattice(self, weights: Sequence[Weights], path: Path) -> list[list[list[str] | None]]:
+        """Return the words of each utterance in a file of lattices, None where there is no path, for all weights."""
+        lattice = load_graph(path, self.hlg.device)
+        scale = 1.0 if self.g else self.hlg_scale
+        best_scores(lattice)  # k2 keeps what it finds out about the lattice's shape, and copies take it along
+        return [best_words(reweighted(lattice, scale, pair), self.words) for pair in weights]
+
+    def decode(
+        self, lattices: Lattices, utterances: Iterable[str], jobs: int, weights: Sequence[Weights]
+    ) -> Hypotheses:
+        """Return the hypotheses of all `utterances`, most of which have lattices, with all weights."""
+        hypotheses: Hypotheses = {pair: dict.fromkeys(utterances) for pair in weights}
+        found = map_forked(partial(self.decode_lattice, weights), [path for _, path in lattices], jobs)
+        for (batch, _), decoded in zip(lattices, found):
+            for pair, texts in zip(weights, decoded):
+                hypotheses[pair].update(zip(batch, texts))
+        return hypotheses
 
 
 _work: Callable[[Any], Any]  # what the processes of map_forked do, and came to have by being forked
@@ -104,5 +118,8 @@ def _do(item: Any) -> Any:
 
 def map_forked(work: Callable[[Any], Any], items: Iterable[Any], jobs: int) -> Iterator[Any]:
     """As `map`, in processes; `work` need not be picklable, and the graphs that it holds are not copied."""
+    if jobs == 1:  # on a GPU, which processes cannot share by being forked
+        yield from map(work, items)
+        return
     with ProcessPoolExecutor(jobs, get_context("fork"), _remember, (work,)) as pool:
         yield from pool.map(_do, items)

@@ -3,29 +3,13 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import k2
 import torch
 
-
-class Weights(NamedTuple):
-    """What the score of a path is: its log-probs + `lm_scale` x its LM scores + `word_score` x its words."""
-
-    lm_scale: float
-    word_score: float = 0.0
-
-    def __str__(self) -> str:
-        """As in the names of files: `lm_scale_0.5`, or `lm_scale_0.5_word_score_1.0`."""
-        return f"lm_scale_{self.lm_scale}" + (f"_word_score_{self.word_score}" if self.word_score else "")
-
-    @classmethod
-    def parse(cls, text: str) -> Weights | None:
-        """Read what `str` wrote; None if it is something else."""
-        found = re.fullmatch(r"lm_scale_([0-9.]+)(?:_word_score_(-?[0-9.]+))?", text)
-        return cls(float(found[1]), float(found[2] or 0.0)) if found else None
+from mt4ssl.decode.weights import Weights
 
 
 class Beam(NamedTuple):

@@ -25,7 +25,7 @@ class ErrorRate:
     ci95: tuple[float, float]
 
 
-def check_same_utterances(ref: Text, hyp: Text, name: str) -> None:
+def check_same_utterances(ref: Mapping[str, object], hyp: Mapping[str, object], name: str) -> None:
     """Raise UserError naming the utterances that the reference or the hypotheses (called `name`) lack."""
     for missing, where in ((ref.keys() - hyp.keys(), name), (hyp.keys() - ref.keys(), "the reference")):
         if missing:
@@ -33,6 +33,11 @@ def check_same_utterances(ref: Text, hyp: Text, name: str) -> None:
             raise UserError(
                 f"{len(missing)} utterances are not in {where}: {some}; decode again, or give the right --ref"
             )
+
+
+def count_errors(ref: Text, hyp: Text) -> int:
+    """Return how many words of `hyp`, which has the utterances of `ref`, are wrong, too many or missing."""
+    return sum(kaldialign.edit_distance(ref[utterance], hyp[utterance])["total"] for utterance in ref)
 
 
 def score(ref: Text, hyp: Text) -> ErrorRate:

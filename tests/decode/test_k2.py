@@ -128,7 +128,8 @@ def test_every_word_of_clear_speech_is_found(road, k2_python, method):
     ]
     done = verb(*decode, "--lm-scales", "0.5", "1.0", "--word-scores", "0")
     assert done.returncode == 0 and "no path was found for: nothing" in done.stderr
-    assert "best" in run(sys.executable, "score", "--ref", road / "dev.text", "--split", "dev", "--out", out)
+    table = run(sys.executable, "score", "--ref", road / "dev.text", "--split", "dev", "--out", out)
+    assert "best" in table and "The best lies on the edge" in table
     result = json.loads((out / "wer-dev.json").read_text())
     assert result["best"] == "lm_scale_0.5" and result["results"]["lm_scale_0.5"]["wer"] == 0
     assert result["results"]["lm_scale_0.5"]["words"] == 20
@@ -141,16 +142,55 @@ def test_every_word_of_clear_speech_is_found(road, k2_python, method):
     assert [path.name for path in out.glob("hyps-*")] == ["hyps-dev-lm_scale_0.5.txt"]
 
 
+def test_weights_are_searched_for_beyond_the_grid(road, k2_python, tmp_path):
+    """In MAT, C is likelier than M, the more so the more LM it takes to put that right: 0.3, 0.4 and 0.5 of it."""
+    tokens = Tokens(road / "lang")
+    (_, m, *_), (_, c, *_) = tokens.encode("MAT", "test"), tokens.encode("CAT", "test")
+    with kaldiio.WriteHelper(f"ark,scp:{tmp_path}/x.ark,{tmp_path}/x.scp") as writer:
+        for margin in (1.3, 1.9, 2.45):
+            log_probs = emission(tokens, "THE CAT SAT ON THE CAT")
+            log_probs[-6, m] = log_probs[-6, c] - margin
+            writer(f"by_{margin}", log_probs)
+    (tmp_path / "x.text").write_text(
+        "".join(f"by_{margin} THE CAT SAT ON THE MAT\n" for margin in (1.3, 1.9, 2.45)), encoding="utf-8"
+    )
+
+    def decode_and_score(name, *options):
+        """The best settings, the errors of all, whether the score table says that the best is on the edge."""
+        inputs = ["--log-probs", tmp_path / "x.scp", "--lang", road / "lang", "--word-scores", "0"]
+        outputs = ["--split", "x", "--out", tmp_path / name]
+        decoded = run(k2_python, "decode", *inputs, *outputs, "--lm-scales", *options)
+        scored = run(sys.executable, "score", "--ref", tmp_path / "x.text", *outputs)
+        scores = json.loads((tmp_path / name / "wer-x.json").read_text())
+        errors = {key: result["sub"] for key, result in scores["results"].items()}
+        return scores["best"], errors, "The best lies on the edge" in scored, decoded.split()[-1]
+
+    expected = {
+        f"lm_scale_{scale}": errors for scale, errors in zip((0.1, 0.2, 0.3, 0.4, 0.5, 0.6), (3, 3, 2, 1, 0, 0))
+    }
+    assert decode_and_score("all", 0.1, 0.2, 0.3, 0.4, 0.5, 0.6) == ("lm_scale_0.5", expected, False, "0")
+    few = dict(list(expected.items())[:3])
+    assert decode_and_score("few", 0.1, 0.2, 0.3) == ("lm_scale_0.3", few, True, "0")
+    # In two processes, a batch for each utterance; the table of decoding ends with how many were tried beyond the grid.
+    more = ["--ref", tmp_path / "x.text", "--nj", 2, "--max-frames", 1]
+    assert decode_and_score("more", 0.1, 0.2, 0.3, *more) == ("lm_scale_0.5", expected, False, "3")
+
+
 def test_errors_are_one_line(road, k2_python, tmp_path):
     decode = [k2_python, "decode", "--lang", road / "lang", "--split", "dev", "--out", tmp_path]
     with kaldiio.WriteHelper(f"ark,scp:{tmp_path}/x.ark,{tmp_path}/x.scp") as writer:
         writer("wide", np.zeros((3, 99), np.float32))
+    (tmp_path / "one.text").write_text("u0 A CAT\n")
     for arguments, said in [
         ([*decode, "--log-probs", tmp_path / "no.scp"], "no.scp is missing"),
         ([*decode, "--log-probs", tmp_path / "x.scp"], "utterance wide has shape (3, 99)"),
         (
             [k2_python, "compile_graph", "--lang", road / "lang", "--lm", tmp_path],
             "G_3_gram.fst.txt is missing",
+        ),
+        (
+            [*decode, "--log-probs", road / "dev.scp", "--ref", tmp_path / "one.text"],
+            "4 utterances are not in the reference: nothing u1 u2 u3",
         ),
     ]:
         done = verb(*arguments)

@@ -1,32 +1,42 @@
-"""The decoder of a corpus: memory, empty utterances, order of batches."""
+"""The decoder of a corpus: memory, empty utterances, order of batches, weights chosen after the lattices are made."""
 
+from pathlib import Path
+
+import k2
 import numpy as np
 import pytest
 
 from mt4ssl.decode.decoder import Decoder
+from mt4ssl.decode.weights import Weights
 from mt4ssl.errors import UserError
+
+PAIRS = [Weights(0.5), Weights(1.0, 2.0)]
 
 
 class Fits(Decoder):
     """A decoder whose machine holds two utterances at a time."""
 
-    def decode_batch(self, matrices):
+    def make_lattice(self, matrices):
         if len(matrices) > 2 or any(matrix[0, 0] == 13 for matrix in matrices):
             raise RuntimeError("out of memory\nmore")
-        return {scale: [[str(len(matrix))] for matrix in matrices] for scale in self.weights}
+        return super().make_lattice(matrices)
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_a_batch_too_large_is_halved_and_nothing_is_lost(jobs):
-    matrices = {f"u{n}": np.zeros((n, 2)) for n in range(8)}
-    decoder = Fits(hlg=None, words=[], weights=[0.5, 1.0])
-    hypotheses, without_path = decoder.decode(matrices, {name: len(m) for name, m in matrices.items()}, 10, jobs)
-    assert without_path == ["u0"]
-    assert hypotheses[0.5] == hypotheses[1.0] == {"u0": [], **{f"u{n}": [str(n)] for n in range(1, 8)}}
+def decode(matrices: dict[str, np.ndarray], max_frames: int, folder: Path):
+    decoder = Fits(hlg=k2.arc_sort(k2.ctc_topo(1)), words=["<eps>", "A"])
+    lengths = {name: len(matrix) for name, matrix in matrices.items()}
+    lattices = decoder.make_lattices(matrices, lengths, max_frames, folder, jobs=1)
+    return decoder.decode(lattices, lengths, 1, PAIRS)
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_an_utterance_too_large_is_named(jobs):
+def test_a_batch_too_large_is_halved_and_nothing_is_lost(tmp_path):
+    every_other = np.log([[0.1, 0.9], [0.9, 0.1]] * 4)
+    hypotheses = decode({f"u{n}": every_other[:n] for n in range(8)}, 10, tmp_path)
+    expected = {"u0": None, **{f"u{n}": ["A"] * ((n + 1) // 2) for n in range(1, 8)}}
+    assert hypotheses == dict.fromkeys(PAIRS, expected)
+
+
+def test_an_utterance_too_large_is_named(tmp_path):
     matrices = {"a": np.zeros((2, 2)), "huge": np.full((3, 2), 13.0)}
     with pytest.raises(UserError, match=r"utterance huge .*out of memory\)"):
-        Fits(hlg=None, words=[], weights=[1.0]).decode(matrices, {"a": 2, "huge": 3}, 1000, jobs)
+        decode(matrices, 1000, tmp_path)

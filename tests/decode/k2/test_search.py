@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from mt4ssl.decode.graph import compile_hlg, lexicon_graph, load_graph, rescoring_g, save_graph
-from mt4ssl.decode.search import Beam, Weights, best_scores, best_words, get_lattice, prune, rescore, reweighted, scaled
+from mt4ssl.decode.search import Beam, best_scores, best_words, get_lattice, prune, rescore, reweighted, scaled
+from mt4ssl.decode.weights import Weights
 from mt4ssl.lang.lexicon import add_disambiguation
 
 LEXICON = [("A", ["▁", "A"]), ("AB", ["▁", "A", "B"]), ("B", ["▁", "B"]), ("BEE", ["▁", "B"])]
@@ -152,12 +153,6 @@ def test_rescoring_gives_the_best_under_the_second_lm(first, second, lm_scale, w
         score, words = brute_force(log_probs, second, lm_scale, word_score)
         assert best_scores(lattice).item() == pytest.approx(score, abs=1e-4)
         assert best_words(lattice, NAMES) == [words]
-
-
-def test_weights_are_read_as_they_are_written():
-    for weights, text in ((Weights(0.5), "lm_scale_0.5"), (Weights(1.5, -1.0), "lm_scale_1.5_word_score_-1.0")):
-        assert str(weights) == text and Weights.parse(text) == weights
-    assert Weights.parse("ctc-greedy-search") is None
 
 
 def test_a_padded_batch_gives_what_each_gives_alone():
