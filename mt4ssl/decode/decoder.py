@@ -87,7 +87,10 @@ class Decoder:
 
     def decode_lattice(self, weights: Sequence[Weights], path: Path) -> list[list[list[str] | None]]:
         """Return the words of each utterance in a file of lattices, None where there is no path, for all weights."""
-        lattice = load_graph(path, self.hlg.device)
+        return self.best(load_graph(path, self.hlg.device), weights)
+
+    def best(self, lattice: k2.Fsa, weights: Sequence[Weights]) -> list[list[list[str] | None]]:
+        """Return the words of each utterance's lattice, None where there is no path, for all weights."""
         scale = 1.0 if self.g else self.hlg_scale
         best_scores(lattice)  # k2 keeps what it finds out about the lattice's shape, and copies take it along
         return [best_words(reweighted(lattice, scale, pair), self.words) for pair in weights]

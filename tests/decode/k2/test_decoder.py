@@ -40,3 +40,9 @@ def test_an_utterance_too_large_is_named(tmp_path):
     matrices = {"a": np.zeros((2, 2)), "huge": np.full((3, 2), 13.0)}
     with pytest.raises(UserError, match=r"utterance huge .*out of memory\)"):
         decode(matrices, 1000, tmp_path)
+
+
+def test_one_utterance_without_files():
+    decoder = Decoder(hlg=k2.arc_sort(k2.ctc_topo(1)), words=["<eps>", "A"])
+    lattice = decoder.make_lattice([np.log([[0.1, 0.9], [0.9, 0.1], [0.1, 0.9]])])
+    assert decoder.best(lattice, PAIRS) == [[["A", "A"]]] * 2
