@@ -17,6 +17,7 @@ dl_dir=download  # has LibriSpeech/, or gets it; gets mini_librispeech/: lists, 
 lm_text=  # folder of books (*.txt) for the language models, instead of the King James Bible from PyPI
 test_sets=  # splits to report on, if not test-clean-20spk where <dl-dir> has test-clean, and else dev-clean-2
 test_note=  # what stands under their tables, if not that test-clean-20spk is half of test-clean, and lossy
+ngpu=2
 unit=phone
 lexicon=cmudict
 labelled=all  # speech with text: all (of train), or 1h

@@ -68,7 +68,7 @@ def test_a_model_of_phones_needs_a_graph_for_words(wav, tmp_path):
     if find_spec("k2") is None:
         with pytest.raises(UserError, match="need k2 .*docs/k2.md"):
             Recogniser(tmp_path / "folder", tmp_path)
-    with pytest.raises(UserError, match="its tokens are phones"):
+    with pytest.raises(UserError, match="tokens are phones"):
         export_ctc(model, ModelConfig(FRONTENDS[1], ENCODER), recogniser.tokens, tmp_path / "out")
 
 

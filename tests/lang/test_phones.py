@@ -66,7 +66,7 @@ def test_a_word_that_nobody_can_pronounce_is_spoken_noise(tmp_path, lexicon):
     assert "SPN" in tokens.symbols and tokens.reference("CAT ΩΩ") == "K AE T SPN"
 
     tokens = make_lang(tmp_path / "known", lexicon, ["CAT"], ["THE CAT"])
-    assert not (tmp_path / "known/g2p.safetensors").exists()
+    assert not (tmp_path / "known/g2p.txt").exists()
     assert tokens.unknown("CAT ΩΩ") == ["SPN"] and tokens.encode("ΩΩ CAT", "u", skip_unknown=True)
     with pytest.raises(UserError, match="utterance u7: SPN not in"):
         tokens.encode("ΩΩ", "u7")

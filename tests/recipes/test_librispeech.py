@@ -39,7 +39,8 @@ def test_dry_run_shows_every_stage_and_runs_none(tmp_path: Path) -> None:
         "--model.encoder.pos_conv_groups 4"
     )
     folders = ["--dl-dir", tmp_path / "no data", "--data-dir", tmp_path / "data", "--exp-dir", tmp_path / "my exp"]
-    output = run("--dry-run", "true", "--ngpu", "4", "--km-iter", "1", "--pretrain-args", small, *folders)
+    options = ["--dry-run", "true", "--ngpu", "4", "--km-iter", "1", "--unit", "phone", "--pretrain-args", small]
+    output = run(*options, *folders)
     assert not list(tmp_path.iterdir())
     stages = [int(number) for number in re.findall(r"^stage (\d+) ", output, flags=re.MULTILINE)]
     assert set(stages) == set(range(13))
@@ -47,6 +48,9 @@ def test_dry_run_shows_every_stage_and_runs_none(tmp_path: Path) -> None:
     labels = [f"input    {cuts}_{split}.jsonl.gz\n" for split in ("train-960", "dev-other")]
     assert f"{'  '.join(labels)}  output   {tmp_path}/my exp/pretrain/mt4ssl_iter1" in output
     assert "command  'torchrun' '--standalone' '--nproc-per-node' '4' '-m' 'mt4ssl.bin.pretrain'" in output
+    lexicon = f"{tmp_path}/no data/lm/librispeech-lexicon.txt"
+    assert f"'--unit' 'phone' '--lexicon' '{lexicon}' '--out' '{tmp_path}/data/lang_phone'" in output
+    assert f"output   {tmp_path}/my exp/finetune/mt4ssl_phone_train-10h" in output
     assert output.count("global batch  ") == 3  # pre-training, fine-tuning with and without it
     assert output.count("4 x 237.5 s in each process") == 1
     assert output.count("2 x 200 s in each process") == 2

@@ -15,6 +15,9 @@ from tones import tone_corpus
 from mt4ssl.bin import finetune, pretrain, train_kmeans
 from mt4ssl.config import parse_config
 from mt4ssl.data.features import make_extractor
+from mt4ssl.lang.lexicon import write_lang
+from mt4ssl.lang.tokens import Tokens
+from mt4ssl.lang.units.phones import Phones
 from mt4ssl.results import read_log
 from mt4ssl.targets.kmeans import KMeansTarget
 from mt4ssl.targets.teacher import TeacherTarget
@@ -79,6 +82,20 @@ def test_fine_tuning_trains(
     arguments = [*data, "--pretrained", pretrained, *FEW]
     run(monkeypatch, finetune, *configs("finetune", f"finetune_{name}"), *arguments)
     assert updates(tmp_path) == [2]
+
+
+def test_fine_tuning_on_phones_trains(
+    speech: SimpleNamespace, pretrained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lexicon in the form of OpenSLR 11's: tabs, stress, several pronunciations."""
+    lang, lexicon = tmp_path / "lang", tmp_path / "librispeech-lexicon.txt"
+    lexicon.write_text("A\tAH0\nA\tEY1\nB\tB IY1\nC\tS IY1\n")
+    write_lang(lang, Phones.make(lang, ["A B C"], [], [*"ABC"], 0, str(lexicon)), [*"ABC"])
+    data = ["--train-cuts", speech.cuts, "--dev-cuts", speech.cuts, "--exp-dir", tmp_path / "exp", "--lang", lang]
+    run(monkeypatch, finetune, *configs("finetune", "finetune_10h"), *data, "--pretrained", pretrained, *FEW)
+    assert updates(tmp_path / "exp") == [2]
+    assert read_log(tmp_path / "exp", "dev")[-1]["per"] > 0
+    assert Tokens(tmp_path / "exp").symbols == ["<blk>", "AH", "B", "EY", "IY", "S"]
 
 
 @pytest.mark.parametrize("name, clusters", [("kmeans", 100), ("kmeans_iter2", 500)])

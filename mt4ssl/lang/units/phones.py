@@ -15,12 +15,12 @@ from mt4ssl.lang.units.base import BLANK, Unit
 if TYPE_CHECKING:
     from mt4ssl.lang.g2p import G2P
 
-LEXICON, MODEL = "pronunciations.txt", "g2p.safetensors"
+LEXICON, MODEL = "pronunciations.txt", "g2p.txt"
 SPOKEN_NOISE = "SPN"  # what a word is spelled with that nobody can pronounce; Kaldi's name
 
 
 class Phones(Unit):
-    """Phones, from `pronunciations.txt`, or `g2p.safetensors` for words that are not in it."""
+    """Phones, from `pronunciations.txt`, or `g2p.txt` for words that are not in it."""
 
     files = (LEXICON, MODEL)
     kind = "phone"
