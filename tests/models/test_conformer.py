@@ -10,7 +10,6 @@ from transformers.models.wav2vec2_conformer.modeling_wav2vec2_conformer import W
 from mt4ssl.models.conformer import ConvolutionModule
 from mt4ssl.models.encoder import ConformerLayer, EncoderConfig, Transformer
 from mt4ssl.models.kernels import convolve_channels
-from mt4ssl.models.speech import compile_layers
 
 SIZES = dict(layers=2, dim=32, ffn_dim=64, heads=4, pos_conv_width=15, pos_conv_depth=3, pos_conv_groups=4)
 CONFORMER = dict(**SIZES, conv_kernel=7)
@@ -117,14 +116,6 @@ def test_statistics_of_batch_norm_stay():
     x = torch.randn(2, 30, 32)
     torch.testing.assert_close(encoder.train()(x)[0][-1], encoder.eval()(x)[0][-1])
     assert all(torch.equal(value, before[name]) for name, value in norm.state_dict().items())
-
-
-def test_compiled_layers_give_the_same():
-    encoder = Transformer(EncoderConfig(**CONFORMER)).eval()
-    x, padding = torch.randn(2, 30, 32), torch.arange(30)[None] >= torch.tensor([[30], [20]])
-    expected = encoder(x, padding)[0][-1]
-    compile_layers(encoder)
-    torch.testing.assert_close(encoder(x, padding)[0][-1], expected, rtol=1e-4, atol=1e-5)
 
 
 def test_transformer_layers_have_nothing_new():
