@@ -314,12 +314,12 @@ for model in "${models[@]}"; do
     folder=$exp_dir/finetune/$model/$method
     if [ "$method" = 1best ]; then rescore=(); else rescore=(--rescore-with "$lm/G_4_gram.pt"); fi
     for split in "$dev_set" "${test_sets[@]}"; do # the test sets with the weights that are best on dev
+      log_probs=$exp_dir/finetune/$model/log_probs/$split
       if [ "$split" = "$dev_set" ]; then
-        best=()
+        best=(--ref "$log_probs.text")
       else
         best=(--weights-from "$folder/wer-$dev_set.json")
       fi
-      log_probs=$exp_dir/finetune/$model/log_probs/$split
       step "$model.$method.$split" --nj "$nj" --in "$log_probs.ark" "$log_probs.scp" "$lang/HLG.pt" \
         "$lang/words.txt" "${rescore[@]:1}" "${best[@]:1}" --out "$folder/hyps-$split-lm_scale_*.txt" -- \
         k2_python.sh -m mt4ssl.bin.decode --log-probs "$log_probs.scp" --lang "$lang" "${rescore[@]}" \

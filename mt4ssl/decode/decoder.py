@@ -91,7 +91,7 @@ class Decoder:
 
     def best(self, lattice: k2.Fsa, weights: Sequence[Weights]) -> list[list[list[str] | None]]:
         """Return the words of each utterance's lattice, None where there is no path, for all weights."""
-        scale = 1.0 if self.g else self.hlg_scale
+        scale = self.hlg_scale if self.g is None else 1.0
         best_scores(lattice)  # k2 keeps what it finds out about the lattice's shape, and copies take it along
         return [best_words(reweighted(lattice, scale, pair), self.words) for pair in weights]
 
@@ -120,7 +120,10 @@ def _do(item: Any) -> Any:
 
 
 def map_forked(work: Callable[[Any], Any], items: Iterable[Any], jobs: int) -> Iterator[Any]:
-    """As `map`, in processes; `work` need not be picklable, and the graphs that it holds are not copied."""
+    """As `map`, in processes; `work` need not be picklable, and the graphs that it holds are not copied.
+
+    With several jobs, k2 must not have searched in this process before: the threads it keeps do not survive a fork.
+    """
     if jobs == 1:  # on a GPU, which processes cannot share by being forked
         yield from map(work, items)
         return
