@@ -20,6 +20,9 @@ SIZES = dict(layers=2, dim=32, ffn_dim=64, heads=4, pos_conv_width=6, pos_conv_d
 POST_NORM = EncoderConfig(**SIZES)
 PRE_NORM = EncoderConfig(**SIZES, pos_conv_norm="weight", pre_norm=True)
 LEAKY = EncoderConfig(**SIZES, pos_conv_norm="weight", padding_leaks=True)
+CONFORMER = EncoderConfig(**SIZES, conv_kernel=7)
+RELATIVE = EncoderConfig(**SIZES, conv_kernel=7, conv_norm="batch", positions="relative", padding_leaks=True)
+ROTARY = EncoderConfig(**SIZES, conv_kernel=7, positions="rotary", pre_norm=True)
 FBANK = FrontendConfig("fbank", 24, [3, 3], [2, 2])
 ARCHITECTURES = {
     "fbank": ModelConfig(FBANK, POST_NORM),
@@ -27,6 +30,9 @@ ARCHITECTURES = {
     "waveform": ModelConfig(FrontendConfig("waveform", 24), POST_NORM),
     "group_norm": ModelConfig(FrontendConfig("waveform", 24, norm="group"), PRE_NORM),
     "padding_leaks": ModelConfig(FrontendConfig("waveform", 24, norm="group", padding_leaks=True), LEAKY),
+    "conformer": ModelConfig(FBANK, CONFORMER),
+    "relative": ModelConfig(FrontendConfig("waveform", 24), RELATIVE),
+    "rotary": ModelConfig(FBANK, ROTARY),
 }
 BATCHES = [[16000, 8000], [5003], [801, 24000, 12345], [7000, 7000, 7000, 7000]]  # samples; the first is the example's
 

@@ -69,7 +69,9 @@ def test_auto_is_the_dtype_of_the_faster_matrix_products(faster, monkeypatch):
     assert choose_dtype("fp32", CPU)[0] == "fp32" and choose_dtype("bf16", CPU)[0] == "bf16"
 
 
-def test_killed_and_resumed_is_as_uninterrupted(pretrain_config, tmp_path, kill_in_update):
+@pytest.mark.parametrize("conv_kernel", [0, 7], ids=["transformer", "conformer"])
+def test_killed_and_resumed_is_as_uninterrupted(conv_kernel, pretrain_config, tmp_path, kill_in_update):
+    pretrain_config.model.encoder.conv_kernel = conv_kernel
     whole = run(pretrain_config)["model"]
     config = replace(pretrain_config, exp_dir=str(tmp_path / "interrupted"))
     kill_in_update(5, lambda: run(config))
