@@ -1,9 +1,12 @@
-"""Grapheme-to-phoneme conversion learnt from a lexicon: a joint n-gram model (Bisani and Ney, Speech Communication 50,
-2008) of units that are one letter and the phones it stands for.
+"""Grapheme-to-phoneme conversion, learnt from a lexicon: a joint n-gram model of letters and phones.
+
+Bisani and Ney, "Joint-sequence models for grapheme-to-phoneme conversion", Speech Communication 50, 2008; here a unit
+is always one letter with the phones that it stands for, of which it may have none.
 """
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from itertools import accumulate
@@ -18,10 +21,10 @@ from mt4ssl.lang.kneser_ney import count_ngrams, estimate
 from mt4ssl.lang.lines import read_lines
 from mt4ssl.lang.symbols import END
 
-MOST = 2  # phones that a letter may stand for, as X for K S
-ITERATIONS, ORDER, BEAM = 8, 7, 32  # chosen on held-out words of CMUdict: benchmarks/g2p.py
+ITERATIONS, ORDER, BEAM = 8, 7, 32  # chosen on the development words of benchmarks/g2p.py
 WORDS_AT_ONCE = 256
 Unit = tuple[str, str]  # a letter, and its phones separated by spaces
+Entry = tuple[str, list[str]]  # a word and its phones
 
 
 class G2P:
@@ -31,86 +34,86 @@ class G2P:
     """
 
     def __init__(self, path: Path) -> None:
-        entries = []
-        for number, line in enumerate(read_lines(require(path, "the training of the G2P writes it")), 1):
+        words = []
+        for number, line in enumerate(read_lines(require(path, "training the G2P writes it")), 1):
             word, *phones = line.split("\t")
             if not word or len(phones) != len(word):
-                raise UserError(f"{path} line {number}: this is no file of a G2P: train it again")
-            entries.append(list(zip(word, phones)))
-        if not entries:
+                raise UserError(
+                    f"{path} line {number} is not a word and the phones of each letter: train the G2P again"
+                )
+            words.append(list(zip(word, phones)))
+        if not words:
             raise UserError(f"{path} is empty: train the G2P again")
-        self.model = JointNGrams(entries)
+        self.model = JointNGrams(words)
 
     @classmethod
-    def train(cls, lexicon: Sequence[tuple[str, list[str]]], path: Path) -> G2P:
-        """Learn from a lexicon, write the file `path` and open it; UserError where no entry can be learnt from.
+    def train(cls, lexicon: Sequence[Entry], path: Path) -> G2P:
+        """Learn from a lexicon, write the file `path`, and open it; UserError where no entry can be learnt from.
 
-        Left out are entries that have no phones, or more than two for each letter, as W for D AH B AH L Y UW.
+        A letter has at most one phone more than letters have on average, rounded up: two in English. Entries with more
+        phones than this allows are not learnt from (W for D AH B AH L Y UW), nor are those without phones.
         """
-        entries = [(word, phones) for word, phones in lexicon if 0 < len(phones) <= MOST * len(word)]
-        if not entries:
-            raise UserError("the lexicon has no word with one to two phones for each letter: there is no G2P to learn")
-        aligned = align(entries)
+        spoken = [(word, phones) for word, phones in lexicon if word and phones]
+        if not spoken:
+            raise UserError("the lexicon has no word with phones: there is nothing to learn a G2P from")
+        most = 1 + math.ceil(sum(len(phones) for _, phones in spoken) / sum(len(word) for word, _ in spoken))
+        aligned = align([(word, phones) for word, phones in spoken if len(phones) <= most * len(word)], most)
         with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
             file.writelines("\t".join([word, *phones]) + "\n" for word, phones in aligned)
         return cls(path)
 
     def pronounce(self, words: Sequence[str]) -> dict[str, list[str]]:
-        """Return {word: phones}, without words of which a letter is unknown or that come out without any phone."""
-        by_length = defaultdict(list)
+        """Return {word: phones}, without the words that have a letter of no entry, or that come out without phones."""
+        same_length = defaultdict(list)
         for word in dict.fromkeys(words):
             if word and self.model.letters.issuperset(word):
-                by_length[len(word)].append(word)
+                same_length[len(word)].append(word)
         batches = [
-            same[start : start + WORDS_AT_ONCE]
-            for same in by_length.values()
-            for start in range(0, len(same), WORDS_AT_ONCE)
+            group[start : start + WORDS_AT_ONCE]
+            for group in same_length.values()
+            for start in range(0, len(group), WORDS_AT_ONCE)
         ]
-        found = {}
-        for batch in tqdm(batches, unit="batch", disable=None, desc="pronouncing"):
+        found: dict[str, list[str]] = {}
+        for batch in tqdm(batches, unit="batch", disable=None, desc="pronouncing words"):
             found.update(zip(batch, self.model.search(batch)))
-        return {word: found[word] for word in dict.fromkeys(words) if found.get(word)}
+        return {word: phones for word, phones in found.items() if phones}
 
 
 class JointNGrams:
     """A Kneser-Ney model of units, and the search for the best units of a word.
 
-    All n-grams, of every order, have one numbering: 0 is the empty one, which is followed by those of order 1, 2, ….
-    So the state of a search is one number: that of the longest n-gram that ends here.
+    The n-grams of all orders are numbered together: 0 is the empty one, 1 is `<s>`. The state of a search is the number
+    of the longest n-gram that ends there.
     """
 
-    def __init__(self, entries: Sequence[Sequence[Unit]]) -> None:
+    def __init__(self, words: Sequence[Sequence[Unit]]) -> None:
         numbers: dict[Unit, int] = {}
-        sentences = [" ".join(str(numbers.setdefault(unit, len(numbers))) for unit in entry) for entry in entries]
+        sentences = [" ".join(str(numbers.setdefault(unit, len(numbers))) for unit in word) for word in words]
         symbols, tables = count_ngrams(sentences, ORDER)
         probs, backoffs = estimate(tables)
-        starts = list(accumulate((len(table.counts) for table in tables), initial=1))  # of the orders, in the numbering
-        shorter = [0, *starts]
+        backoffs = [np.ones(1), *backoffs, np.ones(len(tables[-1].counts))]
+        starts = [0, *accumulate((len(table.counts) for table in tables), initial=1)]  # numbers of each order, from 0
         self.size = len(symbols)
-        self.keys = np.concatenate(  # (G,) ascending, since contexts are
-            [(table.context + start) * self.size + table.last for table, start in zip(tables, shorter)]
-        )
-        self.log_probs = np.log(np.maximum(np.concatenate(probs), 1e-99))  # <s> has probability 0, and is never asked
-        # From here on with the empty n-gram in front.
-        self.suffixes = np.concatenate([[0], *(table.suffix + start for table, start in zip(tables, shorter))])
-        longest = np.full(len(tables[-1].counts), np.nan)
-        self.log_backoffs = np.nan_to_num(np.log(np.concatenate([[1.0], *backoffs, longest])))  # nan: nothing follows
-        units = list(numbers)
-        self.phones = [units[int(symbol)][1].split() if symbol.isdigit() else [] for symbol in symbols]
+        # Ascending, since n-grams are sorted by order, context and last symbol: so they can be searched.
+        keys = [(table.context + start) * self.size + table.last for table, start in zip(tables, starts)]
+        self.keys = np.concatenate(keys)
+        self.log_probs = np.log(np.maximum(np.concatenate(probs), 1e-99))  # that of <s> is 0, and never asked for
+        self.log_backoffs = np.nan_to_num(np.log(np.concatenate(backoffs)))  # nan of n-grams that nothing follows
+        self.suffixes = np.concatenate([[0], *(table.suffix + start for table, start in zip(tables, starts))])
+
+        units = [("", ""), *numbers]
+        self.units = [units[int(symbol) + 1] if symbol.isdigit() else units[0] for symbol in symbols]
         self.end = symbols.index(END)
-        candidates = defaultdict(list)
-        for number, symbol in enumerate(symbols):
-            if symbol.isdigit():
-                candidates[units[int(symbol)][0]].append(number)
-        self.letters = set(candidates)
-        most = max(map(len, candidates.values()))
-        self.candidates = {letter: found + [-1] * (most - len(found)) for letter, found in candidates.items()}
+        self.candidates = defaultdict(list)  # symbols of each letter
+        for symbol, (letter, _) in enumerate(self.units):
+            self.candidates[letter].append(symbol)
+        self.letters = set(self.candidates)
 
     def advance(self, states: np.ndarray, symbols: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return log-probs (N,) of symbols (N,) after states (N,), and the new states (N,)."""
-        states, log_probs, reached = states.copy(), np.zeros(len(states)), np.zeros_like(states)
+        """Return the log-probs (N,) of symbols (N,) in states (N,), and the states (N,) that they lead to."""
+        states, reached, log_probs = states.copy(), np.zeros_like(states), np.zeros(len(states))
         todo = np.arange(len(states))
-        while len(todo):
+        while len(todo):  # the empty n-gram is followed by every symbol, so this ends
             keys = states[todo] * self.size + symbols[todo]
             places = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
             known = self.keys[places] == keys
@@ -122,102 +125,124 @@ class JointNGrams:
         return log_probs, reached
 
     def search(self, words: Sequence[str]) -> list[list[str]]:
-        """Return the phones of words of one length, by beam search."""
+        """Return the phones of N words of the same length, by beam search."""
         rows = np.arange(len(words))[:, None]
-        scores, states = np.zeros((len(words), 1)), np.ones((len(words), 1), dtype=int)  # N-gram 1 is <s>
-        paths = np.zeros((len(words), 1, 0), dtype=int)  # (N, beam, letters so far)
-        columns = [*zip(*words), None]
-        for column in columns:
-            choices = np.array([self.candidates[letter] for letter in column] if column else [[self.end]] * len(words))
-            shape = (*scores.shape, choices.shape[1])  # (N, beam, choices)
-            symbols = np.broadcast_to(choices[:, None], shape)
-            real = symbols >= 0
-            totals, reached = np.full(shape, -np.inf), np.zeros(shape, dtype=int)
-            totals[real], reached[real] = self.advance(np.broadcast_to(states[..., None], shape)[real], symbols[real])
-            totals += scores[..., None]
-            best = np.argsort(-totals.reshape(len(words), -1), axis=1, kind="stable")[:, :BEAM]
-            beam, choice = np.divmod(best, shape[2])
-            scores, states = totals[rows, beam, choice], reached[rows, beam, choice]
-            paths = np.concatenate([paths[rows, beam], choices[rows, choice][..., None]], axis=2)
-        return [[phone for unit in path for phone in self.phones[unit]] for path in paths[:, 0].tolist()]
+        scores, states = np.zeros((len(words), 1)), np.ones((len(words), 1), dtype=int)
+        paths = np.empty((len(words), 1, 0), dtype=int)  # (N, beam, letters so far)
+        for letters in zip(*words):
+            choices = pad([self.candidates[letter] for letter in letters])
+            scores, states, best, choice = self.extend(scores, states, choices)
+            paths = np.concatenate([paths[rows, best], choices[rows, choice][..., None]], axis=2)
+        _, _, best, _ = self.extend(scores, states, np.full((len(words), 1), self.end))
+        return [
+            [phone for symbol in path for phone in self.units[symbol][1].split()]
+            for path in paths[rows, best][:, 0].tolist()
+        ]
+
+    def extend(self, scores: np.ndarray, states: np.ndarray, choices: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Go on from scores and states (N, beam) with one of the choices (N, C), where -1 is none.
+
+        Returns the best scores, their states, the place in the old beam that each comes from, and its choice.
+        """
+        shape = (*scores.shape, choices.shape[1])
+        symbols = np.broadcast_to(choices[:, None], shape)
+        valid = symbols >= 0
+        totals, reached = np.full(shape, -np.inf), np.zeros(shape, dtype=int)
+        totals[valid], reached[valid] = self.advance(np.broadcast_to(states[..., None], shape)[valid], symbols[valid])
+        totals += scores[..., None]
+        order = np.argsort(-totals.reshape(len(scores), -1), axis=1, kind="stable")[:, :BEAM]
+        best, choice = np.divmod(order, shape[2])
+        rows = np.arange(len(scores))[:, None]
+        return totals[rows, best, choice], reached[rows, best, choice], best, choice
 
 
-def align(lexicon: Sequence[tuple[str, list[str]]]) -> list[tuple[str, list[str]]]:
-    """Return [(word, phones of each letter)], by expectation maximisation; each letter has none to two phones."""
-    groups = defaultdict(list)
+def pad(lists: Sequence[list[int]]) -> np.ndarray:
+    """Return lists of numbers as the rows of one array, with -1 after the shorter ones."""
+    longest = max(map(len, lists))
+    return np.array([numbers + [-1] * (longest - len(numbers)) for numbers in lists])
+
+
+def align(lexicon: Sequence[Entry], most: int) -> list[Entry]:
+    """Return [(word, phones of each letter)]: each letter has 0 to `most` phones, and alike ones alike letters.
+
+    Entries are aligned with the units that were frequent in the last alignment (Viterbi training); the first alignment,
+    for which all units are alike, spreads phones evenly.
+    """
+    groups: dict[tuple[int, int], list[Entry]] = defaultdict(list)
     for word, phones in lexicon:
         groups[len(word), len(phones)].append((word, phones))
     units: dict[Unit, int] = {}
-    grids = [make_grid(group, units) for group in groups.values()]
+    grids = [make_grid(group, most, units) for group in groups.values()]
     weights = np.ones(len(units))
     for _ in tqdm(range(ITERATIONS), unit="iteration", disable=None, desc="aligning letters and phones"):
-        counts = sum(np.bincount(best_paths(grid, weights).ravel(), minlength=len(units)) for grid in grids)
+        paths = [best_paths(grid, weights) for grid in grids]
+        counts = np.bincount(np.concatenate([path.ravel() for path in paths]), minlength=len(units))
         weights = counts / counts.max()
     phones_of = [phones for _, phones in units]
     return [
         (word, [phones_of[unit] for unit in path])
-        for group, grid in zip(groups.values(), grids)
-        for (word, _), path in zip(group, best_paths(grid, weights).tolist())
+        for group, same in zip(groups.values(), paths)
+        for (word, _), path in zip(group, same.tolist())
     ]
 
 
-def make_grid(group: Sequence[tuple[str, list[str]]], units: dict[Unit, int]) -> np.ndarray:
-    """Number the possible units of N words with L letters and P phones; new ones are added to `units`.
+def make_grid(group: Sequence[Entry], most: int, units: dict[Unit, int]) -> np.ndarray:
+    """Number all units that N words of L letters and P phones may have, and add new ones to `units`.
 
-    Returns (N, L, P + 1, MOST + 1): letter, phones that come before it, phones that it has.
+    Returns (N, L, P + 1, most + 1): the unit of a letter, with so many phones before it, and so many of its own.
     """
-    chunks: dict[str, int] = {}
     letters: dict[str, int] = {}
-    spans = np.array(
+    chunks: dict[str, int] = {}
+    spelling = np.array([[letters.setdefault(letter, len(letters)) for letter in word] for word, _ in group])
+    sound = np.array(
         [
             [
-                [chunks.setdefault(" ".join(phones[begin : begin + count]), len(chunks)) for count in range(MOST + 1)]
+                [chunks.setdefault(" ".join(phones[begin : begin + own]), len(chunks)) for own in range(most + 1)]
                 for begin in range(len(phones) + 1)
             ]
             for _, phones in group
         ]
     )
-    spelling = np.array([[letters.setdefault(letter, len(letters)) for letter in word] for word, _ in group])
-    pairs, places = np.unique(spelling[:, :, None, None] * len(chunks) + spans[:, None], return_inverse=True)
-    letter_names, chunk_names = list(letters), list(chunks)
+    pairs, places = np.unique(spelling[:, :, None, None] * len(chunks) + sound[:, None], return_inverse=True)
+    letter_of, chunk_of = list(letters), list(chunks)
     numbers = [
-        units.setdefault((letter_names[pair // len(chunks)], chunk_names[pair % len(chunks)]), len(units))
-        for pair in pairs.tolist()
+        units.setdefault((letter_of[letter], chunk_of[chunk]), len(units))
+        for letter, chunk in zip(*(index.tolist() for index in np.divmod(pairs, len(chunks))))
     ]
-    return np.array(numbers, dtype=np.int32)[places].reshape(len(group), -1, *spans.shape[1:])
-
-
-def prefix_weights(weights: np.ndarray) -> np.ndarray:
-    """Return the sums over alignments (N, L + 1, P + 1) of the first letters with the first phones, of a grid's weights.
-
-    Each letter's are scaled to sum to one, which keeps those of long words above zero.
-    """
-    count, length, ends, _ = weights.shape
-    sums = np.zeros((count, length + 1, ends))
-    sums[:, 0, 0] = 1
-    for letter in range(length):
-        for taken in range(MOST + 1):
-            sums[:, letter + 1, taken:] += sums[:, letter, : ends - taken] * weights[:, letter, : ends - taken, taken]
-        sums[:, letter + 1] /= sums[:, letter + 1].sum(1, keepdims=True)
-    return sums
+    shape = (*spelling.shape, *sound.shape[1:])
+    return np.array(numbers, dtype=np.int32)[places].reshape(shape)  # of half the size, as the grids are large
 
 
 def best_paths(grid: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return the units (N, L) of one alignment of each word, chosen from the last letter to the first.
+    """Return the units (N, L) of a good alignment of each word, chosen from its last letter to its first.
 
-    The phones of a letter are those that most of the weight of the alignments of what comes before goes through.
+    Each letter has as many phones as most of the weight of all alignments of the letters before it is in favour of.
     """
-    sums = prefix_weights(weights[grid])
-    count, length = grid.shape[:2]
-    words, path = np.arange(count), np.empty((count, length), dtype=int)
-    ends = np.full(count, grid.shape[2] - 1)  # phones that are left
-    for letter in reversed(range(length)):
-        options = []
-        for taken in range(MOST + 1):
-            begins = np.maximum(ends - taken, 0)
-            scores = sums[words, letter, begins] * weights[grid[words, letter, begins, taken]]
-            options.append(np.where(taken <= ends, scores, -1))
-        taken = np.argmax(options, axis=0)
-        ends -= taken
-        path[:, letter] = grid[words, letter, ends, taken]
+    sums = prefix_sums(weights[grid])
+    words, path = np.arange(len(grid)), np.empty(grid.shape[:2], dtype=int)
+    ends = np.full(len(grid), grid.shape[2] - 1)
+    for letter in reversed(range(grid.shape[1])):
+        scores = []
+        for own in range(grid.shape[3]):
+            begins = np.maximum(ends - own, 0)
+            score = sums[words, letter, begins] * weights[grid[words, letter, begins, own]]
+            scores.append(np.where(own <= ends, score, -1))
+        best = np.argmax(scores, axis=0)
+        ends -= best
+        path[:, letter] = grid[words, letter, ends, best]
     return path
+
+
+def prefix_sums(weights: np.ndarray) -> np.ndarray:
+    """Return the weight (N, L + 1, P + 1) of all alignments of the first letters with the first phones, of a grid's.
+
+    It is scaled to a sum of one for each letter, lest that of a long word becomes zero.
+    """
+    count, length, size, choices = weights.shape
+    sums = np.zeros((count, length + 1, size))
+    sums[:, 0, 0] = 1
+    for letter in range(length):
+        for own in range(min(choices, size)):
+            sums[:, letter + 1, own:] += sums[:, letter, : size - own] * weights[:, letter, : size - own, own]
+        sums[:, letter + 1] /= sums[:, letter + 1].sum(1, keepdims=True)
+    return sums
