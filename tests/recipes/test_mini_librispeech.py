@@ -71,8 +71,10 @@ def error_of(result: subprocess.CompletedProcess[str]) -> str:
 
 @pytest.mark.skipif(not (ROOT / ".k2python").exists(), reason="no k2: run tools/install_k2.sh")
 def test_stages_0_to_2_and_6_to_7(dl_dir: Path) -> None:
+    lexicon = dl_dir / "lexicon.txt"  # of cmudict, G2P takes a minute
+    lexicon.write_text("THE DH AH0\nTHE DH IY0\nCAT K AE1 T\nMAT M AE1 T\nDOG D AO1 G\n")
     for stages in (("--stage", "0", "--stop-stage", "2"), ("--stage", "6", "--stop-stage", "7")):
-        result = run(dl_dir, "--test-sets", "dev-clean-2", *stages)
+        result = run(dl_dir, "--test-sets", "dev-clean-2", "--lexicon", lexicon, *stages)
         assert result.returncode == 0, result.stdout + result.stderr
 
     corpus, data = dl_dir / "mini_librispeech", dl_dir.parent / "data"
@@ -82,10 +84,11 @@ def test_stages_0_to_2_and_6_to_7(dl_dir: Path) -> None:
     assert (corpus / "train_all.txt").read_text().split() == (corpus / "train_1h.txt").read_text().split()
     for name in ("train", "train_1h", "train_all", "dev", "dev-clean-2"):
         assert (data / f"fbank/mini_librispeech_cuts_{name}.jsonl.gz").exists()
-    assert "'" in (data / "lang_char/tokens.txt").read_text()
-    assert (data / "lang_char/HLG.pt").exists()
+    assert "\nAE 1\nAH 2\n" in (data / "lang_phone/tokens.txt").read_text()
+    assert "\nTHE DH AH\nTHE DH IY\n" in (data / "lang_phone/lexicon.txt").read_text()
+    assert (data / "lang_phone/HLG.pt").exists()
 
-    scores = json.loads((data / "lm_char/perplexity.json").read_text())
+    scores = json.loads((data / "lm_phone/perplexity.json").read_text())
     assert scores["dev"]["perplexity, 4gram"] == scores["dev-clean-2"]["perplexity, 4gram"]
     assert scores["dev-clean-2"]["words"] == 15 and scores["dev"]["OOV %"] == pytest.approx(20)  # ON, AND, SAT
     assert 1 < scores["dev"]["perplexity, 4gram"] < 20

@@ -106,7 +106,7 @@ setup() {
   [ "$status" -eq 0 ]
   exp=exp/measure
   for model in online-3/finetune/mt4ssl mt4ssl-3/finetune/mt4ssl mt4ssl-3/finetune/scratch; do
-    [[ $output == *"$exp/${model}_train_1h/1best"*"$exp/${model}_train_all/1best"* ]]
+    [[ $output == *"$exp/${model}_phone_train_1h/1best"*"$exp/${model}_phone_train_all/1best"* ]]
   done
   [[ $output != *online-3/finetune/scratch* && $output != *"output   data/"* ]]
 }
