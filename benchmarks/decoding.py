@@ -172,7 +172,7 @@ def main() -> None:
     args.out, args.model, args.data = args.out.resolve(), args.model.resolve(), args.data.resolve()
     os.chdir(RECIPE)  # the paths of its log-probs start there
     if args.model.is_relative_to(RECIPE) and not (args.model / "log_probs/test.text").exists():
-        subprocess.run([RECIPE / "run.sh", "--stop-stage", "9"], check=True)
+        subprocess.run([RECIPE / "run.sh", "--unit", "char", "--stop-stage", "9"], check=True)
     install_flashlight()
     task, rows, table = Task(args.model, args.data), [], []
     with tempfile.TemporaryDirectory() as temporary:

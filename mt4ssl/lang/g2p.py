@@ -74,7 +74,7 @@ class G2P:
             for start in range(0, len(group), WORDS_AT_ONCE)
         ]
         found: dict[str, list[str]] = {}
-        for batch in tqdm(batches, unit="batch", disable=None, desc="pronouncing words"):
+        for batch in tqdm(batches, unit="batch", disable=None if len(batches) > 1 else True, desc="pronouncing words"):
             found.update(zip(batch, self.model.search(batch)))
         return {word: phones for word, phones in found.items() if phones}
 
