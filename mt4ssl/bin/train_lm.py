@@ -6,10 +6,10 @@ import argparse
 from pathlib import Path
 
 from mt4ssl.errors import UserError, run_main
-from mt4ssl.files import require
+from mt4ssl.files import atomic_path, require
 from mt4ssl.lang.lexicon import count_words
 from mt4ssl.lang.lines import read_lines
-from mt4ssl.lang.ngram import arpa_to_g, map_unknown, ngram_counts, train_ngram
+from mt4ssl.lang.ngram import arpa_to_g, map_unknown, ngram_counts, prune_ngram, train_ngram
 from mt4ssl.lang.symbols import BACKOFF, BEGIN, END, EPSILON, UNKNOWN, read_symbols
 from mt4ssl.table import print_table
 
@@ -19,6 +19,9 @@ def main() -> None:
     parser.add_argument("--text", type=Path, required=True, help="text to train on, one sentence per line")
     parser.add_argument("--words", type=Path, required=True, help="words.txt; other words of the text become <UNK>")
     parser.add_argument("--order", type=int, choices=range(2, 6), default=3, help="length of the n-grams")
+    parser.add_argument(
+        "--prune", type=float, help="leave out n-grams that raise perplexity by a smaller share than this: 1e-6, say"
+    )
     parser.add_argument("--out", type=Path, required=True, help="ARPA file to write")
     args = parser.parse_args()
 
@@ -26,7 +29,10 @@ def main() -> None:
     sentences = map_unknown(read_lines(require(args.text, "made by stage 6 (lang)")), words)
     if not sentences:
         raise UserError(f"{args.text} has no sentences")
-    train_ngram(sentences, args.order, args.out)
+    with atomic_path(args.out) as arpa:
+        train_ngram(sentences, args.order, arpa)
+        if args.prune:
+            prune_ngram(arpa, args.prune)
     arpa_to_g(args.out, args.words, args.out.parent / f"G_{args.order}_gram.fst.txt")
 
     counts = count_words(sentences)

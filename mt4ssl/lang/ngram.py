@@ -1,4 +1,4 @@
-"""Word n-grams: Kneser-Ney models in ARPA format, ARPA to a G graph by kaldilm, perplexity."""
+"""Word n-grams: Kneser-Ney models in ARPA format, pruned ones, ARPA to a G graph by kaldilm, perplexity."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
-from kaldingram.prune import ArpaParser
+from kaldingram.prune import ArpaParser, prune
 
 from mt4ssl.errors import UserError
 from mt4ssl.files import atomic_path
@@ -43,6 +43,18 @@ def train_ngram(sentences: Iterable[str], order: int, arpa: str | Path) -> None:
                 ending = "" if np.isnan(log_weight) else f"\t{log_weight:.7f}"
                 file.write(f"{log_prob:.7f}\t{ngram}{ending}\n")
         file.write("\n\\end\\\n")
+
+
+def prune_ngram(arpa: str | Path, threshold: float) -> None:
+    """Take the n-grams out of the file `arpa` without which the model's perplexity rises by less than `threshold`.
+
+    The rise is relative, and counted for each n-gram alone (Stolcke, 1998). No unigram is taken out.
+    """
+    with contextlib.redirect_stderr(io.StringIO()):  # progress bars
+        model = ArpaParser().loadf(arpa, encoding="utf-8")[0]
+        prune(model, threshold, minorder=2)
+        with atomic_path(arpa) as temporary:
+            ArpaParser().dumpf(model, temporary, encoding="utf-8")
 
 
 def arpa_to_g(arpa: str | Path, words: str | Path, g: str | Path) -> None:

@@ -1,11 +1,12 @@
 """Kneser-Ney models against the definition of the ARPA format, evaluated here by hand."""
 
+import math
 import random
 from itertools import product
 
 import pytest
 
-from mt4ssl.lang.ngram import map_unknown, ngram_counts, perplexity, train_ngram
+from mt4ssl.lang.ngram import map_unknown, ngram_counts, perplexity, prune_ngram, train_ngram
 
 WORDS = "A B C D E F G H".split()
 
@@ -89,6 +90,44 @@ def test_words_that_the_model_lacks_are_counted_and_left_out(arpa):
     log_probs = [log_prob(model, ("<s>",), "A"), log_prob(model, (), "B"), log_prob(model, ("B",), "</s>")]
     value, unknown = perplexity(path, ["A MOUSE B"])
     assert unknown == 1 and value == pytest.approx(10 ** (-sum(log_probs) / 3), rel=1e-4)
+
+
+def relative_rises(model, order):
+    """{n-gram of the highest order: relative rise of perplexity without it}, a sum over all words (Stolcke, 1998)."""
+    words = [*WORDS, "</s>"]
+    rises = {}
+    for ngram in (ngram for ngram in model if len(ngram) == order):
+        history, rest = ngram[:-1], {key: value for key, value in model.items() if key != ngram}
+        seen = [word for word in words if (*history, word) in rest]
+        left, lower = (1 - sum(10 ** log_prob(model, h, word) for word in seen) for h in (history, history[1:]))
+        rest[history] = (rest[history][0], math.log10(left / lower))
+        begin = [log_prob(model, history[:i], word) for i, word in enumerate(history) if word != "<s>"]
+        weight = 10 ** (sum(begin) + (model["</s>",][0] if history[0] == "<s>" else 0))
+        entropy = sum(
+            10 ** log_prob(model, history, word) * (log_prob(model, history, word) - log_prob(rest, history, word))
+            for word in words
+        )
+        rises[ngram] = 10 ** (weight * entropy) - 1
+    return rises
+
+
+def test_pruned_are_the_ngrams_that_matter_least(tmp_path):
+    path, order = tmp_path / "x.arpa", 3
+    train_ngram(text(0), order, path)
+    model, before = read_arpa(path), ngram_counts(path)
+    rises = relative_rises(model, order)
+    threshold = sorted(rises.values())[len(rises) // 2] * 1.001
+    full = perplexity(path, text(1))[0]
+
+    prune_ngram(path, threshold)
+    pruned, after = read_arpa(path), ngram_counts(path)
+    kept = {ngram for ngram in pruned if len(ngram) == order}
+    assert kept == {ngram for ngram, rise in rises.items() if rise >= threshold} and len(kept) == after[-1]
+    assert after[0] == before[0] and after[1] <= before[1]
+    for history in {ngram[:-1] for ngram in pruned}:
+        total = sum(10 ** log_prob(pruned, history, word) for word in [*WORDS, "</s>"])
+        assert total == pytest.approx(1, abs=1e-5), history
+    assert perplexity(path, text(1))[0] < 1.05 * full
 
 
 def test_words_outside_the_vocabulary_become_unk():
