@@ -27,4 +27,5 @@ finetune_args=  # overrides of them
 scratch=true  # fine-tune the same model without pre-training too, to compare
 scratch_args=  # overrides for the model without pre-training alone: its own best learning rate
 avg=5  # last checkpoints to average
+rescore=true  # rescore the lattices of stage 10 with a 4-gram
 decode_args=  # beams of stage 10, if not the defaults

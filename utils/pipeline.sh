@@ -4,7 +4,7 @@
 # $dl_dir/$corpus first.
 
 : "${stage:?}" "${stop_stage:?}" "${nj:?}" "${ngpu:?}" "${dl_dir:?}" "${on_the_fly:?}" "${km_iter:?}"
-: "${pretrain_config:?}" "${finetune_config:?}" "${scratch:?}" "${avg:?}"
+: "${pretrain_config:?}" "${finetune_config:?}" "${scratch:?}" "${avg:?}" "${rescore:?}"
 : "${corpus:?}" "${train_sets:?}" "${labelled_set:?}" "${dev_set:?}" "${test_sets:?}"
 # Not every recipe has these: the subsets to fine-tune on, ARPA files of stage 0, what to say about the test sets,
 # arguments of local/data.sh, what stage 0 reads besides local/.
@@ -74,6 +74,8 @@ if [ "$scratch" = true ]; then
     fail "--pretrained $pretrained: the model without pre-training has that name: rename it, or use --scratch false"
   fi
 fi
+orders=(3) searches=(1best)
+if [ "$rescore" = true ]; then orders+=(4) searches+=(whole-lattice-rescoring); fi
 wer_tables=() quality_tables=()
 
 recordings() { echo "$manifests/${corpus}_recordings_$1.jsonl.gz"; }
@@ -243,8 +245,11 @@ step "$unit" --in "$sentences" "${texts[@]}" "$(supervisions "$dev_set")" "${uni
 
 stage 7 graph
 if [ "$arpa" = true ]; then arpas=$dl_dir/$corpus; else arpas=$lm; fi
-for order in 3 4; do
+ngrams=() gs=() rescoring=()
+if [ "$rescore" = true ]; then rescoring=("$lm/G_4_gram.pt"); fi
+for order in "${orders[@]}"; do
   g=$lm/G_${order}_gram.fst.txt
+  ngrams+=("$arpas/${order}gram.arpa") gs+=("$g")
   if [ "$arpa" = true ]; then
     step "lm$order.$unit" --in "$arpas/${order}gram.arpa" "$lang/words.txt" --out "$g" -- \
       python -m mt4ssl.bin.convert_lm --arpa "$arpas/${order}gram.arpa" --words "$lang/words.txt" --out "$g"
@@ -256,12 +261,11 @@ for order in 3 4; do
 done
 held_out=()
 for split in "$dev_set" "${test_sets[@]}"; do held_out+=("$(supervisions "$split")"); done
-step "perplexity.$unit" --in "$arpas/3gram.arpa" "$arpas/4gram.arpa" "${held_out[@]}" --out "$lm/perplexity.json" -- \
-  python -m mt4ssl.bin.perplexity --arpa "$arpas/3gram.arpa" "$arpas/4gram.arpa" --corpus "$corpus" \
+step "perplexity.$unit" --in "${ngrams[@]}" "${held_out[@]}" --out "$lm/perplexity.json" -- \
+  python -m mt4ssl.bin.perplexity --arpa "${ngrams[@]}" --corpus "$corpus" \
   --manifests "$manifests" --splits "$dev_set" "${test_sets[@]}" --out "$lm/perplexity.json"
-step "hlg.$unit" --in "${symbols[@]}" "$lm/G_3_gram.fst.txt" "$lm/G_4_gram.fst.txt" \
-  --out "$lang/L.pt" "$lang/L_disambig.pt" "$lang/HLG.pt" "$lm/G_4_gram.pt" -- \
-  k2_python.sh -m mt4ssl.bin.compile_graph --lang "$lang" --lm "$lm"
+step "hlg.$unit" --in "${symbols[@]}" "${gs[@]}" --out "$lang/L.pt" "$lang/L_disambig.pt" "$lang/HLG.pt" \
+  "${rescoring[@]}" -- k2_python.sh -m mt4ssl.bin.compile_graph --lang "$lang" --lm "$lm"
 
 # finetune MODEL OPTIONS...: a step of stage 8
 finetune() {
@@ -310,9 +314,9 @@ done
 
 stage 10 decode
 for model in "${models[@]}"; do
-  for method in 1best whole-lattice-rescoring; do
+  for method in "${searches[@]}"; do
     folder=$exp_dir/finetune/$model/$method
-    if [ "$method" = 1best ]; then rescore=(); else rescore=(--rescore-with "$lm/G_4_gram.pt"); fi
+    if [ "$method" = 1best ]; then second=(); else second=(--rescore-with "$lm/G_4_gram.pt"); fi
     for split in "$dev_set" "${test_sets[@]}"; do # the test sets with the weights that are best on dev
       log_probs=$exp_dir/finetune/$model/log_probs/$split
       if [ "$split" = "$dev_set" ]; then
@@ -321,8 +325,8 @@ for model in "${models[@]}"; do
         best=(--weights-from "$folder/wer-$dev_set.json")
       fi
       step "$model.$method.$split" --nj "$nj" --in "$log_probs.ark" "$log_probs.scp" "$lang/HLG.pt" \
-        "$lang/words.txt" "${rescore[@]:1}" "${best[@]:1}" --out "$folder/hyps-$split-lm_scale_*.txt" -- \
-        k2_python.sh -m mt4ssl.bin.decode --log-probs "$log_probs.scp" --lang "$lang" "${rescore[@]}" \
+        "$lang/words.txt" "${second[@]:1}" "${best[@]:1}" --out "$folder/hyps-$split-lm_scale_*.txt" -- \
+        k2_python.sh -m mt4ssl.bin.decode --log-probs "$log_probs.scp" --lang "$lang" "${second[@]}" \
         --method "$method" "${best[@]}" --split "$split" --out "$folder" "${decode_args[@]}"
       score "$model" "$method" "$split"
     done

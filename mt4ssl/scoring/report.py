@@ -57,24 +57,33 @@ def score_files(finetune: Path, models: Sequence[str], test_sets: Sequence[str])
     return [path for path in paths if path.exists()]
 
 
+def used_methods(finetune: Path, models: Sequence[str], test_sets: Sequence[str]) -> dict[str, str]:
+    """Names of the search methods that some model was scored with: not every recipe rescores."""
+    used = {path.parent.name for path in score_files(finetune, models, test_sets)}
+    return {method: name for method, name in METHODS.items() if method in used}
+
+
 def wer_table(finetune: Path, models: Sequence[str], test_sets: Sequence[str]) -> str:
     """WER per model and test set, by search method; "-" where there is no score yet."""
     rows = []
+    methods = used_methods(finetune, models, test_sets)
     for split, model in product(test_sets, models):
-        paths = [finetune / model / method / f"wer-{split}.json" for method in METHODS]
+        paths = [finetune / model / method / f"wer-{split}.json" for method in methods]
         rows.append([model, split, *(best_wer(path) if path.exists() else "-" for path in paths)])
-    return markdown_table(["model", "set", *METHODS.values()], rows)
+    return markdown_table(["model", "set", *methods.values()], rows)
 
 
 def missing_scores(finetune: Path, test_sets: Sequence[str]) -> list[str]:
-    """A sentence for every score that a trained model does not have, with the stage that makes it."""
+    """A sentence for every score that a trained model does not have and another has, with the stage that makes it."""
     sentences = []
-    for model in trained_models(finetune):
+    models = trained_models(finetune)
+    methods = used_methods(finetune, models, test_sets)
+    for model in models:
         there = score_files(finetune, [model], test_sets)
         if not there:
             sentences.append(f"`{model}` is trained and has no score yet: stages 9 (emit) and 10 (decode) make them.")
             continue
-        for split, (method, name) in product(test_sets, METHODS.items()):
+        for split, (method, name) in product(test_sets, methods.items()):
             if finetune / model / method / f"wer-{split}.json" not in there:
                 stage = "9 (emit)" if method == "ctc-greedy-search" else "10 (decode)"
                 sentences.append(f"`{model}` has no score of {split} by {name}: stage {stage} makes it.")

@@ -1,6 +1,7 @@
 """A model that lacked one score was left out of RESULTS.md, without a word."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -40,5 +41,7 @@ def test_what_is_missing_is_named_with_its_stage(finetune):
 
 def test_a_new_method_hides_no_older_model(finetune, monkeypatch):
     monkeypatch.setitem(METHODS, "new-method", "new")
+    assert "new" not in " ".join(missing_scores(finetune, ["test"]))  # no model has it, so no recipe wants it
+    shutil.copytree(finetune / "old" / HLG, finetune / "old/new-method")
     assert scored_models(finetune, ["test"]) == ["old", "whole"]
     assert "`whole` has no score of test by new: stage 10 (decode) makes it." in missing_scores(finetune, ["test"])
