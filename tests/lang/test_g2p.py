@@ -1,6 +1,7 @@
 import itertools
 import random
 
+import numpy as np
 import pytest
 from kaldingram.prune import ArpaParser
 
@@ -84,18 +85,20 @@ def test_the_units_found_are_the_most_probable_by_the_arpa_model_of_the_same_uni
     lines = [line.split("\t") for line in (tmp_path / "g2p.txt").read_text().splitlines()]
     train_ngram([" ".join(map("{}:{}".format, word, phones)) for word, *phones in lines], ORDER, tmp_path / "arpa")
     arpa = ArpaParser().load((tmp_path / "arpa").read_text().splitlines())[0]
-    units = {
-        letter: [unit for unit in map("{}:{}".format, *zip(*model.units)) if unit[0] == letter] for letter in "ABC"
-    }
-
-    def log_prob(path):
-        sentence = ("<s>", *path, "</s>")
-        return sum(arpa.log_p_raw(sentence[max(0, end - ORDER) : end]) for end in range(2, len(sentence) + 1))
-
     for word in ("AB", "CCA", "BACA"):
-        paths = list(itertools.product(*(units[letter] for letter in word)))
-        best = max(paths, key=log_prob)
-        assert len(paths) > BEAM / 2 and model.search([word]) == [[unit[2:] for unit in best]]
+        paths = [(*path, model.end) for path in itertools.product(*(model.candidates[letter] for letter in word))]
+        expected = []
+        for path in paths:
+            units = ("<s>", *("{}:{}".format(*model.units[symbol]) for symbol in path[:-1]), "</s>")
+            spans = (units[max(0, end - ORDER) : end] for end in range(2, len(units) + 1))
+            expected.append(sum(map(arpa.log_p_raw, spans)) * np.log(10))
+        states, found = np.ones(len(paths), dtype=int), np.zeros(len(paths))
+        for symbols in np.transpose(paths):
+            log_probs, states = model.advance(states, symbols)
+            found += log_probs
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+        best = paths[np.argmax(expected)]
+        assert len(paths) > BEAM / 2 and model.search([word]) == [[model.units[symbol][1] for symbol in best[:-1]]]
 
 
 def test_entries_with_too_many_phones_are_not_learnt_from(lexicon, tmp_path):
@@ -104,9 +107,10 @@ def test_entries_with_too_many_phones_are_not_learnt_from(lexicon, tmp_path):
     assert sorted(line.split("\t")[0] for line in lines) == sorted(word for word, _ in lexicon[:50])
 
 
-def test_words_too_long_for_products_of_probabilities(lexicon, model, tmp_path):
-    long = "CATSIX" * 100
+def test_words_too_long_for_products_of_weights(lexicon, tmp_path):
+    long = "CATSIX" * 200
     model = G2P.train([*lexicon[:1000], (long, spoken(long))], tmp_path / "g2p.txt")
+    assert "\t".join([long, *["K", "A", "T", "S", "I", "K S"] * 200]) in (tmp_path / "g2p.txt").read_text().splitlines()
     assert model.pronounce([long]) == {long: spoken(long)}
 
 
