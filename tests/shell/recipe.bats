@@ -82,7 +82,7 @@ setup() {
   run "$root/egs/espeak/run.sh" --dry-run true --stage 2 --stop-stage 10 --pretrained "$PWD/hubert" --exp-dir "$PWD/exp"
   [ "$status" -eq 0 ]
   [[ $output != *mfcc* && $output != *"stage 5 (pretrain)"* ]]
-  [[ $output == *"stage 8 (finetune): hubert"*"'--pretrained' '$PWD/hubert'"* ]]
+  [[ $output == *"stage 8 (finetune): hubert_phone"*"'--pretrained' '$PWD/hubert'"* ]]
 }
 
 @test "what distinguishes scratch comes after --finetune-args" {
@@ -92,12 +92,30 @@ setup() {
   [[ $output == *"'--optim.lr' '1e-3' '--from-scratch' 'true' '--optim.lr' '2e-3'"* ]]
 }
 
+@test "--unit is one of three, and phones need a lexicon" {
+  recipe=$root/egs/mini_librispeech/run.sh
+  run "$recipe" --dry-run true --stage 6 --stop-stage 6 --unit bpe --bpe-size 200 --data-dir "$PWD/data"
+  [[ $status -eq 0 && $output == *"'--unit' 'bpe' '--size' '200' '--out' '$PWD/data/lang_bpe_200'"* ]]
+  run "$recipe" --dry-run true --stage 6 --stop-stage 6 --lexicon ""
+  [ "$status" -eq 1 ]
+  [ "$output" = "error: --unit phone needs --lexicon FILE, or --lexicon cmudict for English" ]
+  run "$recipe" --dry-run true --unit syllable
+  [ "$output" = "error: --unit is char, bpe or phone, not 'syllable'" ]
+}
+
+@test "--rescore false leaves the 4-gram out" {
+  run "$root/egs/mini_librispeech/run.sh" --dry-run true --stage 7 --stop-stage 10 --data-dir "$PWD/data"
+  [[ $status -eq 0 && $output == *3gram.arpa* && $output != *4gram* && $output != *whole-lattice* ]]
+  run "$root/egs/mini_librispeech/run.sh" --dry-run true --stage 7 --stop-stage 10 --data-dir "$PWD/data" --rescore true
+  [[ $status -eq 0 && $output == *4gram.arpa* && $output == *whole-lattice* ]]
+}
+
 @test "--scratch false leaves the model without pre-training out of stages 8 to 11" {
   run "$root/egs/espeak/run.sh" --dry-run true --stage 9 --stop-stage 10 --exp-dir "$PWD/exp"
-  [[ $output == *exp/finetune/scratch/* ]]
+  [[ $output == *exp/finetune/scratch_phone/* ]]
   run "$root/egs/espeak/run.sh" --dry-run true --stage 8 --stop-stage 11 --exp-dir "$PWD/exp" --scratch false
   [ "$status" -eq 0 ]
-  [[ $output == *exp/finetune/mt4ssl/* && $output != *scratch* ]]
+  [[ $output == *exp/finetune/mt4ssl_phone/* && $output != *scratch* ]]
 }
 
 @test "a measurement is runs of run.sh that differ in targets, seed and subset, and leave data/ alone" {

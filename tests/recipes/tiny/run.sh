@@ -6,6 +6,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$MT4SSL_ROOT/utils/options.sh"
 
 stage=0
+unit=phone
 km_iter=2
 avg=2
 
@@ -21,4 +22,5 @@ data_args=(
   --train-minutes 2 --labelled-minutes 1 --dev-minutes 0.2 --test-minutes 0.2
   --train-speakers 4 --dev-speakers 2 --test-speakers 2 --vocab-size 40
 )
+lexicon=$dl_dir/espeak/lexicon.txt
 . "$MT4SSL_ROOT/utils/pipeline.sh"
