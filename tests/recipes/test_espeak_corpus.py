@@ -5,12 +5,33 @@ import os
 import subprocess
 import sys
 from collections import defaultdict
+from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
 
+import kaldialign
 import numpy as np
 import pytest
 import soundfile
+import torch
+import yaml
+from lhotse import CutSet, Recording, SupervisionSegment
+
+from mt4ssl.clustering.alignment import align_cuts
+from mt4ssl.data.cuts import Cuts
+from mt4ssl.inference.log_probs import log_probs
+from mt4ssl.lang.lexicon import write_lang
+from mt4ssl.lang.pronunciations import read_pronunciations
+from mt4ssl.lang.tokens import Tokens
+from mt4ssl.lang.units.phones import Phones
+from mt4ssl.models.ctc import CtcConfig
+from mt4ssl.models.encoder import EncoderConfig
+from mt4ssl.models.frontend import FrontendConfig
+from mt4ssl.models.speech import ModelConfig
+from mt4ssl.train.finetuning import FinetuneConfig, FinetuneTask
+from mt4ssl.train.loop import train
+from mt4ssl.train.optim import OptimConfig
+from mt4ssl.train.task import LoopConfig
 
 ROOT = Path(__file__).parents[2]
 SIZES = "--train-minutes 1 --labelled-minutes 0.4 --dev-minutes 0.3 --test-minutes 0.3".split()
@@ -194,3 +215,63 @@ def test_unknown_voices_are_refused(dl_dir):
             env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths))},
         )
         assert result.returncode != 0 and f"espeak-ng has no voice {voice}" in result.stderr
+
+
+def test_the_lexicon_has_what_was_said(corpus):
+    lexicon = read_pronunciations(str(corpus / "lexicon.txt"))
+    for split in SPLITS:
+        said = phones(corpus, split)
+        for utterance, text in transcripts(corpus, split).items():
+            assert {word.lower() for word in text.split()} <= lexicon.keys()
+            names = {name for _, _, name in said[utterance]} - {"sil"}
+            assert names <= {name for word in text.split() for way in lexicon[word.lower()] for name in way}
+
+
+def train_recogniser(cuts, lang, folder):
+    """Train a small CTC model on the cuts until it knows them by heart; return the log-probs of each."""
+    architecture = ModelConfig(
+        FrontendConfig("fbank", 64, [3, 3], [2, 1]),
+        EncoderConfig(layers=2, dim=64, ffn_dim=128, heads=4, pos_conv_width=9, pos_conv_depth=1, pos_conv_groups=4),
+    )
+    (folder / "model").mkdir()
+    (folder / "model/config.yaml").write_text(yaml.safe_dump({"model": asdict(architecture)}))
+    config = FinetuneConfig(
+        str(cuts), str(cuts), str(folder / "exp"), str(lang), str(folder / "model"), from_scratch=True,
+        ctc=CtcConfig(time_mask_prob=0, channel_mask_prob=0), activation_dropout=0, layerdrop=0,
+        optim=OptimConfig(lr=3e-3, clip_norm=1.0, warmup=0.1, hold=0.4, final_scale=0.05),
+        loop=LoopConfig(updates=200, batch_seconds=20, dtype="fp32", log_every=50, validate_every=200, workers=0),
+    )  # fmt: skip
+    task = FinetuneTask(config, torch.device("cpu"))
+    train(task)
+    return dict(log_probs(task.model.eval(), task.architecture, Cuts.read(cuts), 0, "train"))
+
+
+def test_alignments_agree_with_the_synthesiser(corpus, tmp_path):
+    """Of what a model learned by heart, and by the true times of phones: the median is within 40 ms."""
+    texts = transcripts(corpus, "train")
+    words = sorted({word for text in texts.values() for word in text.split()})
+    write_lang(tmp_path, Phones.make(tmp_path, list(texts.values()), [], words, 0, str(corpus / "lexicon.txt")), words)
+    cuts = []
+    for path in sorted((corpus / "train").rglob("*.flac")):
+        cut = Recording.from_file(path).to_cut().with_id(path.stem)
+        cut.supervisions = [SupervisionSegment(path.stem, path.stem, 0, cut.duration, text=texts[path.stem])]
+        cuts.append(cut)
+    CutSet.from_cuts(cuts).to_file(tmp_path / "cuts.jsonl.gz")
+    matrices = train_recogniser(tmp_path / "cuts.jsonl.gz", tmp_path, tmp_path)
+    said, distances = phones(corpus, "train"), []
+    for cut in align_cuts(cuts, matrices, Tokens(tmp_path)):
+        found = [(item.start, item.symbol) for item in cut.supervisions[0].alignment["phone"]]
+        known = [(start, name) for start, _, name in said[cut.id]]
+        for (start, name), (true, other) in pair_by_name(found, known):
+            if name == other != "sil":
+                distances.append(abs(start - true))
+    assert len(distances) > sum(map(len, said.values())) / 2
+    assert np.median(distances) < 0.04
+
+
+def pair_by_name(found, known):
+    """Pair two lists of (time, name) by the edit distance of the names; what has no partner is left out."""
+    pairs = kaldialign.align([name for _, name in found], [name for _, name in known], "*")
+    left, right = iter(found), iter(known)
+    paired = [(next(left) if a != "*" else None, next(right) if b != "*" else None) for a, b in pairs]
+    return [pair for pair in paired if None not in pair]
