@@ -5,7 +5,7 @@
 
 : "${stage:?}" "${stop_stage:?}" "${nj:?}" "${ngpu:?}" "${dl_dir:?}" "${on_the_fly:?}" "${km_iter:?}"
 : "${pretrain_config:?}" "${finetune_config:?}" "${scratch:?}" "${avg:?}" "${rescore:?}"
-: "${corpus:?}" "${train_sets:?}" "${labelled_set:?}" "${dev_set:?}" "${test_sets:?}"
+: "${unit:?}" "${bpe_size:?}" "${corpus:?}" "${train_sets:?}" "${labelled_set:?}" "${dev_set:?}" "${test_sets:?}"
 # Not every recipe has these: the subsets to fine-tune on, ARPA files of stage 0, what to say about the test sets,
 # arguments of local/data.sh, what stage 0 reads besides local/.
 : "${labelled_sets:=$labelled_set}" "${arpa:=false}" "${test_note:=}"
@@ -50,7 +50,7 @@ pretrain_options=("${pretrain_configs[@]/#/--config=}" "${pretrain_args[@]}")
 splits=("$train_set" "$dev_set" "${test_sets[@]}")
 export dl_dir # conf/corpus.yaml may name it
 manifests=$data_dir/manifests
-kind=$unit greedy_words= unit_args=() unit_inputs=()
+kind=$unit greedy_words='' unit_args=() unit_inputs=()
 case $unit in # what words are spelled with
   char) spelling=() variant='' ;;
   bpe) unit=bpe_$bpe_size variant=_$unit spelling=(bpe.model) unit_args=(--size "$bpe_size") ;;
