@@ -17,7 +17,6 @@ dl_dir=download  # has LibriSpeech/, or gets it; gets mini_librispeech/: lists, 
 lm_text=  # folder of books (*.txt) for the language models, instead of the King James Bible from PyPI
 test_sets=  # splits to report on, if not test-clean-20spk where <dl-dir> has test-clean, and else dev-clean-2
 test_note=  # what stands under their tables, if not that test-clean-20spk is half of test-clean, and lossy
-ngpu=2
 unit=phone
 lexicon=cmudict
 rescore=false  # the 4-gram of so little text gains nothing over the 3-gram: RESULTS.md
