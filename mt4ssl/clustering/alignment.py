@@ -12,12 +12,12 @@ from lhotse.supervision import AlignmentItem
 from lhotse.utils import fastcopy
 from torchaudio.functional import forced_align, merge_tokens
 
+from mt4ssl.clustering.quality import SILENCE
 from mt4ssl.data.ctc import transcript
 from mt4ssl.errors import UserError
 from mt4ssl.files import write_lines
 from mt4ssl.lang.tokens import Tokens
 
-SILENCE = "sil"
 LONGEST_GAP = 0.2  # seconds between the middles of two tokens that leave no silence between them
 SHARE = 0.06  # seconds that a token next to silence lasts before and after its middle
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mt4ssl.checkpoint import load_weights
 from mt4ssl.config import build
-from mt4ssl.data.features import make_extractor
+from mt4ssl.data.loading import fbank_extractor
 from mt4ssl.data.signals import FBANK, SAMPLING_RATE
 from mt4ssl.decode.greedy import greedy_search
 from mt4ssl.decode.weights import Weights
@@ -37,7 +37,7 @@ def audio_input(path: str | Path, frontend: FrontendConfig) -> tuple[Tensor, Ten
     if rate != SAMPLING_RATE:
         raise UserError(f"{path} has {rate} samples a second: convert it to {SAMPLING_RATE}")
     samples = audio.mean(1)[None]  # (1, S)
-    x: np.ndarray = make_extractor("fbank").extract(samples, rate)[None] if frontend.reads == FBANK else samples
+    x: np.ndarray = fbank_extractor().extract(samples, rate)[None] if frontend.reads == FBANK else samples
     return torch.as_tensor(x), torch.tensor([x.shape[1]])
 
 

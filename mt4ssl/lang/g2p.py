@@ -16,7 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from mt4ssl.errors import UserError
-from mt4ssl.files import atomic_path, require
+from mt4ssl.files import require, write_lines
 from mt4ssl.lang.kneser_ney import count_ngrams, estimate
 from mt4ssl.lang.lines import read_lines
 from mt4ssl.lang.symbols import END
@@ -58,8 +58,7 @@ class G2P:
             raise UserError("the lexicon has no word with phones: there is nothing to learn a G2P from")
         most = 1 + math.ceil(sum(len(phones) for _, phones in spoken) / sum(len(word) for word, _ in spoken))
         aligned = align([(word, phones) for word, phones in spoken if len(phones) <= most * len(word)], most)
-        with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
-            file.writelines("\t".join([word, *phones]) + "\n" for word, phones in aligned)
+        write_lines(path, ("\t".join([word, *phones]) for word, phones in aligned))
         return cls(path)
 
     def pronounce(self, words: Sequence[str]) -> dict[str, list[str]]:

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mt4ssl.errors import UserError
-from mt4ssl.files import require, write_lines
-from mt4ssl.lang.lines import read_lines
+from mt4ssl.files import write_lines
+from mt4ssl.lang.pronunciations import read_entries
 from mt4ssl.lang.symbols import BACKOFF, BEGIN, END, EPSILON, UNKNOWN, write_symbols
 from mt4ssl.lang.units.base import BLANK, BOUNDARY, Unit
 
@@ -66,14 +66,7 @@ def write_lexicon(path: Path, lexicon: Lexicon) -> None:
 
 def read_lexicon(path: str | Path) -> Lexicon:
     """Return [(word, tokens)] of a file with one `WORD token token …` per line."""
-    path = require(path, "python -m mt4ssl.bin.prepare_lang makes it")
-    lexicon = []
-    for number, line in enumerate(read_lines(path), 1):
-        word, *tokens = line.split() or [""]
-        if not tokens:
-            raise UserError(f"{path} line {number}: expected a word and its tokens, found {line!r}")
-        lexicon.append((word, tokens))
-    return lexicon
+    return list(read_entries(Path(path), "tokens", "python -m mt4ssl.bin.prepare_lang makes it"))
 
 
 def count_words(sentences: Iterable[str]) -> Counter[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -23,7 +23,9 @@ def read_pronunciations(source: str) -> Pronunciations:
     Words in angle brackets or with a leading `!`, which Kaldi's lexicons have for noise and silence, are no words.
     """
     found: Pronunciations = {}
-    for word, phones in _cmudict() if source == CMUDICT else _read_lexicon(Path(source)):
+    hint = "--lexicon takes a file with one `WORD phone phone …` per line, or cmudict for English"
+    entries = _cmudict() if source == CMUDICT else read_entries(Path(source), "phones", hint)
+    for word, phones in entries:
         if re.fullmatch("<.*>|!.+", word):
             continue
         plain = [phone[:-1] if STRESSED.fullmatch(phone) else phone for phone in phones]
@@ -45,10 +47,10 @@ def _cmudict() -> Iterator[tuple[str, list[str]]]:
         yield re.sub(r"\(\d\)$", "", word), phones
 
 
-def _read_lexicon(path: Path) -> Iterable[tuple[str, list[str]]]:
-    hint = "--lexicon takes a file with one `WORD phone phone …` per line, or cmudict for English"
+def read_entries(path: Path, units: str, hint: str) -> Iterator[tuple[str, list[str]]]:
+    """Yield the word and the units of each line; UserError with the hint if there is no file, or naming the line."""
     for number, line in enumerate(read_lines(require(path, hint)), 1):
-        word, *phones = line.split() or [""]
-        if not phones:
-            raise UserError(f"{path} line {number}: expected a word and its phones, found {line!r}")
-        yield word, phones
+        word, *spelling = line.split() or [""]
+        if not spelling:
+            raise UserError(f"{path} line {number}: expected a word and its {units}, found {line!r}")
+        yield word, spelling

@@ -22,6 +22,7 @@ import yaml
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
+from mt4ssl.decode.weights import Weights
 from mt4ssl.errors import UserError, run_main
 from mt4ssl.files import atomic_path, require
 from mt4ssl.results import METHODS, best_result, commit, read_log, wer_cell
@@ -116,9 +117,9 @@ def score_rows(folder: Path) -> Iterator[Row]:
         row = {**facts, "split": path.stem.removeprefix("wer-"), "method": path.parent.name, "words": best["words"]}
         rates = {"wer": best["wer"], "ci95_low": best["ci95"][0], "ci95_high": best["ci95"][1], "cer": best["cer"]}
         row |= {name: round(rate, 6) for name, rate in rates.items()}
-        weights = re.fullmatch(r"lm_scale_([\d.]+)(?:_word_score_(-?[\d.]+))?", best["settings"])
+        weights = Weights.parse(best["settings"])
         if weights:
-            row |= {"lm_scale": weights[1], "word_score": weights[2] or "0.0"}
+            row |= weights._asdict()
         yield row
 
 
