@@ -53,6 +53,11 @@ class FrontendConfig:
         """Seconds between two output frames."""
         return round(prod(self.strides) / self.reads.rate, 6)
 
+    @property
+    def frame_values(self) -> int:
+        """Values of fbank from one output frame to the next; 0 for waveforms."""
+        return prod(self.strides) * self.reads.bins
+
     def frames(self, size: Size) -> Size:
         """Frames that come out of `size` samples or fbank frames; works on tensors of sizes too."""
         for kernel, stride in zip(self.kernels, self.strides):

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from mt4ssl.models.frontend import padding_mask
 from mt4ssl.models.speech import ModelConfig, SpeechEncoder
-from mt4ssl.targets.base import Clean, Target
+from mt4ssl.targets.base import Clean, Sizes, Target
 from mt4ssl.targets.losses import measure
 from mt4ssl.targets.teacher import EmaConfig, Teacher
 
@@ -40,7 +40,8 @@ class MT4SSL(nn.Module):
         self.names = [f"{index}_{target.log_name}" for index, target in enumerate(targets)]
         self.student = SpeechEncoder(config)
         self.mask_embedding = nn.Parameter(torch.empty(dim).uniform_())
-        answers = [target.make_answers() for target in targets]
+        sizes = Sizes(dim, config.frontend.frame_values)
+        answers = [target.make_answers(sizes) for target in targets]
         self.answers = nn.ModuleList(answers)
         self.heads = nn.ModuleList(nn.Linear(dim, each.classes or dim) for each in answers)
         online = any(target.needs_teacher for target in targets)

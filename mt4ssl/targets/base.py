@@ -30,6 +30,16 @@ class Clean:
     """Returns the EMA teacher's layer results, (B, T', C) each; the teacher runs once, however many targets ask."""
 
 
+@dataclass
+class Sizes:
+    """What a target is told of the network that is to learn it."""
+
+    dim: int
+    """Channels of the encoder's layers."""
+    inputs: int
+    """Values of fbank from one of the model's frames to the next; 0 for a model that reads waveforms."""
+
+
 class Answers(nn.Module):
     """Where the answers of a target come from; no gradient reaches it.
 
@@ -79,6 +89,6 @@ class Target:
         if any(not 1 <= number <= layers for number in self.layers_used()):
             raise UserError(f"target {self} needs more layers than the encoder's {layers}")
 
-    def make_answers(self) -> Answers:
-        """Build the module that gives the answers."""
+    def make_answers(self, sizes: Sizes) -> Answers:
+        """Build the module that gives the answers; UserError if the network cannot have this target."""
         raise NotImplementedError

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mt4ssl.targets.base import Answers, Clean, Target
+from mt4ssl.targets.base import Answers, Clean, Sizes, Target
 
 
 @dataclass
@@ -47,7 +47,7 @@ class TeacherTarget(Target):
     def layers_used(self) -> list[int]:
         return [self.layer, self.top_k]
 
-    def make_answers(self) -> Answers:
+    def make_answers(self, sizes: Sizes) -> Answers:
         return TeacherAnswers(self.top_k)
 
 

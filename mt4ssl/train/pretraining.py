@@ -64,7 +64,7 @@ class PretrainConfig:
 
     def __post_init__(self) -> None:
         if not self.targets:
-            raise ValueError("targets is empty: name at least one of kmeans, teacher")
+            raise ValueError("targets is empty: name at least one (docs/targets.md has a table of them)")
 
     def with_classes(self, classes: Callable[[str], int]) -> PretrainConfig:
         """Return the config with the number of classes of each target's labels, by their name."""
