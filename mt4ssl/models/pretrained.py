@@ -14,6 +14,9 @@ from mt4ssl.errors import UserError
 from mt4ssl.files import require
 from mt4ssl.models.speech import ModelConfig, SpeechEncoder
 
+DROPOUTS = ("dropout", "attention_dropout", "activation_dropout", "layerdrop")
+"""Settings of an encoder that no weight depends on."""
+
 
 def load_architecture(folder: Path) -> ModelConfig:
     """Read the network's config from the folder of a pre-training, or of an exported or imported encoder."""
@@ -32,6 +35,17 @@ def student_weights(folder: Path) -> tuple[dict[str, Tensor], Tensor]:
     weights = load_checkpoint(folder / "final.pt")["model"]
     encoder = {name.removeprefix("student."): w for name, w in weights.items() if name.startswith("student.")}
     return encoder, weights["mask_embedding"]
+
+
+def check_architecture(ours: ModelConfig, folder: Path) -> None:
+    """Raise UserError naming the first setting, dropouts aside, in which a network differs from the one in `folder`."""
+    theirs = load_architecture(folder)
+    for section in ("frontend", "encoder"):
+        for key, value in vars(getattr(theirs, section)).items():
+            mine = getattr(getattr(ours, section), key)
+            if mine != value and key not in DROPOUTS:
+                difference = f"model.{section}.{key} is {mine}, but {value} in {folder}"
+                raise UserError(f"{difference}: set `model` as {folder}/config.yaml has it")
 
 
 def load_student(folder: Path) -> tuple[SpeechEncoder, ModelConfig]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from mt4ssl.checkpoint import load_weights
 from mt4ssl.clustering.labels import config_of_labels
 from mt4ssl.data.cuts import Cuts
 from mt4ssl.data.loading import read_cuts
@@ -16,6 +17,7 @@ from mt4ssl.data.pretraining import PretrainBatch, PretrainDataset
 from mt4ssl.errors import UserError
 from mt4ssl.models.masking import MaskConfig, span_mask
 from mt4ssl.models.mt4ssl import MT4SSL
+from mt4ssl.models.pretrained import check_architecture, student_weights
 from mt4ssl.models.speech import ModelConfig
 from mt4ssl.targets import AnyTarget
 from mt4ssl.targets.kmeans import KMeansTarget
@@ -50,6 +52,8 @@ class PretrainConfig:
     exp_dir: str
     """Folder of this training: checkpoints, config and log."""
     model: ModelConfig = field(default_factory=ModelConfig)
+    initial: str | None = None
+    """Folder of a pre-training, or of an exported or imported encoder, whose weights the training starts from."""
     targets: list[AnyTarget] = field(default_factory=lambda: [KMeansTarget("kmeans"), TeacherTarget("teacher")])
     """What is learned, a list; all targets share one mask and one pass of the student."""
     mask: MaskConfig = field(default_factory=MaskConfig)
@@ -84,6 +88,16 @@ def with_clusters(config: PretrainConfig) -> PretrainConfig:
     return config.with_classes(lambda name: config_of_labels(folder, name).clusters)
 
 
+def start_from(model: MT4SSL, folder: Path) -> None:
+    """Copy a pre-trained encoder, of the same architecture, and its mask embedding into the student and its teacher."""
+    encoder, mask_embedding = student_weights(folder)
+    load_weights(model.student, encoder, folder)
+    with torch.no_grad():
+        model.mask_embedding.copy_(mask_embedding)
+    if model.teacher is not None:
+        model.teacher.encoder.load_state_dict(model.student.encoder.state_dict())
+
+
 class PretrainTask(Task):
     """MT4SSL on labelled cuts."""
 
@@ -93,7 +107,11 @@ class PretrainTask(Task):
     def __init__(self, config: PretrainConfig, device: torch.device) -> None:
         self.config, self.device = config, device
         torch.manual_seed(config.loop.seed)
-        self.model = MT4SSL(config.model, config.targets, config.ema).to(device)
+        self.model = MT4SSL(config.model, config.targets, config.ema)
+        if config.initial:
+            check_architecture(config.model, Path(config.initial))
+            start_from(self.model, Path(config.initial))
+        self.model.to(device)
         self.optimizer = make_optimizer([(self.model.parameters(), 1.0)], config.optim)
         self.train_data, self.rejected = self.dataset(config.train_cuts)
         self.dev_data, self.dev_rejected = self.dataset(config.dev_cuts)
