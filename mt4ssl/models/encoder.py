@@ -216,8 +216,8 @@ class Transformer(nn.Module):
         x = self.embed(x, padding)
         outputs: list[Tensor] = []
         results: list[Tensor] = []
-        for layer in self.layers[:last_layer]:
-            if self.training and torch.rand(()).item() < self.layerdrop:
+        for layer, dropped in zip(self.layers[:last_layer], self.draw_dropped()):
+            if dropped:
                 result = results[-1] if results else x
             else:
                 x, result = layer(x, key_mask)
@@ -226,6 +226,12 @@ class Transformer(nn.Module):
         if self.pre_norm and len(outputs) == len(self.layers):
             outputs[-1] = self.norm(x)
         return outputs, results
+
+    def draw_dropped(self) -> list[bool]:
+        """Draw which layers a batch skips; on the CPU, since a draw on a GPU would have to be waited for."""
+        if not self.training:
+            return [False] * len(self.layers)
+        return (torch.rand(len(self.layers), device="cpu") < self.layerdrop).tolist()
 
 
 def _init_linear(module: nn.Module) -> None:

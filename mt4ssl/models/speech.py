@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from torch import Tensor, nn
 
 from mt4ssl.models.encoder import EncoderConfig, EncoderLayer, PositionalConv, Transformer
 from mt4ssl.models.frontend import FRONTENDS, ConvLayer, FrontendConfig, padding_mask
+
+Lengths = TypeVar("Lengths", Tensor, None)
+"""Lengths (B,), or None where no utterance is padded."""
 
 
 @dataclass
@@ -28,14 +32,18 @@ class SpeechEncoder(nn.Module):
         self.projection = nn.Linear(config.frontend.dim, config.encoder.dim)
         self.encoder = Transformer(config.encoder)
 
-    def project(self, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Turn waveforms (B, S) or fbank (B, T, 80) into projected features (B, T', C) and lengths (B,)."""
+    def project(self, inputs: Tensor, lengths: Lengths) -> tuple[Tensor, Lengths]:
+        """Turn waveforms (B, S) or fbank (B, T, 80) into projected features (B, T', C) and lengths (B,).
+
+        Lengths are None, before and after, where no utterance is padded.
+        """
         x, lengths = self.frontend(inputs, lengths)
         return self.projection(self.feature_norm(x)), lengths
 
-    def encode(self, features: Tensor, lengths: Tensor, last_layer: int | None = None) -> list[Tensor]:
+    def encode(self, features: Tensor, lengths: Tensor | None, last_layer: int | None = None) -> list[Tensor]:
         """Return the outputs (B, T', C) of layers 1 to `last_layer` (default: all) for projected features."""
-        return self.encoder(features, padding_mask(lengths, features.size(1)), last_layer)[0]
+        padding = None if lengths is None else padding_mask(lengths, features.size(1))
+        return self.encoder(features, padding, last_layer)[0]
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> tuple[list[Tensor], Tensor]:
         """Return the output (B, T', C) of every layer, and the lengths (B,)."""

@@ -53,18 +53,20 @@ class RandomProjection(Answers):
 
     def forward(self, clean: Clean) -> Tensor:
         with torch.autocast(clean.inputs.device.type, enabled=False):  # bf16 would move frames to other codes
-            frames = stack(clean.inputs, clean.lengths, clean.padding.size(1), len(self.projection))
+            frames = stack(clean.inputs, clean.lengths, len(self.projection))
             return (frames @ self.projection @ self.codes.T).argmax(
                 2
             )  # of codes of one length, that is the nearest to a unit vector
 
 
-def stack(fbank: Tensor, lengths: Tensor, frames: int, values: int) -> Tensor:
-    """Normalise fbank (B, T, 80) of `lengths` (B,) frames over each utterance, and line it up (B, frames, values).
+def stack(fbank: Tensor, lengths: Tensor | None, values: int) -> Tensor:
+    """Normalise fbank (B, T, 80) of `lengths` (B,) frames over each utterance, and line it up (B, T', values).
 
     What the last frame lacks is zero, the mean.
     """
-    padding = torch.arange(fbank.size(1), device=fbank.device) >= lengths[:, None]
-    x = instance_norm(fbank, padding).masked_fill(padding[..., None], 0.0)
-    missing = frames * values // fbank.size(2) - fbank.size(1)
-    return F.pad(x, (0, 0, 0, missing)).reshape(len(x), frames, values)
+    padding = None if lengths is None else torch.arange(fbank.size(1), device=fbank.device) >= lengths[:, None]
+    x = instance_norm(fbank, padding)
+    if padding is not None:
+        x = x.masked_fill(padding[..., None], 0.0)
+    missing = -fbank.size(1) % (values // fbank.size(2))
+    return F.pad(x, (0, 0, 0, missing)).reshape(len(x), -1, values)

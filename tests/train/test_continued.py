@@ -42,9 +42,7 @@ def test_the_first_loss_is_the_model_s_own(trained, tmp_path, exported):
     task.model.heads.load_state_dict(trained.model.heads.state_dict())
     batch = trained.train_data.batch(0)
     with torch.no_grad():
-        first, own = (
-            each.model.eval()(batch.inputs, batch.lengths, batch.labels, batch.mask) for each in (task, trained)
-        )
+        first, own = (each.model.eval()(batch.inputs, None, batch.labels, batch.masked) for each in (task, trained))
     assert torch.equal(first.loss, own.loss) and own.loss > 0
 
 
