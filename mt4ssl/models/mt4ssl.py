@@ -9,6 +9,7 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 
+from mt4ssl.models.decoder import Decoder, DecoderConfig, check_visible, encode_visible, visible_frames
 from mt4ssl.models.frontend import padding_mask
 from mt4ssl.models.speech import ModelConfig, SpeechEncoder
 from mt4ssl.targets.base import Clean, Sizes, Target
@@ -31,19 +32,31 @@ class MaskedLosses:
 class MT4SSL(nn.Module):
     """A student, a head per target, and a teacher where a target asks for one."""
 
-    def __init__(self, config: ModelConfig, targets: Sequence[Target], ema: EmaConfig) -> None:
+    def __init__(
+        self,
+        config: ModelConfig,
+        targets: Sequence[Target],
+        ema: EmaConfig,
+        decoder: DecoderConfig | None = None,
+        copies: int = 1,
+    ) -> None:
         super().__init__()
         for target in targets:
             target.check(config.encoder.layers)
+        if decoder:
+            check_visible(config.encoder, targets)
         dim = config.encoder.dim
-        self.targets, self.ema = targets, ema
+        self.targets, self.ema, self.copies = targets, ema, copies
         self.names = [f"{index}_{target.log_name}" for index, target in enumerate(targets)]
         self.student = SpeechEncoder(config)
         self.mask_embedding = nn.Parameter(torch.empty(dim).uniform_())
+        if decoder:  # masked frames are zero to the positional convolution, and nothing to the layers
+            self.mask_embedding.requires_grad_(False).zero_()
         sizes = Sizes(dim, config.frontend.frame_values)
         answers = [target.make_answers(sizes) for target in targets]
         self.answers = nn.ModuleList(answers)
-        self.heads = nn.ModuleList(nn.Linear(dim, each.classes or dim) for each in answers)
+        self.heads = nn.ModuleList(nn.Linear(decoder.dim if decoder else dim, each.classes or dim) for each in answers)
+        self.decoder = Decoder(decoder, dim) if decoder else None
         online = any(target.needs_teacher for target in targets)
         self.teacher = Teacher(self.student.encoder, copied="position") if online else None
 
@@ -56,27 +69,43 @@ class MT4SSL(nn.Module):
             inputs: waveforms (B, S) or fbank (B, T, 80).
             lengths: samples or fbank frames of each utterance (B,); None where all are equally long.
             labels: per name of a set of labels, a label for each of the model's frames (B, T').
-            masked: (N,) numbers of the frames, counted through the batch, that the student sees the mask embedding
-                instead of; each once.
+            masked: (N,) numbers of the frames that the student sees the mask embedding instead of, or does not see
+                at all with a decoder; each once. They are counted through the batch, in which each utterance stands
+                `copies` times. With a decoder they are as many of each, and utterances are equally long.
 
         """
         features, frame_counts = self.student.project(inputs, lengths)
         padding = None if frame_counts is None else padding_mask(frame_counts, features.size(1))
         teacher = self.teacher
         clean = Clean(inputs, lengths, labels, padding, cache(lambda: teacher(features, padding) if teacher else []))
-        embedding = self.mask_embedding.to(features.dtype).expand(len(masked), -1)
-        seen = features.flatten(0, 1).index_copy(0, masked, embedding).view_as(features)
-        outputs = self.student.encode(seen, frame_counts, max(target.layer for target in self.targets))
+        outputs = self.read(features, frame_counts, masked)
+        frames = features.size(1)
+        sources = masked // (self.copies * frames) * frames + masked % frames  # the same frames, without copies
 
         sums: dict[str, Tensor] = {}
         loss = features.new_zeros((), dtype=torch.float32)
         for target, name, answers, head in zip(self.targets, self.names, self.answers, self.heads):
-            read, truth = (x.flatten(0, 1).index_select(0, masked) for x in (outputs[target.layer - 1], answers(clean)))
-            target_loss, measures = measure(head(read), truth)  # of N frames
+            read = outputs[target.layer].flatten(0, 1).index_select(0, masked)  # (N, C)
+            truth = answers(clean).flatten(0, 1).index_select(0, sources)
+            target_loss, measures = measure(head(read), truth)
             loss = loss + target.weight * target_loss
             sums[name] = target_loss
             sums.update({f"{name}_{key}": value for key, value in measures.items()})
         return MaskedLosses(loss, len(masked), {key: value.detach() for key, value in sums.items()})
+
+    def read(self, features: Tensor, frame_counts: Tensor | None, masked: Tensor) -> dict[int, Tensor]:
+        """Return what heads read of each copy, (B x copies, T', C), by the number of the layer."""
+        embedding = self.mask_embedding.to(features.dtype).expand(len(masked), -1)
+        copied = features[:, None].expand(-1, self.copies, -1, -1).flatten(0, 2)
+        seen = copied.index_copy(0, masked, embedding).view(-1, *features.shape[1:])
+        if self.decoder is None:
+            if frame_counts is not None:
+                frame_counts = frame_counts.repeat_interleave(self.copies)
+            last = max(target.layer for target in self.targets)
+            return dict(enumerate(self.student.encode(seen, frame_counts, last), 1))
+        visible = visible_frames(masked, *seen.shape[:2])
+        encoded = encode_visible(self.student.encoder, seen, visible)
+        return {self.targets[0].layer: self.decoder(encoded, visible, seen.size(1))}
 
     def finish_update(self, step: int) -> dict[str, float]:
         """Move the teacher after update `step`, counted from 1; return what is to be logged: the decay used."""

@@ -15,7 +15,8 @@ from mt4ssl.data.cuts import Cuts
 from mt4ssl.data.loading import read_cuts
 from mt4ssl.data.pretraining import PretrainBatch, PretrainDataset
 from mt4ssl.errors import UserError
-from mt4ssl.models.masking import MaskConfig, span_mask
+from mt4ssl.models.decoder import DecoderConfig
+from mt4ssl.models.masking import MaskConfig, draw_masks
 from mt4ssl.models.mt4ssl import MT4SSL
 from mt4ssl.models.pretrained import check_architecture, student_weights
 from mt4ssl.models.speech import ModelConfig
@@ -57,6 +58,9 @@ class PretrainConfig:
     targets: list[AnyTarget] = field(default_factory=lambda: [KMeansTarget("kmeans"), TeacherTarget("teacher")])
     """What is learned, a list; all targets share one mask and one pass of the student."""
     mask: MaskConfig = field(default_factory=MaskConfig)
+    decoder: DecoderConfig | None = None
+    """Predicts masked frames from visible ones, which alone the student then encodes (data2vec 2.0); without a decoder
+    the student sees a learned embedding in their place, and predicts them itself."""
     ema: EmaConfig = field(default_factory=EmaConfig)
     guard: GuardConfig = field(default_factory=GuardConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
@@ -88,12 +92,18 @@ def with_clusters(config: PretrainConfig) -> PretrainConfig:
     return config.with_classes(lambda name: config_of_labels(folder, name).clusters)
 
 
+def make_model(config: PretrainConfig) -> MT4SSL:
+    """Build the model of a pre-training, with random weights."""
+    return MT4SSL(config.model, config.targets, config.ema, config.decoder, config.mask.copies)
+
+
 def start_from(model: MT4SSL, folder: Path) -> None:
     """Copy a pre-trained encoder, of the same architecture, and its mask embedding into the student and its teacher."""
     encoder, mask_embedding = student_weights(folder)
     load_weights(model.student, encoder, folder)
-    with torch.no_grad():
-        model.mask_embedding.copy_(mask_embedding)
+    if model.decoder is None:
+        with torch.no_grad():
+            model.mask_embedding.copy_(mask_embedding)
     if model.teacher is not None:
         model.teacher.encoder.load_state_dict(model.student.encoder.state_dict())
 
@@ -107,7 +117,7 @@ class PretrainTask(Task):
     def __init__(self, config: PretrainConfig, device: torch.device) -> None:
         self.config, self.device = config, device
         torch.manual_seed(config.loop.seed)
-        self.model = MT4SSL(config.model, config.targets, config.ema)
+        self.model = make_model(config)
         if config.initial:
             check_architecture(config.model, Path(config.initial))
             start_from(self.model, Path(config.initial))
@@ -121,7 +131,7 @@ class PretrainTask(Task):
         config = self.config
         cuts, rejected = read_cuts(path, config.min_seconds)
         data = PretrainDataset(
-            cuts, config.model.frontend, config.labels(), partial(span_mask, config=config.mask),
+            cuts, config.model.frontend, config.labels(), partial(draw_masks, config=config.mask),
             config.loop.batch_seconds, config.loop.max_batch_seconds, config.max_seconds, config.loop.seed,
         )  # fmt: skip
         return data, rejected
