@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from mt4ssl.models.encoder import EncoderConfig, EncoderLayer, PositionalConv, Transformer
 from mt4ssl.models.frontend import FRONTENDS, ConvLayer, FrontendConfig, padding_mask
 
-Lengths = TypeVar("Lengths", Tensor, None)
+Lengths = TypeVar("Lengths", bound="Tensor | None")
 """Lengths (B,), or None where no utterance is padded."""
 
 

@@ -119,11 +119,8 @@ def test_single_targets():
     assert offline.teacher is None
     assert set(offline(*batch, frames_of(mask)).sums) == {"0_kmeans", "0_kmeans_accuracy"}
     online, *batch, mask = make([BOTH[1]])
-    assert set(online(*batch, frames_of(mask)).sums) == {
-        "0_teacher",
-        "0_teacher_target_std",
-        "0_teacher_prediction_std",
-    }
+    names = {"0_teacher", "0_teacher_target_std", "0_teacher_prediction_std"}
+    assert set(online(*batch, frames_of(mask)).sums) == names
 
 
 def test_several_codebooks_on_several_layers():
