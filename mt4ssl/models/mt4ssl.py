@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from mt4ssl.models.decoder import Decoder, DecoderConfig, check_visible, encode_visible, visible_frames
 from mt4ssl.models.frontend import padding_mask
 from mt4ssl.models.speech import ModelConfig, SpeechEncoder
-from mt4ssl.targets.base import Clean, Sizes, Target
+from mt4ssl.targets.base import Answers, Clean, Sizes, Target
 from mt4ssl.targets.losses import measure
 from mt4ssl.targets.teacher import EmaConfig, Teacher
 
@@ -54,7 +55,7 @@ class MT4SSL(nn.Module):
             self.mask_embedding.requires_grad_(False).zero_()
         sizes = Sizes(dim, config.frontend.frame_values)
         answers = [target.make_answers(sizes) for target in targets]
-        self.answers = nn.ModuleList(answers)
+        self.answers = cast("Sequence[Answers]", nn.ModuleList(answers))
         self.heads = nn.ModuleList(nn.Linear(decoder.dim if decoder else dim, each.classes or dim) for each in answers)
         self.decoder = Decoder(decoder, dim) if decoder else None
         online = any(target.needs_teacher for target in targets)
@@ -77,10 +78,11 @@ class MT4SSL(nn.Module):
         features, frame_counts = self.student.project(inputs, lengths)
         padding = None if frame_counts is None else padding_mask(frame_counts, features.size(1))
         teacher = self.teacher
-        clean = Clean(inputs, lengths, labels, padding, cache(lambda: teacher(features, padding) if teacher else []))
-        outputs = self.read(features, frame_counts, masked)
         frames = features.size(1)
         sources = masked // (self.copies * frames) * frames + masked % frames  # the same frames, without copies
+        results = cache(lambda: teacher(features, padding) if teacher else [])
+        clean = Clean(inputs, lengths, labels, padding, results, sources)
+        outputs = self.read(features, frame_counts, masked)
 
         sums: dict[str, Tensor] = {}
         loss = features.new_zeros((), dtype=torch.float32)
@@ -107,10 +109,16 @@ class MT4SSL(nn.Module):
         encoded = encode_visible(self.student.encoder, seen, visible)
         return {self.targets[0].layer: self.decoder(encoded, visible, seen.size(1))}
 
-    def finish_update(self, step: int) -> dict[str, float]:
-        """Move the teacher after update `step`, counted from 1; return what is to be logged: the decay used."""
-        if self.teacher is None:
-            return {}
-        decay = self.ema.at(step)
-        self.teacher.update(self.student.encoder, decay)
-        return {"ema_decay": decay}
+    def update_sums(self) -> list[Tensor]:
+        """Return what answers have added up in an update, for it to be added up over processes, in place."""
+        return [sums for answers in self.answers for sums in answers.update_sums()]
+
+    def finish_update(self, step: int) -> dict[str, Tensor | float]:
+        """Move answers and teacher after update `step`, counted from 1; return what is to be logged."""
+        logged: dict[str, Tensor | float] = {}
+        for name, answers in zip(self.names, self.answers):
+            logged.update({f"{name}_{key}": value for key, value in answers.finish_update().items()})
+        if self.teacher is not None:
+            logged["ema_decay"] = self.ema.at(step)
+            self.teacher.update(self.student.encoder, self.ema.at(step))
+        return logged

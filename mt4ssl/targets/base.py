@@ -28,6 +28,8 @@ class Clean:
     """(B, T') booleans, true beyond the end of an utterance; None where all are equally long."""
     teacher: Callable[[], list[Tensor]]
     """Returns the EMA teacher's layer results, (B, T', C) each; the teacher runs once, however many targets ask."""
+    masked: Tensor
+    """Numbers (N,) of the masked frames, counted through the batch; of several masks, a frame is here once for each."""
 
 
 @dataclass
@@ -51,6 +53,14 @@ class Answers(nn.Module):
 
     def forward(self, clean: Clean) -> Tensor:
         raise NotImplementedError
+
+    def update_sums(self) -> list[Tensor]:
+        """Return what an update has added up so far, for it to be added up over processes, in place."""
+        return []
+
+    def finish_update(self) -> dict[str, Tensor]:
+        """Act on what an update has added up, once all of it is there; returned values are logged."""
+        return {}
 
 
 @dataclass(kw_only=True)

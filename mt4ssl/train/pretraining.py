@@ -24,6 +24,7 @@ from mt4ssl.targets import AnyTarget
 from mt4ssl.targets.kmeans import KMeansTarget
 from mt4ssl.targets.teacher import EmaConfig, TeacherTarget
 from mt4ssl.train.optim import OptimConfig, make_optimizer
+from mt4ssl.train.processes import add_up_in_place
 from mt4ssl.train.task import Averages, LoopConfig, StepSums, Task
 
 NO_DATA = ["--train-cuts", "", "--dev-cuts", "", "--exp-dir", ""]
@@ -40,6 +41,8 @@ class GuardConfig:
     """Least spread of the teacher's targets over frames."""
     min_prediction_std: float = 0.01
     """Least spread of the student's predictions over frames."""
+    min_perplexity: float = 2.0
+    """Least perplexity of the codes that the frames of an update get from a codebook."""
 
 
 @dataclass
@@ -141,14 +144,20 @@ class PretrainTask(Task):
         sums = {"loss": result.loss.detach(), **result.sums}
         return StepSums(result.loss, result.frames, {name: (value, result.frames) for name, value in sums.items()})
 
-    def finish_update(self, step: int) -> dict[str, float]:
+    def finish_update(self, step: int) -> dict[str, torch.Tensor | float]:
+        add_up_in_place(self.model.update_sums())
         return self.model.finish_update(step)
 
     def check_values(self, step: int, values: dict[str, float]) -> None:
         guard = self.config.guard
-        for kind, least in (("target", guard.min_target_std), ("prediction", guard.min_prediction_std)):
+        limits = {
+            "target_std": guard.min_target_std,
+            "prediction_std": guard.min_prediction_std,
+            "perplexity": guard.min_perplexity,
+        }
+        for kind, least in limits.items():
             for name, value in values.items():
-                if name.endswith(f"_{kind}_std") and value < least and step > guard.after:
+                if name.endswith(f"_{kind}") and value < least and step > guard.after:
                     raise UserError(
                         f"{self.config.exp_dir}: collapse: {name} is {value:.3g} (< {least}) at update {step}: frames "
                         "look alike to the teacher; lower optim.lr, raise ema.decay, or give the kmeans target weight"

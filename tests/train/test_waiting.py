@@ -10,6 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from mt4ssl.models.decoder import DecoderConfig
 from mt4ssl.models.frontend import FrontendConfig
 from mt4ssl.models.masking import MaskConfig
+from mt4ssl.targets.codebook import CodebookTarget
 from mt4ssl.targets.random_projection import RandomProjectionTarget
 from mt4ssl.train.loop import accumulate
 from mt4ssl.train.pretraining import PretrainTask
@@ -18,7 +19,10 @@ from mt4ssl.train.task import Averages
 READ = ("_local_scalar_dense", "nonzero", "is_nonzero", "equal", "masked_select", "unique", "repeat_interleave.Tensor")
 
 
-OTHERS = [RandomProjectionTarget("random_projection", clusters=8, layer=2)]
+OTHERS = [
+    RandomProjectionTarget("random_projection", clusters=8, layer=2),
+    CodebookTarget("codebook", clusters=8, layer=2, teacher_layer=1),
+]
 
 
 class CountWaits(TorchDispatchMode):
@@ -68,12 +72,13 @@ def test_other_targets_and_students_wait_for_nothing(pretrain_config, decoder):
 
 
 def waits_of(config, dtype):
-    """What two micro-batches wait for."""
+    """What two micro-batches, and the end of their update, wait for."""
     task = PretrainTask(config, torch.device("cpu"))
     task.model.train()
     batch, averages = task.train_data.batch(0), Averages()
     with CountWaits() as counter:
         averages.add(accumulate(task, batch, dtype).sums)
         averages.add(accumulate(task, batch, dtype).sums)
+        averages.add_values(task.finish_update(1))
     assert averages.values()["loss"] > 0
     return counter.waits
