@@ -62,6 +62,12 @@ class FrontendConfig:
         """Values of fbank from one output frame to the next; 0 for waveforms."""
         return prod(self.strides) * self.reads.bins
 
+    def same_frames(self, other: FrontendConfig) -> bool:
+        """Whether both make as many frames of every input."""
+        if self.type == other.type == "fbank":  # padded: kernels do not matter
+            return self.frame_shift == other.frame_shift
+        return (self.type, self.kernels, self.strides) == (other.type, other.kernels, other.strides)
+
     def frames(self, size: Size) -> Size:
         """Frames that come out of `size` samples or fbank frames; works on tensors of sizes too."""
         for kernel, stride in zip(self.kernels, self.strides):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import cast
 
 import torch
@@ -12,22 +12,23 @@ from torch import Tensor, nn
 
 from mt4ssl.models.decoder import Decoder, DecoderConfig, check_visible, encode_visible, visible_frames
 from mt4ssl.models.frontend import padding_mask
+from mt4ssl.models.pretrained import open_frozen
 from mt4ssl.models.speech import ModelConfig, SpeechEncoder
-from mt4ssl.targets.base import Answers, Clean, Sizes, Target
+from mt4ssl.targets.base import Answers, Clean, Student, Target
 from mt4ssl.targets.losses import measure
 from mt4ssl.targets.teacher import EmaConfig, Teacher
 
 
 @dataclass
 class MaskedLosses:
-    """What one batch gives; sums are over its masked frames, so that batches can be added up."""
+    """What one batch gives; sums are means times `frames`, so that batches can be added up."""
 
     loss: Tensor
     """Weighted sum of all targets."""
     frames: int
-    """Masked frames."""
+    """Masked frames, or all where none is masked."""
     sums: dict[str, Tensor]
-    """Per target its summed loss, and its further measures, each a mean times `frames`."""
+    """Per target its loss and its further measures."""
 
 
 class MT4SSL(nn.Module):
@@ -53,10 +54,10 @@ class MT4SSL(nn.Module):
         self.mask_embedding = nn.Parameter(torch.empty(dim).uniform_())
         if decoder:  # masked frames are zero to the positional convolution, and nothing to the layers
             self.mask_embedding.requires_grad_(False).zero_()
-        sizes = Sizes(dim, config.frontend.frame_values)
-        answers = [target.make_answers(sizes) for target in targets]
+        student = Student(dim, config.frontend.frame_values, partial(open_frozen, frontend=config.frontend))
+        answers = [target.make_answers(student) for target in targets]
         self.answers = cast("Sequence[Answers]", nn.ModuleList(answers))
-        self.heads = nn.ModuleList(nn.Linear(decoder.dim if decoder else dim, each.classes or dim) for each in answers)
+        self.heads = nn.ModuleList(nn.Linear(decoder.dim if decoder else dim, each.outputs) for each in answers)
         self.decoder = Decoder(decoder, dim) if decoder else None
         online = any(target.needs_teacher for target in targets)
         self.teacher = Teacher(self.student.encoder, copied="position") if online else None
@@ -77,23 +78,34 @@ class MT4SSL(nn.Module):
         """
         features, frame_counts = self.student.project(inputs, lengths)
         padding = None if frame_counts is None else padding_mask(frame_counts, features.size(1))
-        teacher = self.teacher
-        frames = features.size(1)
-        sources = masked // (self.copies * frames) * frames + masked % frames  # the same frames, without copies
+        frames, teacher = features.size(1), self.teacher
         results = cache(lambda: teacher(features, padding) if teacher else [])
-        clean = Clean(inputs, lengths, labels, padding, results, sources)
+        clean = Clean(inputs, lengths, labels, padding, results, self.without_copies(masked, frames))
         outputs = self.read(features, frame_counts, masked)
+        every = self.every_frame(features, padding)
+        count = len(masked) or len(every)
 
         sums: dict[str, Tensor] = {}
         loss = features.new_zeros((), dtype=torch.float32)
         for target, name, answers, head in zip(self.targets, self.names, self.answers, self.heads):
-            read = outputs[target.layer].flatten(0, 1).index_select(0, masked)  # (N, C)
-            truth = answers(clean).flatten(0, 1).index_select(0, sources)
+            numbers = masked if target.frames == "masked" else every
+            read = outputs[target.layer].flatten(0, 1).index_select(0, numbers)  # (N, C)
+            truth = answers(clean).flatten(0, 1).index_select(0, self.without_copies(numbers, frames))
             target_loss, measures = measure(head(read), truth)
-            loss = loss + target.weight * target_loss
-            sums[name] = target_loss
-            sums.update({f"{name}_{key}": value for key, value in measures.items()})
-        return MaskedLosses(loss, len(masked), {key: value.detach() for key, value in sums.items()})
+            share = count / max(1, len(numbers))
+            sums[name] = target_loss * share
+            sums.update({f"{name}_{key}": value * share for key, value in measures.items()})
+            loss = loss + target.weight * sums[name]
+        return MaskedLosses(loss, count, {key: value.detach() for key, value in sums.items()})
+
+    def without_copies(self, numbers: Tensor, frames: int) -> Tensor:
+        """Turn numbers of frames in a batch with copies into those of the same frames in the batch without."""
+        return numbers // (self.copies * frames) * frames + numbers % frames
+
+    def every_frame(self, features: Tensor, padding: Tensor | None) -> Tensor:
+        """Return the numbers of all frames that are no padding, in a batch with copies."""
+        numbers = torch.arange(self.copies * features[..., 0].numel(), device=features.device)
+        return numbers if padding is None else numbers[~padding.repeat_interleave(self.copies, 0).flatten()]
 
     def read(self, features: Tensor, frame_counts: Tensor | None, masked: Tensor) -> dict[int, Tensor]:
         """Return what heads read of each copy, (B x copies, T', C), by the number of the layer."""

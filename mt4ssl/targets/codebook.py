@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mt4ssl.targets.base import Answers, Clean, Sizes, Target
+from mt4ssl.targets.base import Answers, Clean, Student, Target
 from mt4ssl.targets.teacher import instance_norm
 
 
@@ -33,8 +33,8 @@ class CodebookTarget(Target):
     def layers_used(self) -> list[int]:
         return [self.layer, self.teacher_layer]
 
-    def make_answers(self, sizes: Sizes) -> Answers:
-        return Codebook(self.teacher_layer, self.clusters, self.decay, sizes.dim)
+    def make_answers(self, student: Student) -> Answers:
+        return Codebook(self.teacher_layer, self.clusters, self.decay, student.dim)
 
 
 class Codebook(Answers):
@@ -52,7 +52,7 @@ class Codebook(Answers):
 
     def __init__(self, teacher_layer: int, classes: int, decay: float, dim: int) -> None:
         super().__init__()
-        self.teacher_layer, self.classes, self.decay = teacher_layer, classes, decay
+        self.teacher_layer, self.outputs, self.decay = teacher_layer, classes, decay
         self.register_buffer("sums", F.instance_norm(torch.randn(1, dim, classes))[0].T.contiguous())
         self.register_buffer("counts", torch.ones(classes))
         self.register_buffer("new_sums", torch.zeros(classes, dim), persistent=False)

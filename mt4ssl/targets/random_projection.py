@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mt4ssl.errors import UserError
-from mt4ssl.targets.base import Answers, Clean, Sizes, Target
+from mt4ssl.targets.base import Answers, Clean, Student, Target
 from mt4ssl.targets.teacher import instance_norm
 
 
@@ -28,10 +28,10 @@ class RandomProjectionTarget(Target):
     def log_name(self) -> str:
         return "random_projection"
 
-    def make_answers(self, sizes: Sizes) -> Answers:
-        if not sizes.inputs:
+    def make_answers(self, student: Student) -> Answers:
+        if not student.inputs:
             raise UserError("target random_projection reads fbank: set model.frontend.type to fbank, or leave it out")
-        return RandomProjection(sizes.inputs, self.clusters, self.code_dim)
+        return RandomProjection(student.inputs, self.clusters, self.code_dim)
 
 
 class RandomProjection(Answers):
@@ -47,7 +47,7 @@ class RandomProjection(Answers):
 
     def __init__(self, inputs: int, classes: int, code_dim: int) -> None:
         super().__init__()
-        self.classes = classes
+        self.outputs = classes
         self.register_buffer("projection", torch.randn(inputs, code_dim))
         self.register_buffer("codes", F.normalize(torch.randn(classes, code_dim), dim=1))
 

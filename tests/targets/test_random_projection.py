@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mt4ssl.errors import UserError
-from mt4ssl.targets.base import Clean, Sizes
+from mt4ssl.targets.base import Clean, Student
 from mt4ssl.targets.random_projection import RandomProjection, RandomProjectionTarget
 
 # RandomProjectionQuantizer(dim=320, codebook_size=64, codebook_dim=16, norm=False) of fbank (2, 42, 80), normalised
@@ -52,4 +52,4 @@ def test_autocast_changes_no_code():
 
 def test_waveforms_are_refused():
     with pytest.raises(UserError, match="set model.frontend.type to fbank"):
-        RandomProjectionTarget("random_projection").make_answers(Sizes(dim=32, inputs=0))
+        RandomProjectionTarget("random_projection").make_answers(Student(dim=32, inputs=0, open_model=None))

@@ -7,7 +7,10 @@ import pytest
 from tones import tone_corpus
 
 from mt4ssl.bin import pretrain
+from mt4ssl.config import parse_config
 from mt4ssl.results import read_log
+from mt4ssl.targets.model import ModelTarget
+from mt4ssl.train.pretraining import NO_DATA, PretrainConfig
 
 EGS = Path(__file__).parents[2] / "egs"
 BASES = {"mini_librispeech": "pretrain", "librispeech": "pretrain_base"}
@@ -31,12 +34,21 @@ def speech(tmp_path_factory):
     return tone_corpus(tmp_path_factory.mktemp("longer tones"), utterances=4, least_words=8)
 
 
+def train(recipe, names, speech, folder, monkeypatch):
+    files = [f"--config={EGS / recipe / 'conf' / name}.yaml" for name in names]
+    data = ["--train-cuts", speech.cuts, "--dev-cuts", speech.cuts, "--exp-dir", str(folder)]
+    monkeypatch.setattr(sys, "argv", ["pretrain", *files, *data, *SMALL])
+    pretrain.main()
+
+
 @pytest.mark.parametrize("recipe, name", SYSTEMS)
 def test_system_trains(recipe, name, speech, tmp_path, monkeypatch):
-    files = [EGS / recipe / f"conf/{config}.yaml" for config in (BASES[recipe], name)]
-    data = ["--train-cuts", speech.cuts, "--dev-cuts", speech.cuts, "--exp-dir", str(tmp_path / "exp")]
-    arguments = [*(f"--config={file}" for file in files), *data, *SMALL]
-    monkeypatch.setattr(sys, "argv", ["pretrain", *arguments])
-    pretrain.main()
-    (values,) = read_log(tmp_path / "exp", "train")
+    monkeypatch.chdir(tmp_path)
+    base = BASES[recipe]
+    config = parse_config(PretrainConfig, "", [f"--config={EGS / recipe / 'conf' / name}.yaml", *NO_DATA])
+    for target in config.targets:
+        if isinstance(target, ModelTarget):
+            train(recipe, [base], speech, tmp_path / target.checkpoint, monkeypatch)
+    train(recipe, [base, name], speech, tmp_path / "system", monkeypatch)
+    (values,) = read_log(tmp_path / "system", "train")
     assert values["step"] == 2 and values["loss"] > 0
