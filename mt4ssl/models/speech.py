@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from mt4ssl.models.encoder import EncoderConfig, EncoderLayer, PositionalConv, Transformer
 from mt4ssl.models.frontend import FRONTENDS, ConvLayer, FrontendConfig, padding_mask
+from mt4ssl.models.kernels import LayerNorm
 
 Lengths = TypeVar("Lengths", bound="Tensor | None")
 """Lengths (B,), or None where no utterance is padded."""
@@ -28,7 +29,7 @@ class SpeechEncoder(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.frontend = FRONTENDS[config.frontend.type](config.frontend)
-        self.feature_norm = nn.LayerNorm(config.frontend.dim)
+        self.feature_norm = LayerNorm(config.frontend.dim)
         self.projection = nn.Linear(config.frontend.dim, config.encoder.dim)
         self.encoder = Transformer(config.encoder)
 
