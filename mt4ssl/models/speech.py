@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+import torch
 from torch import Tensor, nn
 
 from mt4ssl.models.encoder import EncoderConfig, EncoderLayer, PositionalConv, Transformer
-from mt4ssl.models.frontend import FRONTENDS, ConvLayer, FrontendConfig, padding_mask
+from mt4ssl.models.frontend import FRONTENDS, Frontend, FrontendConfig, padding_mask
 from mt4ssl.models.kernels import LayerNorm
 
 Lengths = TypeVar("Lengths", bound="Tensor | None")
@@ -60,7 +61,13 @@ class SpeechEncoder(nn.Module):
 
 
 def compile_layers(model: nn.Module) -> None:
-    """Let torch.compile have every Transformer layer and the front-end, but not what depends on the data."""
+    """Let torch.compile have the front-end, the positions and every Transformer layer.
+
+    All layers share their graphs, whose inputs the weights are; one graph of the whole stack would be another one for
+    every choice of layers that LayerDrop skips.
+    """
+    # Student and teacher, training and validation, one row or several, padding or none: more graphs than torch's 8.
+    torch._dynamo.config.recompile_limit = 64  # noqa: SLF001  (torch has no other name for it)
     for module in model.modules():
-        if isinstance(module, (EncoderLayer, ConvLayer, PositionalConv)):
+        if isinstance(module, (Frontend, PositionalConv, EncoderLayer)):
             module.compile(dynamic=True)
