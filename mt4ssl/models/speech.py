@@ -67,7 +67,7 @@ def compile_layers(model: nn.Module) -> None:
     every choice of layers that LayerDrop skips.
     """
     # Student and teacher, training and validation, one row or several, padding or none: more graphs than torch's 8.
-    torch._dynamo.config.recompile_limit = 64  # noqa: SLF001  (torch has no other name for it)
+    torch._dynamo.config.cache_size_limit = 64  # noqa: SLF001  (its name in all versions from torch 2.6 on)
     for module in model.modules():
         if isinstance(module, (Frontend, PositionalConv, EncoderLayer)):
             module.compile(dynamic=True)
