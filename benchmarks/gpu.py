@@ -15,19 +15,21 @@ import warnings
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 import yaml
 from rows import Row, print_row, save_rows
-from torch import Tensor
+from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
 from mt4ssl.models.encoder import EncoderConfig
 from mt4ssl.models.frontend import FrontendConfig
+from mt4ssl.models.kernels import layer_norm
 from mt4ssl.models.masking import MaskConfig, span_mask
 from mt4ssl.models.mt4ssl import MT4SSL
 from mt4ssl.models.speech import ModelConfig, compile_layers
@@ -62,10 +64,10 @@ class Work:
         return f"MT4SSL {self.size}, {self.frontend}, bf16" + (", compiled" if self.compiled else "")
 
 
-WORKS = [  # what matters most first: what does not fit into the time is left out
+WORKS = [  # what takes minutes to compile last: what does not fit into the time is left out
     *(Work("base", frontend, False) for frontend in ("fbank", "waveform")),
-    *(Work("base", frontend, True) for frontend in ("fbank", "waveform")),
     *(Work("large", frontend, False) for frontend in ("fbank", "waveform")),
+    *(Work("base", frontend, True) for frontend in ("fbank", "waveform")),
     *(Work("large", frontend, True) for frontend in ("fbank", "waveform")),
 ]
 
@@ -199,12 +201,11 @@ class Bench:
     def tables(self) -> str:
         """All that was measured, as Markdown."""
         header = ["model", "micro-batch (s)", "forward and backward (ms)", "update (ms)", "audio s/s", "TFLOP/s",
-                  "% of the measured peak", "% of 989 TFLOP/s", "memory (GiB)", "waits", "GPU-hours"]  # fmt: skip
+                  "% of the measured peak", "% of 989 TFLOP/s", "memory (GiB)", "GPU-hours"]  # fmt: skip
         name = torch.cuda.get_device_name() if DEVICE.type == "cuda" else "no GPU, on CPU"
         title = (
             f"{name}, torch {torch.__version__}; matrix product in bf16: {self.peak / 1e12:.4g} TFLOP/s. The GPU-hours "
-            f"are those of {self.loop['updates']} updates of {self.loop['batch_seconds']} s; the waits those of one "
-            "micro-batch and of the update after it."
+            f"are those of {self.loop['updates']} updates of {self.loop['batch_seconds']} s."
         )
         notes = "\n".join(f"- {note}" for note in self.notes)
         return "\n\n".join([title, markdown_table(header, self.steps), *self.profiles, notes])
@@ -224,6 +225,7 @@ class Bench:
         for times in (1, 4):
             name = f"{work}, {times * rows} x {seconds:g} s"
             self.attempt(name, self.measure_step, work, trainee, times * rows, seconds, times * flops)
+        self.attempt(f"{work}, waits", self.measure_waits, work, trainee, batch)
         if work.size == "base":
             self.profiles.append(operations(f"{work}, {rows} x {seconds:g} s", lambda: trainee.micro_batch(*batch)))
 
@@ -235,8 +237,6 @@ class Bench:
             trainee.micro_batch(*batch)
             trainee.update()
         micro = average_seconds(lambda: trainee.micro_batch(*batch), 2 if self.tiny else STEPS)
-        in_micro, in_update = waits(lambda: trainee.micro_batch(*batch)), waits(trainee.update)
-        trainee.micro_batch(*batch)
         update = average_seconds(trainee.update, 1)
         memory = torch.cuda.max_memory_allocated() / 2**30 if DEVICE.type == "cuda" else 0.0
 
@@ -245,14 +245,40 @@ class Bench:
         name = f"{work}, {rows} x {seconds:g} s"
         self.steps.append([
             str(work), rows * seconds, 1000 * micro, 1000 * update, speed, rate / 1e12, share, 100 * rate / H100_PEAK,
-            memory, f"{in_micro.total()} + {in_update.total()}", hours,
+            memory, hours,
         ])  # fmt: skip
         aim, met = (">= 40 %", share >= 40) if work.frontend == "fbank" else ("", None)
         self.add(Row(name, speed, "audio s/s", note=f"{1000 * micro:.1f} ms, and {1000 * update:.1f} ms an update"))
         self.add(Row(name, share, "% of the matrix peak", aim, met, f"{100 * rate / H100_PEAK:.1f} % of 989 TFLOP/s"))
         self.add(Row(name, hours, "GPU-hours", note=f"for {self.loop['updates']} updates; {memory:.1f} GiB"))
-        places = ", ".join(f"{place} {count} x" for place, count in (in_micro + in_update).items())
-        self.add(Row(name, in_micro.total(), "waits in a micro-batch", "0", not in_micro, places))
+
+    def measure_waits(self, work: Work, trainee: Trainee, batch: tuple[Tensor, dict[str, Tensor], Tensor]) -> None:
+        """Count how often the CPU waits for the GPU, in a micro-batch and in the update after it."""
+        for part, does in (("a micro-batch", lambda: trainee.micro_batch(*batch)), ("an update", trainee.update)):
+            found = waits(does)
+            aim, met = ("0", not found) if part == "a micro-batch" else ("", None)
+            places = ", ".join(f"{place} {count} x" for place, count in found.items())
+            self.add(Row(str(work), found.total(), f"waits in {part}", aim, met, places))
+
+    def measure_convolutions(self) -> None:
+        """Compare ways to compute the layers of the waveform front-end: convolution, LayerNorm, GELU, and back."""
+        rows, seconds = (2, 2.0) if self.tiny else (19, 12.5)
+        config = architecture("tiny" if self.tiny else "base", "waveform").frontend
+        size, channels = int(seconds * config.reads.rate), 1
+        table: list[list[Any]] = []
+        for kernel, stride in zip(config.kernels, config.strides):
+            conv = nn.Conv1d(channels, config.dim, kernel, stride, bias=False, device=DEVICE)
+            x = torch.randn(rows, size, channels, device=DEVICE, dtype=torch.bfloat16, requires_grad=channels > 1)
+            table.append([f"{channels} to {config.dim}, kernel {kernel}, stride {stride}, {size} frames"])
+            for way in CONVOLUTIONS.values():
+                work = partial(go_through, way, conv, x)
+                work()  # which loads what it needs
+                table[-1].append(1000 * average_seconds(work, 1 if self.tiny else STEPS))
+            size, channels = (size - kernel) // stride + 1, config.dim
+        self.profiles.append(
+            f"Layers of the waveform front-end, {rows} x {seconds:g} s, forward and backward, in milliseconds:\n\n"
+            + markdown_table(["layer", *CONVOLUTIONS], table)
+        )
 
     def measure_curve(self, frontend: str, dtype: torch.dtype, compiled: bool) -> None:
         """Compare the losses of a tiny training with those of the CPU in fp32: same seed, same data, no dropout."""
@@ -261,6 +287,30 @@ class Bench:
         kind = f"{str(dtype).removeprefix('torch.')}{', compiled' if compiled else ''}"
         self.add(Row(f"loss curve, tiny, {frontend}, {kind}, {CURVE_UPDATES} updates", difference,
                      "% at most from the CPU's fp32", note=f"from {theirs[0]:.4g} to {theirs[-1]:.4g}"))  # fmt: skip
+
+
+def as_conv1d(conv: nn.Conv1d, x: Tensor) -> Tensor:
+    return conv(x.transpose(1, 2)).transpose(1, 2)
+
+
+def as_conv2d(conv: nn.Conv1d, x: Tensor) -> Tensor:
+    image = x.transpose(1, 2)[:, :, None]  # (B, C, 1, T), channels last in memory
+    return F.conv2d(image, conv.weight[:, :, None], conv.bias, (1, conv.stride[0]))[:, :, 0].transpose(1, 2)
+
+
+def as_product(conv: nn.Conv1d, x: Tensor) -> Tensor:
+    windows = x.unfold(1, conv.kernel_size[0], conv.stride[0]).flatten(2)
+    return F.linear(windows, conv.weight.flatten(1), conv.bias)
+
+
+CONVOLUTIONS = {"conv1d": as_conv1d, "conv2d, channels last": as_conv2d, "matrix product": as_product}
+
+
+def go_through(way: Callable[[nn.Conv1d, Tensor], Tensor], conv: nn.Conv1d, x: Tensor) -> None:
+    """One layer's forward and backward pass."""
+    with autocast(torch.bfloat16, DEVICE):
+        y = F.gelu(layer_norm(way(conv, x), (conv.out_channels,)))
+    y.backward(torch.ones_like(y))
 
 
 def curve(frontend: str, device: torch.device, dtype: torch.dtype, compiled: bool) -> np.ndarray:
@@ -290,7 +340,7 @@ def operations(title: str, work: Callable[[], object]) -> str:
         work()
         synchronize()
     attribute = "self_device_time_total" if DEVICE.type == "cuda" else "self_cpu_time_total"
-    events = sorted(profiler.key_averages(), key=lambda event: -getattr(event, attribute))[:25]
+    events = sorted(profiler.key_averages(), key=lambda event: -getattr(event, attribute))[:40]
     rows = [[event.key[:80].replace("|", "/"), event.count, getattr(event, attribute) / 1000] for event in events]
     return f"{title}, by operation (torch's profiler):\n\n{markdown_table(['operation', 'calls', 'ms'], rows)}"
 
@@ -308,6 +358,7 @@ def main() -> None:
     bench.attempt("matrix product", bench.measure_peak)
     for work in WORKS[:2]:
         bench.attempt(str(work), bench.measure_steps, work)
+    bench.attempt("convolutions", bench.measure_convolutions)
     for dtype in (torch.float32, torch.bfloat16):
         bench.attempt(f"loss curve, {dtype}", bench.measure_curve, "fbank", dtype, False)
     if not options.tiny:

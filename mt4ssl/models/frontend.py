@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mt4ssl.data.signals import FBANK, WAVEFORM, Signal
-from mt4ssl.models.kernels import convolve
+from mt4ssl.models.kernels import LayerNorm, convolve
 
 Size = TypeVar("Size", int, Tensor)
 """A length, or a tensor of lengths."""
@@ -124,7 +124,7 @@ class ConvLayer(nn.Module):
         self.padding_leaks = config.padding_leaks
         self.norm: nn.Module = nn.Identity()
         if norm != "none":
-            self.norm = nn.LayerNorm(outputs) if norm == "layer" else nn.GroupNorm(outputs, outputs)
+            self.norm = LayerNorm(outputs) if norm == "layer" else nn.GroupNorm(outputs, outputs)
         nn.init.kaiming_normal_(self.conv.weight)
 
     def forward(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+import torch
 from torch import Tensor, nn
 
 from mt4ssl.models.encoder import EncoderConfig, EncoderLayer, PositionalConv, Transformer
-from mt4ssl.models.frontend import FRONTENDS, ConvLayer, FrontendConfig, padding_mask
+from mt4ssl.models.frontend import FRONTENDS, Frontend, FrontendConfig, padding_mask
+from mt4ssl.models.kernels import LayerNorm
 
 Lengths = TypeVar("Lengths", bound="Tensor | None")
 """Lengths (B,), or None where no utterance is padded."""
@@ -28,7 +30,7 @@ class SpeechEncoder(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.frontend = FRONTENDS[config.frontend.type](config.frontend)
-        self.feature_norm = nn.LayerNorm(config.frontend.dim)
+        self.feature_norm = LayerNorm(config.frontend.dim)
         self.projection = nn.Linear(config.frontend.dim, config.encoder.dim)
         self.encoder = Transformer(config.encoder)
 
@@ -59,7 +61,13 @@ class SpeechEncoder(nn.Module):
 
 
 def compile_layers(model: nn.Module) -> None:
-    """Let torch.compile have every Transformer layer and the front-end, but not what depends on the data."""
+    """Let torch.compile have the front-end, the positions and every Transformer layer.
+
+    All layers share their graphs, whose inputs the weights are; one graph of the whole stack would be another one for
+    every choice of layers that LayerDrop skips.
+    """
+    # Student and teacher, training and validation, one row or several, padding or none: more graphs than torch's 8.
+    torch._dynamo.config.cache_size_limit = 64  # noqa: SLF001  (its name in all versions from torch 2.6 on)
     for module in model.modules():
-        if isinstance(module, (EncoderLayer, ConvLayer, PositionalConv)):
+        if isinstance(module, (Frontend, PositionalConv, EncoderLayer)):
             module.compile(dynamic=True)

@@ -185,3 +185,11 @@ def test_empty_transcript(cuts):
     cut = cuts[0].drop_supervisions()
     with pytest.raises(UserError, match="has no transcript"):
         transcript(cut)
+
+
+def test_all_tensors_of_a_batch_move(cuts):
+    batch = pretrain(cuts, FBANK).batch(0)
+    moved = batch.to(torch.device("meta"))
+    for tensor in (moved.inputs, moved.lengths, moved.masked, *moved.labels.values()):
+        assert tensor.is_meta
+    assert moved.seconds == batch.seconds and moved.labels.keys() == batch.labels.keys()
