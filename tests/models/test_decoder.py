@@ -16,10 +16,36 @@ from mt4ssl.models.speech import ModelConfig
 from mt4ssl.targets.kmeans import KMeansTarget
 from mt4ssl.targets.teacher import EmaConfig, TeacherTarget
 
-# Decoder1d of fairseq (3d262bb, examples/data2vec/models/modalities/modules.py): its weights, an input and its output.
+# Three updates of fairseq's data2vec 2.0 (3d262bb, examples/data2vec/models/data2vec2.py; torch 1.13.1, CPU, fp32): two
+# utterances with two masks each; no ALiBi, no dropout, no noise, and a teacher that stays as it starts.
 REFERENCE = {
-    name: torch.from_numpy(array) for name, array in np.load(Path(__file__).with_name("data2vec2_decoder.npz")).items()
+    name: torch.from_numpy(np.asarray(array))
+    for name, array in np.load(Path(__file__).with_name("data2vec2_reference_tiny.npz")).items()
 }
+MODALITY = "modality_encoders.AUDIO"
+NAMES = {  # beginnings of the official names -> ours
+    **{
+        f"{MODALITY}.local_encoder.conv_layers.{n}.{theirs}": f"student.frontend.layers.{n}.{ours}"
+        for n in range(7)
+        for theirs, ours in (("0", "conv"), ("2.1", "norm"))
+    },
+    f"{MODALITY}.project_features.1": "student.feature_norm",
+    f"{MODALITY}.project_features.2": "student.projection",
+    **{
+        f"{MODALITY}.relative_positional_encoder.{n + 1}.0": f"student.encoder.position.layers.{n}" for n in range(3)
+    },
+    f"{MODALITY}.context_encoder.norm": "student.encoder.norm",
+    **{f"{MODALITY}.decoder.blocks.{n}.0": f"decoder.layers.{n}" for n in range(2)},
+    f"{MODALITY}.decoder.proj": "heads.0",
+    **{
+        f"blocks.{n}.{theirs}": f"student.encoder.layers.{n}.{ours}"
+        for n in range(3)
+        for theirs, ours in (
+            ("norm1", "attention_norm"), ("attn.qkv", "qkv"), ("attn.proj", "out"), ("norm2", "final_norm"),
+            ("mlp.fc1", "fc1"), ("mlp.fc2", "fc2"),
+        )
+    },
+}  # fmt: skip
 ENCODER = EncoderConfig(layers=3, dim=32, ffn_dim=64, heads=4, pos_conv_width=15, pos_conv_depth=3, pos_conv_groups=4)
 DECODER = DecoderConfig(dim=16, layers=2, kernel=5, groups=4)
 TARGETS = [KMeansTarget("kmeans", clusters=7, layer=3), TeacherTarget("teacher", top_k=2, layer=3, weight=0.5)]
@@ -55,18 +81,43 @@ def test_visible_frames_are_encoded_as_if_masked_ones_were_hidden(positions, pre
         torch.testing.assert_close(row, output[~hidden], rtol=1e-4, atol=1e-5)
 
 
-def test_decoder_is_that_of_data2vec_2():
-    weights = {name: REFERENCE[f"weights/{name}"] for name in ("proj.weight", "proj.bias")}
-    decoder = Decoder(DecoderConfig(dim=16, layers=3, kernel=7, groups=4), inputs=24)
-    decoder.layers.load_state_dict(
-        {
-            f"{number}.{kind}": REFERENCE[f"weights/blocks.{number}.0.{kind}"]
-            for number in range(3)
-            for kind in ("weight", "bias")
-        }
-    )
-    decoded = decoder.decode(REFERENCE["x"]) @ weights["proj.weight"].T + weights["proj.bias"]
-    torch.testing.assert_close(decoded, REFERENCE["y"], rtol=1e-4, atol=1e-5)
+def official_model():
+    """Our model with the official weights."""
+    frontend = FrontendConfig("waveform", 16, normalise=False)
+    encoder = replace(ENCODER, pos_conv_width=15, dropout=0.0, attention_dropout=0.0, layerdrop=0.0)
+    decoder = DecoderConfig(dim=16, layers=2, kernel=7, groups=4)
+    target = TeacherTarget("teacher", top_k=2, layer=3)
+    model = MT4SSL(ModelConfig(frontend, encoder), [target], EmaConfig(), decoder, copies=2).eval()
+    weights = {
+        f"{ours}.{kind}": REFERENCE[f"init/{theirs}.{kind}"]
+        for theirs, ours in NAMES.items()
+        for kind in ("weight", "bias")
+        if f"init/{theirs}.{kind}" in REFERENCE
+    }
+    assert len(weights) == sum(name.startswith("init/") for name in REFERENCE)
+    teacher = {name.replace("student.", "teacher."): w for name, w in weights.items() if "student.encoder." in name}
+    model.load_state_dict({**weights, **teacher, "mask_embedding": torch.zeros(32)})
+    return model
+
+
+def test_three_updates_of_data2vec_2():
+    model = official_model()
+    parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    optimizer = torch.optim.Adam(parameters.values(), lr=1e-3, betas=(0.9, 0.98), eps=1e-6)
+    for step in range(3):
+        result = losses(model, REFERENCE["source"], None, REFERENCE["mask"])
+        assert result.frames == 40
+        assert result.loss.item() == pytest.approx(REFERENCE[f"step{step}/loss"].item(), rel=1e-4)
+        optimizer.zero_grad()
+        (result.loss / result.frames).backward()
+        if step == 0:
+            gradients = [name for name in REFERENCE if name.startswith("grad/")]
+            assert len(gradients) == 3
+            for name in gradients:
+                theirs = name.removeprefix("grad/").removesuffix(".weight")
+                ours = parameters[f"{NAMES[theirs]}.weight"].grad
+                torch.testing.assert_close(ours, REFERENCE[name], rtol=1e-3, atol=1e-6)
+        optimizer.step()
 
 
 def test_the_decoder_reads_encoded_frames_in_their_places():
