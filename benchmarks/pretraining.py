@@ -20,7 +20,7 @@ from mt4ssl.models.encoder import EncoderConfig
 from mt4ssl.models.frontend import FrontendConfig
 from mt4ssl.models.masking import MaskConfig, span_mask
 from mt4ssl.models.mt4ssl import MT4SSL
-from mt4ssl.models.speech import ModelConfig, compile_layers
+from mt4ssl.models.speech import ModelConfig
 from mt4ssl.table import markdown_table
 from mt4ssl.targets.base import Target
 from mt4ssl.targets.kmeans import KMeansTarget
@@ -30,8 +30,6 @@ from mt4ssl.train.optim import OptimConfig, make_optimizer
 from mt4ssl.train.speed import M_MMAP_MAX, M_TRIM_THRESHOLD, count_flops, keep_freed_memory, matrix_peak
 
 BATCH, SECONDS, CLUSTERS = 4, 10, 504
-GPU_BATCH, GPU_SECONDS = 12, 20
-UPDATES, UPDATE_SECONDS = 400_000, 3800  # of the paper
 PARTS = {  # of a step, by the beginnings of its operations' names
     "matrix products": ("addmm", "mm", "bmm", "baddbmm", "linear", "matmul"),
     "convolutions": ("convolution", "mkldnn_convolution", "_convolution", "conv"),
@@ -62,22 +60,20 @@ def update(model: nn.Module, loss: Tensor, optimizer: torch.optim.Optimizer) -> 
         torch.cuda.synchronize()
 
 
-def ours(frontend: str, targets: list[Target], bf16: bool, compiled: bool = False) -> Step:
+def ours(frontend: str, targets: list[Target], bf16: bool) -> Step:
     """A step of this library's model: forward, backward, AdamW, EMA."""
     architecture = ModelConfig(FRONTENDS[frontend], EncoderConfig(layerdrop=0.0))
     model = MT4SSL(architecture, targets, EmaConfig()).to(DEVICE).train()
-    if compiled:
-        compile_layers(model)
     optimizer = make_optimizer([(model.parameters(), 1.0)], OptimConfig())
     size = (SECONDS * 16000,) if frontend == "waveform" else (SECONDS * 100, 80)
     inputs = torch.randn(BATCH, *size, device=DEVICE)
-    lengths = torch.full((BATCH,), size[0], device=DEVICE)
     frames = architecture.frontend.frames(size[0])
-    mask, labels = random_mask(frames), {"kmeans": torch.randint(0, CLUSTERS, (BATCH, frames), device=DEVICE)}
+    labels = {"kmeans": torch.randint(0, CLUSTERS, (BATCH, frames), device=DEVICE)}
+    masked = random_mask(frames).flatten().nonzero()[:, 0]
 
     def step() -> None:
         with torch.autocast(DEVICE.type, torch.bfloat16, enabled=bf16):
-            result = model(inputs, lengths, labels, mask)
+            result = model(inputs, None, labels, masked)
         update(model, result.loss / result.frames, optimizer)
         model.finish_update(1)
 
@@ -177,30 +173,6 @@ def profile_table(spent: dict[str, dict[str, float]]) -> str:
     return f"{title}\n\n{markdown_table(['operation', *spent], rows)}"
 
 
-def on_gpu() -> list[Row]:
-    """What only a GPU can show: the share of its peak that a compiled step uses, and the hours of the paper's run."""
-    global BATCH, SECONDS
-    BATCH, SECONDS = GPU_BATCH, GPU_SECONDS
-    rows = []
-    for frontend in FRONTENDS:
-        _, flops = count_flops(ours(frontend, BOTH, True))
-        step = ours(frontend, BOTH, True, compiled=True)
-        for _ in range(3):  # compilation
-            step()
-        took = min(seconds(step) for _ in range(10))
-        used = 100 * flops / took / matrix_peak(torch.bfloat16, DEVICE)
-        speed = BATCH * SECONDS / took
-        hours = UPDATES * UPDATE_SECONDS / speed / 3600
-        work = f"MT4SSL base, {frontend}, bf16, compiled, {BATCH} x {SECONDS} s"
-        rows += [
-            Row(work, speed, "audio s/s"),
-            Row(work, used, "% of the matrix peak", ">= 45 %", used >= 45),
-            Row(f"{UPDATES} updates of {UPDATE_SECONDS} s, {frontend}, projected", hours, "GPU-hours", "< 60",
-                hours < 60, "the steps alone; published: 160 H100-hours for HuBERT base, 192 to 304 for SpidR"),
-        ]  # fmt: skip
-    return rows
-
-
 def main() -> None:
     out = out_argument(__doc__ or "")
     audio = BATCH * SECONDS
@@ -236,8 +208,6 @@ def main() -> None:
         if target == 2.0:
             rows.append(Row(work, used, "% of the matrix peak", ">= 60 %", used >= 60))
     table = profile_table(spent)
-    if DEVICE.type == "cuda":
-        rows += on_gpu()
     write_rows(rows, out, table)
 
 

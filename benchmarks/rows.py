@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from mt4ssl.files import atomic_path
 from mt4ssl.results import commit
 
 
@@ -63,13 +64,24 @@ def out_argument(description: str) -> Path:
 
 def write_rows(rows: list[Row], out: Path, tables: str = "") -> None:
     """Write the rows, and Markdown that is to stand below them, and print what they say."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    content = {"commit": commit(), "rows": [asdict(row) for row in rows], "tables": tables}
-    out.write_text(json.dumps(content, indent=1) + "\n")
+    save_rows(rows, out, tables)
     for row in rows:
-        ratio = "" if row.ratio is None else f"{row.ratio:.2f} x {row.peer}, "
-        theirs = "" if row.theirs is None else f" against {row.theirs:.4g}"
-        verdict = {True: "met", False: "MISSED", None: "no target"}[row.met]
-        print(
-            f"{row.work}: {ratio}{row.ours:.4g}{theirs} {row.unit}; target {row.target or '-'}: {verdict}. {row.note}"
-        )
+        print_row(row)
+
+
+def save_rows(rows: list[Row], out: Path, tables: str) -> None:
+    """Write the rows, and Markdown that is to stand below them."""
+    content = {"commit": commit(), "rows": [asdict(row) for row in rows], "tables": tables}
+    with atomic_path(out) as temporary:
+        temporary.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def print_row(row: Row) -> None:
+    """Print what a row says."""
+    ratio = "" if row.ratio is None else f"{row.ratio:.2f} x {row.peer}, "
+    theirs = "" if row.theirs is None else f" against {row.theirs:.4g}"
+    verdict = {True: "met", False: "MISSED", None: "no target"}[row.met]
+    print(
+        f"{row.work}: {ratio}{row.ours:.4g}{theirs} {row.unit}; target {row.target or '-'}: {verdict}. {row.note}",
+        flush=True,
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
@@ -49,6 +50,8 @@ def wer_notes(paths: Iterable[Path]) -> list[str]:
 
 
 def commit() -> str:
-    """Return the commit of this library's repository, or "unknown" outside one."""
+    """Return the commit of this library's repository, or "unknown" outside one or without git."""
+    if shutil.which("git") is None:
+        return "unknown"
     command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or "unknown"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -36,14 +36,21 @@ class Batch:
     """Seconds of audio."""
 
     def to(self, device: torch.device) -> Self:
-        """Return the batch with its tensors on a device."""
-        return replace(self, **{name: _move(value, device) for name, value in vars(self).items()})
+        """Return the batch with its tensors on a device, whose copies need not be done yet where memory is pinned."""
+        return self._with_tensors(partial(Tensor.to, device=device, non_blocking=True))
+
+    def pin_memory(self) -> Self:
+        """Return the batch in memory that a GPU can copy from while the CPU goes on; DataLoader calls this."""
+        return self._with_tensors(Tensor.pin_memory)
+
+    def _with_tensors(self, change: Callable[[Tensor], Tensor]) -> Self:
+        return replace(self, **{name: _change(value, change) for name, value in vars(self).items()})
 
 
-def _move(value: Any, device: torch.device) -> Any:
+def _change(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
     if isinstance(value, dict):
-        return {key: _move(item, device) for key, item in value.items()}
-    return value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
+        return {key: _change(item, change) for key, item in value.items()}
+    return change(value) if isinstance(value, Tensor) else value
 
 
 class Frontend(Protocol):
@@ -87,8 +94,9 @@ def load_input(cut: Cut, signal: Signal) -> np.ndarray:
 def load_steps(dataset: Dataset, steps: range, workers: int) -> Iterator[Any]:
     """Iterate over dataset[step] for the given steps, prepared by `workers` processes ahead of time."""
     loader = DataLoader(
-        dataset, sampler=steps, batch_size=None, num_workers=workers, prefetch_factor=4 if workers else None
-    )
+        dataset, sampler=steps, batch_size=None, num_workers=workers, prefetch_factor=4 if workers else None,
+        pin_memory=torch.cuda.is_available(),
+    )  # fmt: skip
     try:
         yield from loader
     except UserError as error:  # torch puts the traceback of a worker before the message

@@ -18,12 +18,13 @@ from mt4ssl.errors import UserError
 
 @dataclass
 class PretrainBatch(Batch):
-    """Equally long crops with their labels and a mask."""
+    """Equally long crops with their labels, and which frames are masked."""
 
     labels: dict[str, Tensor]
     """Per name of a set of labels, a label for each of the model's frames (B, T')."""
-    mask: Tensor
-    """Frames that the student may not see: (B, T') booleans."""
+    masked: Tensor
+    """Numbers (N,) of the frames, counted through the batch, that the student may not see: found here, in a worker,
+    since on a GPU a mask's frames would have to be counted, and waited for."""
 
 
 DrawMask = Callable[[Sequence[int], int, np.random.Generator], np.ndarray]
@@ -99,6 +100,6 @@ class PretrainDataset:
             inputs=torch.from_numpy(np.stack(inputs)),
             lengths=torch.full((len(indices),), size),
             labels={name: torch.from_numpy(np.stack(rows)) for name, rows in labels.items()},
-            mask=torch.from_numpy(self.draw_mask([frames] * len(indices), frames, rng)),
+            masked=torch.from_numpy(np.flatnonzero(self.draw_mask([frames] * len(indices), frames, rng))),
             seconds=len(indices) * size / rate,
         )

@@ -7,7 +7,7 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mt4ssl.models.kernels import convolve_channels
+from mt4ssl.models.kernels import LayerNorm, convolve_channels
 
 
 class FixedBatchNorm(nn.BatchNorm1d):
@@ -30,10 +30,10 @@ class ConvolutionModule(nn.Module):
 
     def __init__(self, dim: int, kernel: int, norm: Literal["layer", "batch"]) -> None:
         super().__init__()
-        self.input_norm = nn.LayerNorm(dim)
+        self.input_norm = LayerNorm(dim)
         self.pointwise1 = nn.Linear(dim, 2 * dim, bias=False)
         self.depthwise = nn.Conv1d(dim, dim, kernel, padding=kernel // 2, groups=dim, bias=False)
-        self.norm = nn.LayerNorm(dim) if norm == "layer" else FixedBatchNorm(dim)
+        self.norm = LayerNorm(dim) if norm == "layer" else FixedBatchNorm(dim)
         self.pointwise2 = nn.Linear(dim, dim, bias=False)
 
     def forward(self, x: Tensor, padding: Tensor | None) -> Tensor:

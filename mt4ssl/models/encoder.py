@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from mt4ssl.models.conformer import ConvolutionModule
-from mt4ssl.models.kernels import Dropout, attention
+from mt4ssl.models.kernels import Dropout, LayerNorm, attention, layer_norm
 from mt4ssl.models.positions import RelativePositions, rotate
 
 
@@ -98,7 +98,7 @@ class PositionalConv(nn.Module):
             if padding is not None and number and not self.padding_leaks:
                 x = x.masked_fill(padding[..., None], 0.0)
             y = layer(x.transpose(1, 2))[:, :, : x.size(1)].transpose(1, 2)  # an even kernel yields a frame too many
-            x = F.gelu(F.layer_norm(y, (self.dim,)) if self.norm_output else y)
+            x = F.gelu(layer_norm(y, (self.dim,)) if self.norm_output else y)
         return x
 
 
@@ -115,10 +115,10 @@ class EncoderLayer(nn.Module):
         self.relative = RelativePositions(config.dim, config.heads) if config.positions == "relative" else None
         self.qkv = nn.Linear(config.dim, 3 * config.dim)
         self.out = nn.Linear(config.dim, config.dim)
-        self.attention_norm = nn.LayerNorm(config.dim)
+        self.attention_norm = LayerNorm(config.dim)
         self.fc1 = nn.Linear(config.dim, config.ffn_dim)
         self.fc2 = nn.Linear(config.ffn_dim, config.dim)
-        self.final_norm = nn.LayerNorm(config.dim)
+        self.final_norm = LayerNorm(config.dim)
         self.dropout = Dropout(config.dropout)
         self.activation_dropout = Dropout(config.activation_dropout)
 
@@ -159,7 +159,7 @@ class ConformerLayer(EncoderLayer):
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__(config)
         self.first_ffn = nn.Sequential(
-            nn.LayerNorm(config.dim),
+            LayerNorm(config.dim),
             nn.Linear(config.dim, config.ffn_dim),
             nn.SiLU(),
             Dropout(config.activation_dropout),
@@ -167,7 +167,7 @@ class ConformerLayer(EncoderLayer):
         )
         self.convolution = ConvolutionModule(config.dim, config.conv_kernel, config.conv_norm)
         self.padding_leaks = config.padding_leaks
-        self.ffn_norm = nn.LayerNorm(config.dim)
+        self.ffn_norm = LayerNorm(config.dim)
 
     def feed_forward(self, x: Tensor) -> Tensor:
         return self.fc2(self.activation_dropout(F.silu(self.fc1(x))))
@@ -187,7 +187,7 @@ class Transformer(nn.Module):
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         self.position = PositionalConv(config) if config.positions == "conv" else nn.Identity()
-        self.norm = nn.LayerNorm(config.dim)
+        self.norm = LayerNorm(config.dim)
         layer = ConformerLayer if config.conv_kernel else EncoderLayer
         self.layers = nn.ModuleList(layer(config) for _ in range(config.layers))
         self.dropout = Dropout(config.dropout)
@@ -216,8 +216,8 @@ class Transformer(nn.Module):
         x = self.embed(x, padding)
         outputs: list[Tensor] = []
         results: list[Tensor] = []
-        for layer in self.layers[:last_layer]:
-            if self.training and torch.rand(()).item() < self.layerdrop:
+        for layer, dropped in zip(self.layers[:last_layer], self.draw_dropped()):
+            if dropped:
                 result = results[-1] if results else x
             else:
                 x, result = layer(x, key_mask)
@@ -226,6 +226,12 @@ class Transformer(nn.Module):
         if self.pre_norm and len(outputs) == len(self.layers):
             outputs[-1] = self.norm(x)
         return outputs, results
+
+    def draw_dropped(self) -> list[bool]:
+        """Draw which layers a batch skips; on the CPU, since a draw on a GPU would have to be waited for."""
+        if not self.training:
+            return [False] * len(self.layers)
+        return (torch.rand(len(self.layers), device="cpu") < self.layerdrop).tolist()
 
 
 def _init_linear(module: nn.Module) -> None:

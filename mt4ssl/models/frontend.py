@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mt4ssl.data.signals import FBANK, WAVEFORM, Signal
-from mt4ssl.models.kernels import convolve
+from mt4ssl.models.kernels import LayerNorm, convolve
 
 Size = TypeVar("Size", int, Tensor)
 """A length, or a tensor of lengths."""
@@ -65,11 +65,14 @@ def padding_mask(lengths: Tensor, size: int) -> Tensor:
     return torch.arange(size, device=lengths.device)[None, :] >= lengths[:, None]
 
 
-def normalise(x: Tensor, lengths: Tensor, eps: float = 1e-7) -> Tensor:
+def normalise(x: Tensor, lengths: Tensor | None, eps: float = 1e-7) -> Tensor:
     """Give every utterance of (B, T, ...) zero mean and unit variance over its own T; padding becomes zero.
 
     `eps` as in transformers' Wav2Vec2FeatureExtractor, so that exported models see the same input there.
     """
+    if lengths is None:
+        centred = x - x.mean(1, keepdim=True)
+        return centred * torch.rsqrt(centred.square().mean(1, keepdim=True) + eps)
     inside = ~padding_mask(lengths, x.size(1))
     inside = inside.view(*inside.shape, *[1] * (x.dim() - 2)).to(x.dtype)
     count = lengths.to(x.dtype).view(-1, *[1] * (x.dim() - 1))
@@ -80,7 +83,10 @@ def normalise(x: Tensor, lengths: Tensor, eps: float = 1e-7) -> Tensor:
 
 
 class Frontend(nn.Module):
-    """Base of the front-ends, which turn inputs and their lengths (B,) into frames (B, T, C) and their lengths (B,)."""
+    """Base of the front-ends, which turn inputs and their lengths (B,) into frames (B, T, C) and their lengths (B,).
+
+    Lengths are None where no utterance is padded.
+    """
 
     reads: ClassVar[Signal]
 
@@ -103,13 +109,14 @@ class ConvLayer(nn.Module):
         self.padding_leaks = config.padding_leaks
         self.norm: nn.Module = nn.Identity()
         if norm != "none":
-            self.norm = nn.LayerNorm(outputs) if norm == "layer" else nn.GroupNorm(outputs, outputs)
+            self.norm = LayerNorm(outputs) if norm == "layer" else nn.GroupNorm(outputs, outputs)
         nn.init.kaiming_normal_(self.conv.weight)
 
-    def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """(B, T, C) with lengths (B,) -> (B, T', C') with lengths (B,)."""
         x = convolve(self.conv, x)  # (B, T', C')
-        lengths = WaveformFrontend.convolved_length(lengths, self.conv.kernel_size[0], self.conv.stride[0])
+        if lengths is not None:
+            lengths = WaveformFrontend.convolved_length(lengths, self.conv.kernel_size[0], self.conv.stride[0])
         if isinstance(self.norm, nn.GroupNorm):
             if self.padding_leaks:
                 x = self.norm(x.transpose(1, 2)).transpose(1, 2)
@@ -140,7 +147,7 @@ class WaveformFrontend(Frontend):
         """Length that a convolution without padding makes of `size`."""
         return (size - kernel) // stride + 1
 
-    def forward(self, waveforms: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, waveforms: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Turn waveforms (B, S) with lengths (B,) in samples into frames (B, T, C) and their lengths (B,)."""
         x = normalise(waveforms, lengths) if self.normalise else waveforms
         x = x[..., None]  # (B, S, 1)
@@ -168,15 +175,16 @@ class FbankFrontend(Frontend):
         """Length that a convolution with padding on both sides makes of `size`."""
         return (size + stride - 1) // stride
 
-    def forward(self, fbank: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, fbank: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Turn fbank (B, T, 80) with lengths (B,) in fbank frames into frames (B, T', C) and their lengths (B,)."""
         x = normalise(fbank, lengths) if self.normalise else fbank
         x = x.transpose(1, 2)  # (B, 80, T)
         for layer, kernel, stride in zip(self.layers, self.kernels, self.strides):
             x = F.gelu(layer(x))
-            lengths = self.convolved_length(lengths, kernel, stride)
-            # As if each utterance were alone: what the bias put beyond its end must not leak back in.
-            x = x.masked_fill(padding_mask(lengths, x.size(2))[:, None], 0.0)
+            if lengths is not None:
+                lengths = self.convolved_length(lengths, kernel, stride)
+                # As if each utterance were alone: what the bias put beyond its end must not leak back in.
+                x = x.masked_fill(padding_mask(lengths, x.size(2))[:, None], 0.0)
         return x.transpose(1, 2), lengths
 
 

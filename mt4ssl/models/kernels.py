@@ -1,4 +1,4 @@
-"""Operations that torch has, written so that they are fast on a CPU; on a GPU they are torch's own."""
+"""Operations that torch has, written so that they are fast on a CPU, or on a GPU, or on both."""
 
 from __future__ import annotations
 
@@ -23,6 +23,28 @@ class Dropout(nn.Dropout):
 
     def forward(self, x: Tensor) -> Tensor:
         return dropout(x, self.p) if self.training else x
+
+
+def layer_norm(
+    x: Tensor, shape: tuple[int, ...], weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
+) -> Tensor:
+    """F.layer_norm, whose output has the precision of its input.
+
+    Under autocast torch's own gives fp32 on a GPU: the operations up to the next matrix product, which all wait for
+    memory, would read and write twice the bytes. Means and variances are in fp32 all the same.
+    """
+    if not torch.is_autocast_enabled(x.device.type):
+        return F.layer_norm(x, shape, weight, bias, eps)
+    weight, bias = (None if p is None else p.to(x.dtype) for p in (weight, bias))
+    with torch.autocast(x.device.type, enabled=False):
+        return F.layer_norm(x, shape, weight, bias, eps)
+
+
+class LayerNorm(nn.LayerNorm):
+    """nn.LayerNorm with the function above."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
 
 
 def attention(

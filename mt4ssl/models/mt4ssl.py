@@ -46,32 +46,36 @@ class MT4SSL(nn.Module):
         online = any(target.needs_teacher for target in targets)
         self.teacher = Teacher(self.student.encoder, copied="position") if online else None
 
-    def forward(self, inputs: Tensor, lengths: Tensor, labels: dict[str, Tensor], mask: Tensor) -> MaskedLosses:
-        """Learn from one batch.
+    def forward(
+        self, inputs: Tensor, lengths: Tensor | None, labels: dict[str, Tensor], masked: Tensor
+    ) -> MaskedLosses:
+        """Learn from one batch; where it has no lengths, nothing waits for the device.
 
         Args:
             inputs: waveforms (B, S) or fbank (B, T, 80).
-            lengths: samples or fbank frames of each utterance (B,).
+            lengths: samples or fbank frames of each utterance (B,); None where all are equally long.
             labels: per name of a set of labels, a label for each of the model's frames (B, T').
-            mask: (B, T') booleans, true where the student sees the mask embedding instead of the frame.
+            masked: (N,) numbers of the frames, counted through the batch, that the student sees the mask embedding
+                instead of; each once.
 
         """
         features, frame_counts = self.student.project(inputs, lengths)
-        padding = padding_mask(frame_counts, features.size(1))
+        padding = None if frame_counts is None else padding_mask(frame_counts, features.size(1))
         teacher = self.teacher
         clean = Clean(inputs, lengths, labels, padding, cache(lambda: teacher(features, padding) if teacher else []))
-        seen = torch.where(mask[..., None], self.mask_embedding.to(features.dtype), features)
+        embedding = self.mask_embedding.to(features.dtype).expand(len(masked), -1)
+        seen = features.flatten(0, 1).index_copy(0, masked, embedding).view_as(features)
         outputs = self.student.encode(seen, frame_counts, max(target.layer for target in self.targets))
 
         sums: dict[str, Tensor] = {}
         loss = features.new_zeros((), dtype=torch.float32)
         for target, name, answers, head in zip(self.targets, self.names, self.answers, self.heads):
-            prediction = head(outputs[target.layer - 1][mask])  # (N, K) or (N, C)
-            target_loss, measures = measure(prediction, answers(clean)[mask])
+            read, truth = (x.flatten(0, 1).index_select(0, masked) for x in (outputs[target.layer - 1], answers(clean)))
+            target_loss, measures = measure(head(read), truth)  # of N frames
             loss = loss + target.weight * target_loss
             sums[name] = target_loss
             sums.update({f"{name}_{key}": value for key, value in measures.items()})
-        return MaskedLosses(loss, int(mask.sum()), {key: value.detach() for key, value in sums.items()})
+        return MaskedLosses(loss, len(masked), {key: value.detach() for key, value in sums.items()})
 
     def finish_update(self, step: int) -> dict[str, float]:
         """Move the teacher after update `step`, counted from 1; return what is to be logged: the decay used."""

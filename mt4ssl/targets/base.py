@@ -20,12 +20,12 @@ class Clean:
 
     inputs: Tensor
     """What the front-end reads: waveforms (B, S) or fbank (B, T, 80)."""
-    lengths: Tensor
-    """Samples or fbank frames of each utterance (B,)."""
+    lengths: Tensor | None
+    """Samples or fbank frames of each utterance (B,); None where all are equally long."""
     labels: dict[str, Tensor]
     """Per name of a set of labels, a label for each of the model's frames (B, T')."""
-    padding: Tensor
-    """(B, T') booleans, true beyond the end of an utterance."""
+    padding: Tensor | None
+    """(B, T') booleans, true beyond the end of an utterance; None where all are equally long."""
     teacher: Callable[[], list[Tensor]]
     """Returns the EMA teacher's layer results, (B, T', C) each; the teacher runs once, however many targets ask."""
 

@@ -57,11 +57,11 @@ def plan_pretraining(config: PretrainConfig, processes: int, device: torch.devic
     rng = np.random.default_rng(0)
 
     def loss(rows: int, seconds: float) -> Tensor:
-        inputs, lengths = noise(config.model.frontend, rows, seconds, device)
-        frames = [config.model.frontend.frames(int(lengths[0]))] * rows
-        mask = torch.from_numpy(span_mask(frames, frames[0], rng, config.mask)).to(device)
-        labels = {name: torch.zeros_like(mask, dtype=torch.long) for name in config.labels()}
-        return model(inputs, lengths, labels, mask).loss
+        inputs, _ = noise(config.model.frontend, rows, seconds, device)
+        frames = config.model.frontend.frames(inputs.size(1))
+        mask = span_mask([frames] * rows, frames, rng, config.mask)
+        labels = {name: torch.zeros(mask.shape, dtype=torch.long, device=device) for name in config.labels()}
+        return model(inputs, None, labels, torch.from_numpy(np.flatnonzero(mask)).to(device)).loss
 
     longest = min(TYPICAL_SECONDS, config.max_seconds)
     return measure(model, optimizer, loss, longest, config.loop, processes, device)

@@ -109,10 +109,9 @@ class PretrainTask(Task):
         return data, rejected
 
     def losses(self, batch: PretrainBatch) -> StepSums:
-        result = self.model(batch.inputs, batch.lengths, batch.labels, batch.mask)
-        sums = {"loss": (result.loss.item(), result.frames)}
-        sums.update({name: (value.item(), result.frames) for name, value in result.sums.items()})
-        return StepSums(result.loss, result.frames, sums)
+        result = self.model(batch.inputs, None, batch.labels, batch.masked)  # crops are equally long
+        sums = {"loss": result.loss.detach(), **result.sums}
+        return StepSums(result.loss, result.frames, {name: (value, result.frames) for name, value in sums.items()})
 
     def finish_update(self, step: int) -> dict[str, float]:
         return self.model.finish_update(step)

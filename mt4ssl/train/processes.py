@@ -9,15 +9,17 @@ from __future__ import annotations
 import os
 import sys
 from datetime import timedelta
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 import torch.distributed as dist
 from torch import nn
 from torch.utils.data import Dataset
 
-from mt4ssl.data.loading import Batch
 from mt4ssl.errors import UserError
+
+if TYPE_CHECKING:
+    from mt4ssl.data.loading import Batch
 
 VALIDATION = timedelta(hours=4)  # how long processes wait for the one that validates and saves
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -46,13 +47,20 @@ class LoopConfig:
             raise ValueError(f"loop.keep is {self.keep}: at least the last checkpoint must be kept")
 
 
+Sums = Mapping[str, tuple[Tensor | float, float]]
+"""Per name a sum and what it is to be divided by."""
+
+
 @dataclass
 class StepSums:
-    """A batch's loss, summed; `count` is what it is divided by; `sums` maps a name to (sum, divisor)."""
+    """A batch's loss, summed; `count` is what it is divided by; `sums` maps a name to (sum, divisor).
+
+    Sums may be left on the device, so that nothing waits for it before they are logged.
+    """
 
     loss: Tensor
     count: float
-    sums: dict[str, tuple[float, float]]
+    sums: Sums
 
 
 class Task:
@@ -89,26 +97,28 @@ class Task:
 
 
 class Averages:
-    """Running sums and their divisors, by name."""
+    """Running sums, in double precision and where their parts are, and their divisors, by name."""
 
     def __init__(self) -> None:
-        self.totals: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
+        self.sums: dict[str, Tensor | float] = defaultdict(float)
+        self.counts: dict[str, float] = defaultdict(float)
 
-    def add(self, sums: dict[str, tuple[float, float]]) -> None:
+    def add(self, sums: Sums) -> None:
         for name, (value, count) in sums.items():
-            self.totals[name][0] += value
-            self.totals[name][1] += count
+            self.sums[name] += value.double() if isinstance(value, Tensor) else value
+            self.counts[name] += count
 
     def add_values(self, values: dict[str, float]) -> None:
         """Add values that count once each."""
         self.add({name: (value, 1) for name, value in values.items()})
 
     def values(self) -> dict[str, float]:
-        return {name: value / count for name, (value, count) in self.totals.items() if count}
+        return {name: float(self.sums[name]) / count for name, count in self.counts.items() if count}
 
     def over_processes(self) -> Averages:
         """Return the sums of all processes, which must have added the same names."""
-        averages, names = Averages(), sorted(self.totals)
-        sums = add_up([part for name in names for part in self.totals[name]])
-        averages.totals.update({name: sums[2 * n : 2 * n + 2] for n, name in enumerate(names)})
+        averages, names = Averages(), sorted(self.sums)
+        parts = add_up([float(self.sums[name]) for name in names] + [self.counts[name] for name in names])
+        averages.sums.update(zip(names, parts))
+        averages.counts.update(zip(names, parts[len(names) :]))
         return averages

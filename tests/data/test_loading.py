@@ -59,11 +59,7 @@ def test_waveform_crops_and_labels_agree(cuts):
     for number in range(data.plan.batches_per_epoch):
         batch = data.batch(number)
         assert batch.inputs.size(1) <= 2.5 * 16000
-        assert (
-            batch.labels["kmeans"].shape
-            == batch.mask.shape
-            == (len(batch.inputs), WAVEFORM.frames(batch.inputs.size(1)))
-        )
+        assert batch.labels["kmeans"].shape == (len(batch.inputs), WAVEFORM.frames(batch.inputs.size(1)))
         starts = torch.round(batch.inputs[:, :100].mean(1) * 65536 - 49.5)  # the ramp tells where the crop begins
         np.testing.assert_allclose(batch.labels["kmeans"][:, 0], starts / 160, atol=0.5)
         assert (batch.labels["kmeans"].diff(dim=1) == 2).all()  # 20 ms frames, 10 ms labels
@@ -91,6 +87,18 @@ def test_seconds_of_an_epoch_are_those_of_its_batches(cuts, frontend):
     batches = [data.batch(number) for number in range(data.plan.batches_per_epoch)]
     assert data.epoch_seconds() == pytest.approx(sum(batch.seconds for batch in batches))
     assert data.epoch_seconds() < 0.9 * cuts.durations.sum()  # the longest have 3.6 s, of which 2.5 are taken
+
+
+def test_masked_frames_are_those_of_the_mask(cuts):
+    def draw(lengths, size, rng):
+        mask = np.zeros((len(lengths), size), dtype=bool)
+        mask[-1, 2] = mask[0, 1] = True
+        return mask
+
+    data = PretrainDataset(cuts, FBANK, ["kmeans"], draw, 8, 8, 2.5, 0)
+    batch = data.batch(0)
+    rows, frames = batch.labels["kmeans"].shape
+    assert rows > 1 and batch.masked.tolist() == [1, (rows - 1) * frames + 2]
 
 
 def windows(recordings, most):
@@ -177,3 +185,11 @@ def test_empty_transcript(cuts):
     cut = cuts[0].drop_supervisions()
     with pytest.raises(UserError, match="has no transcript"):
         transcript(cut)
+
+
+def test_all_tensors_of_a_batch_move(cuts):
+    batch = pretrain(cuts, FBANK).batch(0)
+    moved = batch.to(torch.device("meta"))
+    for tensor in (moved.inputs, moved.lengths, moved.masked, *moved.labels.values()):
+        assert tensor.is_meta
+    assert moved.seconds == batch.seconds and moved.labels.keys() == batch.labels.keys()

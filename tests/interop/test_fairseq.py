@@ -31,7 +31,7 @@ def load(**changes):
 def run(model, step: int):
     """The official batch through our model, with the official mask of that step."""
     labels = {"kmeans": tensor("labels")}
-    return model(tensor("source"), tensor("num_samples"), labels, tensor(f"step{step}/mask"))
+    return model(tensor("source"), tensor("num_samples"), labels, tensor(f"step{step}/mask").flatten().nonzero()[:, 0])
 
 
 def gradient(model, name: str) -> torch.Tensor:

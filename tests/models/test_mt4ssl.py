@@ -37,10 +37,15 @@ def make(targets, frontend="fbank"):
     return model, inputs, torch.tensor([inputs.size(1)] * 2), labels, mask
 
 
+def frames_of(mask):
+    """The numbers of the frames that a mask (B, T') has."""
+    return mask.flatten().nonzero()[:, 0]
+
+
 @pytest.mark.parametrize("frontend", ["fbank", "waveform"])
 def test_losses_written_out(frontend):
     model, inputs, lengths, labels, mask = make(BOTH, frontend)
-    losses = model(inputs, lengths, labels, mask)
+    losses = model(inputs, lengths, labels, frames_of(mask))
 
     features, _ = model.student.project(inputs, lengths)
     outputs, _ = model.student.encoder(torch.where(mask[..., None], model.mask_embedding, features))
@@ -55,24 +60,36 @@ def test_losses_written_out(frontend):
     torch.testing.assert_close(losses.loss, ((cross_entropy + 0.5 * regression) * mask).sum())
 
 
+@pytest.mark.parametrize("frontend", ["fbank", "waveform"])
+def test_equally_long_utterances_need_no_lengths(frontend):
+    model, inputs, lengths, labels, mask = make(BOTH, frontend)
+    gradients = []
+    for given in (lengths, None):
+        model.zero_grad()
+        losses = model(inputs, given, labels, frames_of(mask))
+        losses.loss.backward()
+        gradients.append([losses.loss.detach(), *(p.grad for p in model.parameters() if p.grad is not None)])
+    torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-4, atol=1e-4)
+
+
 def test_only_masked_frames_count():
     model, inputs, lengths, labels, mask = make(BOTH)
-    before = model(inputs, lengths, labels, mask).loss
+    before = model(inputs, lengths, labels, frames_of(mask)).loss
     labels["kmeans"][~mask] += 1
     labels["kmeans"] %= 7
-    torch.testing.assert_close(model(inputs, lengths, labels, mask).loss, before)
+    torch.testing.assert_close(model(inputs, lengths, labels, frames_of(mask)).loss, before)
 
 
 def test_student_does_not_see_what_is_masked():
     model, inputs, lengths, labels, mask = make([BOTH[0]])
     mask[:] = True
-    before = model(inputs, lengths, labels, mask).loss
-    torch.testing.assert_close(model(torch.randn_like(inputs), lengths, labels, mask).loss, before)
+    before = model(inputs, lengths, labels, frames_of(mask)).loss
+    torch.testing.assert_close(model(torch.randn_like(inputs), lengths, labels, frames_of(mask)).loss, before)
 
 
 def test_gradients_reach_the_student_and_not_the_teacher():
     model, inputs, lengths, labels, mask = make(BOTH)
-    model(inputs, lengths, labels, mask).loss.backward()
+    model(inputs, lengths, labels, frames_of(mask)).loss.backward()
     assert all(p.grad is None for p in model.teacher.parameters())
     without = [n for n, p in model.named_parameters() if p.grad is None and not n.startswith("teacher")]
     assert without == []
@@ -98,17 +115,18 @@ def test_teacher_is_always_in_eval_mode():
 
 
 def test_single_targets():
-    offline, *batch = make([BOTH[0]])
+    offline, *batch, mask = make([BOTH[0]])
     assert offline.teacher is None
-    assert set(offline(*batch).sums) == {"0_kmeans", "0_kmeans_accuracy"}
-    online, *batch = make([BOTH[1]])
-    assert set(online(*batch).sums) == {"0_teacher", "0_teacher_target_std", "0_teacher_prediction_std"}
+    assert set(offline(*batch, frames_of(mask)).sums) == {"0_kmeans", "0_kmeans_accuracy"}
+    online, *batch, mask = make([BOTH[1]])
+    names = {"0_teacher", "0_teacher_target_std", "0_teacher_prediction_std"}
+    assert set(online(*batch, frames_of(mask)).sums) == names
 
 
 def test_several_codebooks_on_several_layers():
     targets = [KMeansTarget("kmeans", clusters=7, layer=1), KMeansTarget("kmeans", clusters=7, layer=3)]
-    model, *batch = make(targets)
-    losses = model(*batch)
+    model, *batch, mask = make(targets)
+    losses = model(*batch, frames_of(mask))
     torch.testing.assert_close(losses.loss, losses.sums["0_kmeans"] + losses.sums["1_kmeans"])
 
 
