@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
+from jsonargparse import ActionConfigFile, ArgumentParser, Namespace, set_parsing_settings
 
 from mt4ssl.errors import UserError
 from mt4ssl.files import atomic_path, require
@@ -34,6 +34,18 @@ class _Parser(ArgumentParser):
         raise UserError(" ".join(lines))
 
 
+class _ConfigFile(ActionConfigFile):
+    """A file whose lists replace those before it; jsonargparse alone would mix entries of lists that are as long."""
+
+    @staticmethod
+    def apply_config(parser: ArgumentParser, cfg: Namespace, dest: str, value: Any) -> None:
+        before = {key: cfg.pop(key) for key, old in list(cfg.items()) if isinstance(old, list)}
+        ActionConfigFile.apply_config(parser, cfg, dest, value)
+        for key, old in before.items():
+            if key not in cfg:
+                cfg[key] = old
+
+
 def parse_config(config_type: type[T], description: str, args: list[str] | None = None) -> T:
     """Build a config from `--config FILE.yaml` and `--key value` overrides; `--help` lists every key.
 
@@ -43,7 +55,9 @@ def parse_config(config_type: type[T], description: str, args: list[str] | None 
         set_parsing_settings(docstring_parse_attribute_docstrings=True)  # slow, and help alone shows them
     parser = _Parser(description=description)
     parser.add_argument(
-        "--config", action="config", help="YAML file with any of the keys below; of several files the later one decides"
+        "--config",
+        action=_ConfigFile,
+        help="YAML file with any of the keys below; of several files the later one decides",
     )
     parser.add_class_arguments(config_type, as_group=False)
     namespace = parser.parse_args(args)

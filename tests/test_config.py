@@ -39,6 +39,17 @@ def test_file_and_override(yaml_file):
     assert config.mask.prob == 0.65
 
 
+def test_a_list_replaces_one_that_is_as_long(yaml_file, tmp_path):
+    other = tmp_path / "other.yaml"
+    other.write_text("targets: [{type: teacher, layer: 1}, {type: kmeans, layer: 2}]\n")
+    config = parse(yaml_file, f"--config={other}")
+    assert config.targets == [TeacherTarget("teacher", layer=1), KMeansTarget("kmeans", layer=2)]
+    config = parse(
+        yaml_file, f"--config={yaml_file}", "--model.frontend.kernels", "[3]", "--model.frontend.strides", "[2]"
+    )
+    assert config.targets[1].weight == 0.2 and config.model.frontend.kernels == [3]
+
+
 def test_resolved_config_reads_back(yaml_file, tmp_path):
     config = parse(yaml_file)
     save_config(config, tmp_path / "resolved.yaml")

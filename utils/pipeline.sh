@@ -103,6 +103,7 @@ elif runs_any 2 5 || runs_any 11 11; then
   if [ -z "$names" ]; then
     needs_labels=false
     [ "$km_iter" -eq 1 ] || fail "--km-iter $km_iter: $pretrain_config needs no labels: use --km-iter 1"
+    ! runs_any 3 4 || echo "stages 3 (kmeans) and 4 (labels) are left out: no target of $pretrain_config needs labels"
   fi
 fi
 

@@ -212,8 +212,13 @@ class Transformer(nn.Module):
         """
         if padding is not None and not padding.any():
             padding = None  # attention without a mask takes the fast kernels
+        return self.run(self.embed(x, padding), padding, last_layer)
+
+    def run(
+        self, x: Tensor, padding: Tensor | None = None, last_layer: int | None = None
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Run the layers alone, on what `embed` returns; arguments and results as `forward`."""
         key_mask = None if padding is None else ~padding[:, None, None, :]
-        x = self.embed(x, padding)
         outputs: list[Tensor] = []
         results: list[Tensor] = []
         for layer, dropped in zip(self.layers[:last_layer], self.draw_dropped()):

@@ -38,8 +38,12 @@ class FrontendConfig:
     """Give the convolutions of the waveform front-end a bias."""
     padding_leaks: bool = False
     """Let padding into the statistics of GroupNorm, as fairseq and transformers do."""
+    activation: Literal["gelu", "glu"] = "gelu"
+    """What follows each convolution: GELU, or, in the fbank front-end alone, gated linear units (Fast-HuBERT)."""
 
     def __post_init__(self) -> None:
+        if self.activation == "glu" and self.type != "fbank":
+            raise ValueError(f"frontend.activation glu is for fbank, not for {self.type}: leave it out")
         if len(self.kernels) != len(self.strides):
             raise ValueError(f"frontend has {len(self.kernels)} kernels but {len(self.strides)} strides")
 
@@ -52,6 +56,17 @@ class FrontendConfig:
     def frame_shift(self) -> float:
         """Seconds between two output frames."""
         return round(prod(self.strides) / self.reads.rate, 6)
+
+    @property
+    def frame_values(self) -> int:
+        """Values of fbank from one output frame to the next; 0 for waveforms."""
+        return prod(self.strides) * self.reads.bins
+
+    def same_frames(self, other: FrontendConfig) -> bool:
+        """Whether both make as many frames of every input."""
+        if self.type == other.type == "fbank":  # padded: kernels do not matter
+            return self.frame_shift == other.frame_shift
+        return (self.type, self.kernels, self.strides) == (other.type, other.kernels, other.strides)
 
     def frames(self, size: Size) -> Size:
         """Frames that come out of `size` samples or fbank frames; works on tensors of sizes too."""
@@ -157,15 +172,19 @@ class WaveformFrontend(Frontend):
 
 
 class FbankFrontend(Frontend):
-    """Strided convolutions over per-utterance normalised fbank: 25 frames a second with strides 2, 2; 50 with 2, 1."""
+    """Strided convolutions over per-utterance normalised fbank: 25 frames a second with strides 2, 2; 50 with 2, 1.
+
+    With gated linear units it is the subsampler of Speech2Text and Fast-HuBERT.
+    """
 
     reads: ClassVar[Signal] = FBANK
 
     def __init__(self, config: FrontendConfig) -> None:
         super().__init__(config)
         sizes = [FBANK.bins] + [config.dim] * len(config.kernels)
+        self.glu = config.activation == "glu"
         self.layers = nn.ModuleList(
-            nn.Conv1d(inputs, outputs, kernel, stride, padding=kernel // 2)
+            nn.Conv1d(inputs, 2 * outputs if self.glu else outputs, kernel, stride, padding=kernel // 2)
             for inputs, outputs, kernel, stride in zip(sizes[:-1], sizes[1:], config.kernels, config.strides)
         )
         self.kernels, self.strides = config.kernels, config.strides
@@ -180,7 +199,8 @@ class FbankFrontend(Frontend):
         x = normalise(fbank, lengths) if self.normalise else fbank
         x = x.transpose(1, 2)  # (B, 80, T)
         for layer, kernel, stride in zip(self.layers, self.kernels, self.strides):
-            x = F.gelu(layer(x))
+            x = layer(x)
+            x = F.glu(x, dim=1) if self.glu else F.gelu(x)
             if lengths is not None:
                 lengths = self.convolved_length(lengths, kernel, stride)
                 # As if each utterance were alone: what the bias put beyond its end must not leak back in.

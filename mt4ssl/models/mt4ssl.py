@@ -4,45 +4,61 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
+from mt4ssl.models.decoder import Decoder, DecoderConfig, check_visible, encode_visible, visible_frames
 from mt4ssl.models.frontend import padding_mask
+from mt4ssl.models.pretrained import open_frozen
 from mt4ssl.models.speech import ModelConfig, SpeechEncoder
-from mt4ssl.targets.base import Clean, Target
+from mt4ssl.targets.base import Answers, Clean, Student, Target
 from mt4ssl.targets.losses import measure
 from mt4ssl.targets.teacher import EmaConfig, Teacher
 
 
 @dataclass
 class MaskedLosses:
-    """What one batch gives; sums are over its masked frames, so that batches can be added up."""
+    """What one batch gives; sums are means times `frames`, so that batches can be added up."""
 
     loss: Tensor
     """Weighted sum of all targets."""
     frames: int
-    """Masked frames."""
+    """Masked frames, or all where none is masked."""
     sums: dict[str, Tensor]
-    """Per target its summed loss, and its further measures, each a mean times `frames`."""
+    """Per target its loss and its further measures."""
 
 
 class MT4SSL(nn.Module):
     """A student, a head per target, and a teacher where a target asks for one."""
 
-    def __init__(self, config: ModelConfig, targets: Sequence[Target], ema: EmaConfig) -> None:
+    def __init__(
+        self,
+        config: ModelConfig,
+        targets: Sequence[Target],
+        ema: EmaConfig,
+        decoder: DecoderConfig | None = None,
+        copies: int = 1,
+    ) -> None:
         super().__init__()
         for target in targets:
             target.check(config.encoder.layers)
+        if decoder:
+            check_visible(config.encoder, targets)
         dim = config.encoder.dim
-        self.targets, self.ema = targets, ema
+        self.targets, self.ema, self.copies = targets, ema, copies
         self.names = [f"{index}_{target.log_name}" for index, target in enumerate(targets)]
         self.student = SpeechEncoder(config)
         self.mask_embedding = nn.Parameter(torch.empty(dim).uniform_())
-        answers = [target.make_answers() for target in targets]
-        self.answers = nn.ModuleList(answers)
-        self.heads = nn.ModuleList(nn.Linear(dim, each.classes or dim) for each in answers)
+        if decoder:  # masked frames are zero to the positional convolution, and nothing to the layers
+            self.mask_embedding.requires_grad_(False).zero_()
+        student = Student(dim, config.frontend.frame_values, partial(open_frozen, frontend=config.frontend))
+        answers = [target.make_answers(student) for target in targets]
+        self.answers = cast("Sequence[Answers]", nn.ModuleList(answers))
+        self.heads = nn.ModuleList(nn.Linear(decoder.dim if decoder else dim, each.outputs) for each in answers)
+        self.decoder = Decoder(decoder, dim) if decoder else None
         online = any(target.needs_teacher for target in targets)
         self.teacher = Teacher(self.student.encoder, copied="position") if online else None
 
@@ -55,32 +71,66 @@ class MT4SSL(nn.Module):
             inputs: waveforms (B, S) or fbank (B, T, 80).
             lengths: samples or fbank frames of each utterance (B,); None where all are equally long.
             labels: per name of a set of labels, a label for each of the model's frames (B, T').
-            masked: (N,) numbers of the frames, counted through the batch, that the student sees the mask embedding
-                instead of; each once.
+            masked: (N,) numbers of the frames that the student sees the mask embedding instead of, or does not see
+                at all with a decoder; each once. They are counted through the batch, in which each utterance stands
+                `copies` times. With a decoder they are as many of each, and utterances are equally long.
 
         """
         features, frame_counts = self.student.project(inputs, lengths)
         padding = None if frame_counts is None else padding_mask(frame_counts, features.size(1))
-        teacher = self.teacher
-        clean = Clean(inputs, lengths, labels, padding, cache(lambda: teacher(features, padding) if teacher else []))
-        embedding = self.mask_embedding.to(features.dtype).expand(len(masked), -1)
-        seen = features.flatten(0, 1).index_copy(0, masked, embedding).view_as(features)
-        outputs = self.student.encode(seen, frame_counts, max(target.layer for target in self.targets))
+        frames, teacher = features.size(1), self.teacher
+        results = cache(lambda: teacher(features, padding) if teacher else [])
+        clean = Clean(inputs, lengths, labels, padding, results, self.without_copies(masked, frames))
+        outputs = self.read(features, frame_counts, masked)
+        every = self.every_frame(features, padding)
+        count = len(masked) or len(every)
 
         sums: dict[str, Tensor] = {}
         loss = features.new_zeros((), dtype=torch.float32)
         for target, name, answers, head in zip(self.targets, self.names, self.answers, self.heads):
-            read, truth = (x.flatten(0, 1).index_select(0, masked) for x in (outputs[target.layer - 1], answers(clean)))
-            target_loss, measures = measure(head(read), truth)  # of N frames
-            loss = loss + target.weight * target_loss
-            sums[name] = target_loss
-            sums.update({f"{name}_{key}": value for key, value in measures.items()})
-        return MaskedLosses(loss, len(masked), {key: value.detach() for key, value in sums.items()})
+            numbers = masked if target.frames == "masked" else every
+            read = outputs[target.layer].flatten(0, 1).index_select(0, numbers)  # (N, C)
+            truth = answers(clean).flatten(0, 1).index_select(0, self.without_copies(numbers, frames))
+            target_loss, measures = measure(head(read), truth)
+            share = count / max(1, len(numbers))
+            sums[name] = target_loss * share
+            sums.update({f"{name}_{key}": value * share for key, value in measures.items()})
+            loss = loss + target.weight * sums[name]
+        return MaskedLosses(loss, count, {key: value.detach() for key, value in sums.items()})
 
-    def finish_update(self, step: int) -> dict[str, float]:
-        """Move the teacher after update `step`, counted from 1; return what is to be logged: the decay used."""
-        if self.teacher is None:
-            return {}
-        decay = self.ema.at(step)
-        self.teacher.update(self.student.encoder, decay)
-        return {"ema_decay": decay}
+    def without_copies(self, numbers: Tensor, frames: int) -> Tensor:
+        """Turn numbers of frames in a batch with copies into those of the same frames in the batch without."""
+        return numbers // (self.copies * frames) * frames + numbers % frames
+
+    def every_frame(self, features: Tensor, padding: Tensor | None) -> Tensor:
+        """Return the numbers of all frames that are no padding, in a batch with copies."""
+        numbers = torch.arange(self.copies * features[..., 0].numel(), device=features.device)
+        return numbers if padding is None else numbers[~padding.repeat_interleave(self.copies, 0).flatten()]
+
+    def read(self, features: Tensor, frame_counts: Tensor | None, masked: Tensor) -> dict[int, Tensor]:
+        """Return what heads read of each copy, (B x copies, T', C), by the number of the layer."""
+        embedding = self.mask_embedding.to(features.dtype).expand(len(masked), -1)
+        copied = features[:, None].expand(-1, self.copies, -1, -1).flatten(0, 2)
+        seen = copied.index_copy(0, masked, embedding).view(-1, *features.shape[1:])
+        if self.decoder is None:
+            if frame_counts is not None:
+                frame_counts = frame_counts.repeat_interleave(self.copies)
+            last = max(target.layer for target in self.targets)
+            return dict(enumerate(self.student.encode(seen, frame_counts, last), 1))
+        visible = visible_frames(masked, *seen.shape[:2])
+        encoded = encode_visible(self.student.encoder, seen, visible)
+        return {self.targets[0].layer: self.decoder(encoded, visible, seen.size(1))}
+
+    def update_sums(self) -> list[Tensor]:
+        """Return what answers have added up in an update, for it to be added up over processes, in place."""
+        return [sums for answers in self.answers for sums in answers.update_sums()]
+
+    def finish_update(self, step: int) -> dict[str, Tensor | float]:
+        """Move answers and teacher after update `step`, counted from 1; return what is to be logged."""
+        logged: dict[str, Tensor | float] = {}
+        for name, answers in zip(self.names, self.answers):
+            logged.update({f"{name}_{key}": value for key, value in answers.finish_update().items()})
+        if self.teacher is not None:
+            logged["ema_decay"] = self.ema.at(step)
+            self.teacher.update(self.student.encoder, self.ema.at(step))
+        return logged

@@ -12,7 +12,11 @@ from mt4ssl.checkpoint import load_checkpoint, load_weights
 from mt4ssl.config import build
 from mt4ssl.errors import UserError
 from mt4ssl.files import require
+from mt4ssl.models.frontend import FrontendConfig
 from mt4ssl.models.speech import ModelConfig, SpeechEncoder
+
+DROPOUTS = ("dropout", "attention_dropout", "activation_dropout", "layerdrop")
+"""Settings of an encoder that no weight depends on."""
 
 
 def load_architecture(folder: Path) -> ModelConfig:
@@ -32,6 +36,34 @@ def student_weights(folder: Path) -> tuple[dict[str, Tensor], Tensor]:
     weights = load_checkpoint(folder / "final.pt")["model"]
     encoder = {name.removeprefix("student."): w for name, w in weights.items() if name.startswith("student.")}
     return encoder, weights["mask_embedding"]
+
+
+def check_architecture(ours: ModelConfig, folder: Path) -> None:
+    """Raise UserError naming the first setting, dropouts aside, in which a network differs from the one in `folder`."""
+    theirs = load_architecture(folder)
+    for section in ("frontend", "encoder"):
+        for key, value in vars(getattr(theirs, section)).items():
+            mine = getattr(getattr(ours, section), key)
+            if mine != value and key not in DROPOUTS:
+                difference = f"model.{section}.{key} is {mine}, but {value} in {folder}"
+                raise UserError(f"{difference}: set `model` as {folder}/config.yaml has it")
+
+
+def open_frozen(folder: str, layers: int, frontend: FrontendConfig) -> tuple[SpeechEncoder, int]:
+    """Open a pre-trained encoder, up to layer `layers`, for targets of a student with that front-end; and its channels.
+
+    Raises UserError if it has fewer layers, or its frames are not those of the student.
+    """
+    encoder, architecture = load_student(Path(folder))
+    if not 1 <= layers <= architecture.encoder.layers:
+        raise UserError(f"target of layer {layers} of {folder}, which has {architecture.encoder.layers} layers")
+    if not architecture.frontend.same_frames(frontend):
+        raise UserError(
+            f"{folder} reads {architecture.frontend.type} every {architecture.frontend.frame_shift} s, but "
+            f"model.frontend {frontend.type} every {frontend.frame_shift} s: give the student the same frames"
+        )
+    del encoder.encoder.layers[layers:]
+    return encoder, architecture.encoder.dim
 
 
 def load_student(folder: Path) -> tuple[SpeechEncoder, ModelConfig]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from torch import Tensor, nn
 
@@ -28,6 +28,21 @@ class Clean:
     """(B, T') booleans, true beyond the end of an utterance; None where all are equally long."""
     teacher: Callable[[], list[Tensor]]
     """Returns the EMA teacher's layer results, (B, T', C) each; the teacher runs once, however many targets ask."""
+    masked: Tensor
+    """Numbers (N,) of the masked frames, counted through the batch; of several masks, a frame is here once for each."""
+
+
+@dataclass
+class Student:
+    """What a target is told of the network that is to learn it."""
+
+    dim: int
+    """Channels of the encoder's layers."""
+    inputs: int
+    """Values of fbank from one of the model's frames to the next; 0 for a model that reads waveforms."""
+    open_model: Callable[[str, int], tuple[nn.Module, int]]
+    """Opens the encoder in a folder, up to a layer: inputs and lengths to the outputs of layers 1, 2, …, and their
+    lengths; with the channels of these outputs. UserError unless its frames are those of the student."""
 
 
 class Answers(nn.Module):
@@ -36,24 +51,34 @@ class Answers(nn.Module):
     Integer answers (B, T') are classes, learned by cross-entropy; answers of floats (B, T', C) are regressed.
     """
 
-    classes: int = 0
-    """Number of classes of integer answers; 0 means that the answers are floats of the encoder's dimension."""
+    outputs: int
+    """Size of what a head predicts: the number of classes of integer answers, or the channels C of floats."""
 
     def forward(self, clean: Clean) -> Tensor:
         raise NotImplementedError
+
+    def update_sums(self) -> list[Tensor]:
+        """Return what an update has added up so far, for it to be added up over processes, in place."""
+        return []
+
+    def finish_update(self) -> dict[str, Tensor]:
+        """Act on what an update has added up, once all of it is there; returned values are logged."""
+        return {}
 
 
 @dataclass(kw_only=True)
 class Target:
     """Base of the configs of targets, which add their `type` and what their answers need.
 
-    The student is read at masked frames; the loss is the one of the answers' type.
+    The loss is the one of the answers' type.
     """
 
     layer: int = 12
     """Layer at whose output the student is read, counted from 1."""
+    frames: Literal["masked", "all"] = "masked"
+    """Frames at which the student is read: those that are masked, or all."""
     weight: float = 1.0
-    """Factor on the loss of this target."""
+    """Factor on the loss of this target, a mean over its frames."""
     needs_teacher: ClassVar[bool] = False
 
     @property
@@ -79,6 +104,6 @@ class Target:
         if any(not 1 <= number <= layers for number in self.layers_used()):
             raise UserError(f"target {self} needs more layers than the encoder's {layers}")
 
-    def make_answers(self) -> Answers:
-        """Build the module that gives the answers."""
+    def make_answers(self, student: Student) -> Answers:
+        """Build the module that gives the answers; UserError if the network cannot have this target."""
         raise NotImplementedError

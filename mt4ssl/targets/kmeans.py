@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from torch import Tensor
 
-from mt4ssl.targets.base import Answers, Clean, Target
+from mt4ssl.targets.base import Answers, Clean, Student, Target
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -34,7 +34,7 @@ class KMeansTarget(Target):
     def with_classes(self, classes: int) -> Self:
         return replace(self, clusters=classes)
 
-    def make_answers(self) -> Answers:
+    def make_answers(self, student: Student) -> Answers:
         return LabelAnswers(self.name, self.clusters)
 
 
@@ -43,7 +43,7 @@ class LabelAnswers(Answers):
 
     def __init__(self, name: str, classes: int) -> None:
         super().__init__()
-        self.name, self.classes = name, classes
+        self.name, self.outputs = name, classes
 
     def forward(self, clean: Clean) -> Tensor:
         return clean.labels[self.name]

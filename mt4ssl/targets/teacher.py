@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mt4ssl.targets.base import Answers, Clean, Target
+from mt4ssl.targets.base import Answers, Clean, Student, Target
 
 
 @dataclass
@@ -47,16 +47,16 @@ class TeacherTarget(Target):
     def layers_used(self) -> list[int]:
         return [self.layer, self.top_k]
 
-    def make_answers(self) -> Answers:
-        return TeacherAnswers(self.top_k)
+    def make_answers(self, student: Student) -> Answers:
+        return TeacherAnswers(self.top_k, student.dim)
 
 
 class TeacherAnswers(Answers):
     """The mean of the teacher's last `top_k` layer results."""
 
-    def __init__(self, top_k: int) -> None:
+    def __init__(self, top_k: int, dim: int) -> None:
         super().__init__()
-        self.top_k = top_k
+        self.top_k, self.outputs = top_k, dim
 
     def forward(self, clean: Clean) -> Tensor:
         return teacher_target(clean.teacher(), self.top_k, clean.padding)

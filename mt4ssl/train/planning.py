@@ -14,12 +14,11 @@ from mt4ssl.data.batches import micro_batches
 from mt4ssl.data.cuts import Cuts
 from mt4ssl.models.ctc import CtcModel, ctc_loss
 from mt4ssl.models.frontend import FrontendConfig
-from mt4ssl.models.masking import span_mask
-from mt4ssl.models.mt4ssl import MT4SSL
+from mt4ssl.models.masking import draw_masks
 from mt4ssl.models.speech import ModelConfig
 from mt4ssl.train.finetuning import FinetuneConfig, finetune_optimizer
 from mt4ssl.train.optim import make_optimizer
-from mt4ssl.train.pretraining import PretrainConfig
+from mt4ssl.train.pretraining import PretrainConfig, make_model
 from mt4ssl.train.processes import check_shares
 from mt4ssl.train.speed import DTYPES, advise_when_out_of_memory, autocast, choose_dtype, time_of
 from mt4ssl.train.task import LoopConfig
@@ -52,15 +51,15 @@ class Plan:
 
 def plan_pretraining(config: PretrainConfig, processes: int, device: torch.device) -> Plan:
     """Plan a pre-training, whose targets say how many classes their labels have."""
-    model = MT4SSL(config.model, config.targets, config.ema).to(device)
+    model = make_model(config).to(device)
     optimizer = make_optimizer([(model.parameters(), 1.0)], config.optim)
     rng = np.random.default_rng(0)
 
     def loss(rows: int, seconds: float) -> Tensor:
         inputs, _ = noise(config.model.frontend, rows, seconds, device)
         frames = config.model.frontend.frames(inputs.size(1))
-        mask = span_mask([frames] * rows, frames, rng, config.mask)
-        labels = {name: torch.zeros(mask.shape, dtype=torch.long, device=device) for name in config.labels()}
+        mask = draw_masks([frames] * rows, frames, rng, config.mask)
+        labels = {name: torch.zeros(rows, frames, dtype=torch.long, device=device) for name in config.labels()}
         return model(inputs, None, labels, torch.from_numpy(np.flatnonzero(mask)).to(device)).loss
 
     longest = min(TYPICAL_SECONDS, config.max_seconds)

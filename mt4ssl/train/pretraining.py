@@ -9,18 +9,22 @@ from pathlib import Path
 
 import torch
 
+from mt4ssl.checkpoint import load_weights
 from mt4ssl.clustering.labels import config_of_labels
 from mt4ssl.data.cuts import Cuts
 from mt4ssl.data.loading import read_cuts
 from mt4ssl.data.pretraining import PretrainBatch, PretrainDataset
 from mt4ssl.errors import UserError
-from mt4ssl.models.masking import MaskConfig, span_mask
+from mt4ssl.models.decoder import DecoderConfig
+from mt4ssl.models.masking import MaskConfig, draw_masks
 from mt4ssl.models.mt4ssl import MT4SSL
+from mt4ssl.models.pretrained import check_architecture, student_weights
 from mt4ssl.models.speech import ModelConfig
 from mt4ssl.targets import AnyTarget
 from mt4ssl.targets.kmeans import KMeansTarget
 from mt4ssl.targets.teacher import EmaConfig, TeacherTarget
 from mt4ssl.train.optim import OptimConfig, make_optimizer
+from mt4ssl.train.processes import add_up_in_place
 from mt4ssl.train.task import Averages, LoopConfig, StepSums, Task
 
 NO_DATA = ["--train-cuts", "", "--dev-cuts", "", "--exp-dir", ""]
@@ -37,6 +41,8 @@ class GuardConfig:
     """Least spread of the teacher's targets over frames."""
     min_prediction_std: float = 0.01
     """Least spread of the student's predictions over frames."""
+    min_perplexity: float = 2.0
+    """Least perplexity of the codes that the frames of an update get from a codebook."""
 
 
 @dataclass
@@ -50,9 +56,14 @@ class PretrainConfig:
     exp_dir: str
     """Folder of this training: checkpoints, config and log."""
     model: ModelConfig = field(default_factory=ModelConfig)
+    initial: str | None = None
+    """Folder of a pre-training, or of an exported or imported encoder, whose weights the training starts from."""
     targets: list[AnyTarget] = field(default_factory=lambda: [KMeansTarget("kmeans"), TeacherTarget("teacher")])
     """What is learned, a list; all targets share one mask and one pass of the student."""
     mask: MaskConfig = field(default_factory=MaskConfig)
+    decoder: DecoderConfig | None = None
+    """Predicts masked frames from visible ones, which alone the student then encodes (data2vec 2.0); without a decoder
+    the student sees a learned embedding in their place, and predicts them itself."""
     ema: EmaConfig = field(default_factory=EmaConfig)
     guard: GuardConfig = field(default_factory=GuardConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
@@ -64,7 +75,7 @@ class PretrainConfig:
 
     def __post_init__(self) -> None:
         if not self.targets:
-            raise ValueError("targets is empty: name at least one of kmeans, teacher")
+            raise ValueError("targets is empty: name at least one (docs/targets.md has a table of them)")
 
     def with_classes(self, classes: Callable[[str], int]) -> PretrainConfig:
         """Return the config with the number of classes of each target's labels, by their name."""
@@ -84,6 +95,22 @@ def with_clusters(config: PretrainConfig) -> PretrainConfig:
     return config.with_classes(lambda name: config_of_labels(folder, name).clusters)
 
 
+def make_model(config: PretrainConfig) -> MT4SSL:
+    """Build the model of a pre-training, with random weights."""
+    return MT4SSL(config.model, config.targets, config.ema, config.decoder, config.mask.copies)
+
+
+def start_from(model: MT4SSL, folder: Path) -> None:
+    """Copy a pre-trained encoder, of the same architecture, and its mask embedding into the student and its teacher."""
+    encoder, mask_embedding = student_weights(folder)
+    load_weights(model.student, encoder, folder)
+    if model.decoder is None:
+        with torch.no_grad():
+            model.mask_embedding.copy_(mask_embedding)
+    if model.teacher is not None:
+        model.teacher.encoder.load_state_dict(model.student.encoder.state_dict())
+
+
 class PretrainTask(Task):
     """MT4SSL on labelled cuts."""
 
@@ -93,7 +120,11 @@ class PretrainTask(Task):
     def __init__(self, config: PretrainConfig, device: torch.device) -> None:
         self.config, self.device = config, device
         torch.manual_seed(config.loop.seed)
-        self.model = MT4SSL(config.model, config.targets, config.ema).to(device)
+        self.model = make_model(config)
+        if config.initial:
+            check_architecture(config.model, Path(config.initial))
+            start_from(self.model, Path(config.initial))
+        self.model.to(device)
         self.optimizer = make_optimizer([(self.model.parameters(), 1.0)], config.optim)
         self.train_data, self.rejected = self.dataset(config.train_cuts)
         self.dev_data, self.dev_rejected = self.dataset(config.dev_cuts)
@@ -103,7 +134,7 @@ class PretrainTask(Task):
         config = self.config
         cuts, rejected = read_cuts(path, config.min_seconds)
         data = PretrainDataset(
-            cuts, config.model.frontend, config.labels(), partial(span_mask, config=config.mask),
+            cuts, config.model.frontend, config.labels(), partial(draw_masks, config=config.mask),
             config.loop.batch_seconds, config.loop.max_batch_seconds, config.max_seconds, config.loop.seed,
         )  # fmt: skip
         return data, rejected
@@ -113,14 +144,20 @@ class PretrainTask(Task):
         sums = {"loss": result.loss.detach(), **result.sums}
         return StepSums(result.loss, result.frames, {name: (value, result.frames) for name, value in sums.items()})
 
-    def finish_update(self, step: int) -> dict[str, float]:
+    def finish_update(self, step: int) -> dict[str, torch.Tensor | float]:
+        add_up_in_place(self.model.update_sums())
         return self.model.finish_update(step)
 
     def check_values(self, step: int, values: dict[str, float]) -> None:
         guard = self.config.guard
-        for kind, least in (("target", guard.min_target_std), ("prediction", guard.min_prediction_std)):
+        limits = {
+            "target_std": guard.min_target_std,
+            "prediction_std": guard.min_prediction_std,
+            "perplexity": guard.min_perplexity,
+        }
+        for kind, least in limits.items():
             for name, value in values.items():
-                if name.endswith(f"_{kind}_std") and value < least and step > guard.after:
+                if name.endswith(f"_{kind}") and value < least and step > guard.after:
                     raise UserError(
                         f"{self.config.exp_dir}: collapse: {name} is {value:.3g} (< {least}) at update {step}: frames "
                         "look alike to the teacher; lower optim.lr, raise ema.decay, or give the kmeans target weight"

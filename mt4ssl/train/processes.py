@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import torch
 import torch.distributed as dist
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from mt4ssl.errors import UserError
@@ -94,6 +94,13 @@ def add_up(values: list[float]) -> list[float]:
     sums = torch.tensor(values, dtype=torch.float64, device=device)
     dist.all_reduce(sums)
     return sums.tolist()
+
+
+def add_up_in_place(sums: list[Tensor]) -> None:
+    """Replace tensors by their sums over all processes."""
+    if dist.is_initialized():
+        for each in sums:
+            dist.all_reduce(each)
 
 
 def add_up_gradients(model: nn.Module) -> None:

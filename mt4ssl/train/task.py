@@ -84,7 +84,7 @@ class Task:
         """Loss of a micro-batch of the training data."""
         raise NotImplementedError
 
-    def finish_update(self, step: int) -> dict[str, float]:
+    def finish_update(self, step: int) -> dict[str, Tensor | float]:
         """Act after update `step`, counted from 1; returned values are logged."""
         return {}
 
@@ -108,7 +108,7 @@ class Averages:
             self.sums[name] += value.double() if isinstance(value, Tensor) else value
             self.counts[name] += count
 
-    def add_values(self, values: dict[str, float]) -> None:
+    def add_values(self, values: Mapping[str, Tensor | float]) -> None:
         """Add values that count once each."""
         self.add({name: (value, 1) for name, value in values.items()})
 

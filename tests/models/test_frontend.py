@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from transformers import Wav2Vec2Config
+from transformers import Speech2TextConfig, Wav2Vec2Config
+from transformers.models.speech_to_text.modeling_speech_to_text import Conv1dSubsampler
 from transformers.models.wav2vec2.modeling_wav2vec2 import Wav2Vec2FeatureEncoder
 
 from mt4ssl.models.frontend import FRONTENDS, FrontendConfig, normalise
@@ -25,6 +26,24 @@ def test_waveform_frontend_equals_transformers():
     frames, lengths = ours(waveforms, torch.tensor([16000, 16000]))
     torch.testing.assert_close(frames, expected.transpose(1, 2), rtol=1e-4, atol=1e-5)
     assert lengths.tolist() == [frames.size(1)] * 2 == [config.frames(16000)] * 2
+
+
+@pytest.mark.parametrize("size", [97, 98, 99, 100])
+def test_gated_fbank_frontend_equals_transformers(size):
+    ours = FRONTENDS["fbank"](FrontendConfig("fbank", 16, [5, 5], [2, 2], normalise=False, activation="glu"))
+    theirs = Conv1dSubsampler(
+        Speech2TextConfig(conv_channels=32, d_model=16, conv_kernel_sizes=(5, 5), input_feat_per_channel=80)
+    )
+    theirs.conv_layers.load_state_dict(ours.layers.state_dict())
+    fbank = torch.randn(2, size, 80)
+    frames, lengths = ours(fbank, torch.tensor([size, size]))
+    torch.testing.assert_close(frames, theirs(fbank))
+    assert lengths.tolist() == [frames.size(1)] * 2
+
+
+def test_waveform_frontend_has_no_gates():
+    with pytest.raises(ValueError, match="glu is for fbank, not for waveform"):
+        FrontendConfig("waveform", activation="glu")
 
 
 @pytest.mark.parametrize("strides, shift", [([2, 2], 0.04), ([2, 1], 0.02)])

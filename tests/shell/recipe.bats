@@ -66,6 +66,7 @@ setup() {
   run "$root/egs/espeak/run.sh" "${options[@]}" --stage 2 --stop-stage 5 --pretrain-config $online
   [ "$status" -eq 0 ]
   [[ $output != *mfcc* && $output != *"stage 3"* && $output != *"stage 4"* ]]
+  [[ $output == *"stages 3 (kmeans) and 4 (labels) are left out: no target of $online needs labels"* ]]
   configs="  config   conf/pretrain.yaml"$'\n'"  config   conf/online.yaml"
   [[ $output == *"stage 5 (pretrain): iter1"$'\n'"$configs"$'\n'"  input    $PWD/data/fbank/espeak_cuts_train.jsonl.gz"* ]]
   [[ $output == *"'--config=conf/pretrain.yaml' '--config=conf/online.yaml'"* ]]

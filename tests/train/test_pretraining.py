@@ -13,6 +13,7 @@ from mt4ssl.config import load_config, save_config
 from mt4ssl.errors import UserError
 from mt4ssl.models.masking import MaskConfig
 from mt4ssl.results import read_log
+from mt4ssl.targets.codebook import CodebookTarget
 from mt4ssl.targets.kmeans import KMeansTarget
 from mt4ssl.train.loop import train
 from mt4ssl.train.optim import OptimConfig
@@ -72,6 +73,7 @@ def test_auto_is_the_dtype_of_the_faster_matrix_products(faster, monkeypatch):
 @pytest.mark.parametrize("conv_kernel", [0, 7], ids=["transformer", "conformer"])
 def test_killed_and_resumed_is_as_uninterrupted(conv_kernel, pretrain_config, tmp_path, kill_in_update):
     pretrain_config.model.encoder.conv_kernel = conv_kernel
+    pretrain_config.targets.append(CodebookTarget("codebook", clusters=4, layer=2, teacher_layer=2))
     whole = run(pretrain_config)["model"]
     config = replace(pretrain_config, exp_dir=str(tmp_path / "interrupted"))
     kill_in_update(5, lambda: run(config))
@@ -160,9 +162,13 @@ def test_an_epoch_that_sees_little_is_told(pretrain_config, tmp_path, monkeypatc
         assert "an epoch sees 50% of the hours of train" in warnings[0] and "max_seconds (0.6)" in warnings[0]
 
 
-def test_collapse_is_reported(pretrain_config):
-    config = replace(pretrain_config, guard=GuardConfig(after=1, min_target_std=100.0))
-    with pytest.raises(UserError, match="collapse: 1_teacher_target_std is"):
+@pytest.mark.parametrize(
+    "limit, name", [("min_target_std", "1_teacher_target_std"), ("min_perplexity", "2_codebook1_perp")]
+)
+def test_collapse_is_reported(pretrain_config, limit, name):
+    pretrain_config.targets.append(CodebookTarget("codebook", clusters=4, layer=2, teacher_layer=1))
+    config = replace(pretrain_config, guard=GuardConfig(after=1, **{limit: 100.0}))
+    with pytest.raises(UserError, match=f"collapse: {name}.* is .* at update 2"):
         run(config)
 
 

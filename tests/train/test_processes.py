@@ -15,6 +15,7 @@ from mt4ssl.config import save_config
 from mt4ssl.data.batches import micro_batches
 from mt4ssl.errors import UserError
 from mt4ssl.results import read_log
+from mt4ssl.targets.codebook import CodebookTarget
 from mt4ssl.train import processes
 from mt4ssl.train.finetuning import FinetuneConfig
 from mt4ssl.train.pretraining import PretrainConfig
@@ -24,8 +25,9 @@ MEASURED = {"split", "audio_s_per_s", "utilisation", "data_wait"}
 
 @pytest.fixture
 def pretraining(pretrain_config: PretrainConfig) -> PretrainConfig:
-    """Three micro-batches an update, LayerDrop and dropout."""
+    """Three micro-batches an update, LayerDrop and dropout, and a codebook that all of an update moves."""
     pretrain_config.model.encoder.layerdrop = 0.3
+    pretrain_config.targets.append(CodebookTarget("codebook", clusters=4, layer=2, teacher_layer=2))
     loop = replace(pretrain_config.loop, batch_seconds=12, max_batch_seconds=4, updates=4, validate_every=4)
     return replace(pretrain_config, loop=loop)
 

@@ -7,12 +7,22 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from mt4ssl.models.decoder import DecoderConfig
 from mt4ssl.models.frontend import FrontendConfig
+from mt4ssl.models.masking import MaskConfig
+from mt4ssl.targets.codebook import CodebookTarget
+from mt4ssl.targets.random_projection import RandomProjectionTarget
 from mt4ssl.train.loop import accumulate
 from mt4ssl.train.pretraining import PretrainTask
 from mt4ssl.train.task import Averages
 
 READ = ("_local_scalar_dense", "nonzero", "is_nonzero", "equal", "masked_select", "unique", "repeat_interleave.Tensor")
+
+
+OTHERS = [
+    RandomProjectionTarget("random_projection", clusters=8, layer=2),
+    CodebookTarget("codebook", clusters=8, layer=2, teacher_layer=1),
+]
 
 
 class CountWaits(TorchDispatchMode):
@@ -51,11 +61,24 @@ def test_a_micro_batch_waits_for_nothing(pretrain_config, frontend, dtype):
     architecture = replace(pretrain_config.model)
     if frontend == "waveform":
         architecture.frontend = FrontendConfig("waveform", 24)
-    task = PretrainTask(replace(pretrain_config, model=architecture), torch.device("cpu"))
+    assert waits_of(replace(pretrain_config, model=architecture), dtype) == {}
+
+
+@pytest.mark.parametrize("decoder", [None, DecoderConfig(dim=16, groups=4)], ids=["replaced", "visible"])
+def test_other_targets_and_students_wait_for_nothing(pretrain_config, decoder):
+    targets = [*pretrain_config.targets, *OTHERS]
+    config = replace(pretrain_config, targets=targets, decoder=decoder, mask=MaskConfig(0.5, 3, "block", copies=2))
+    assert waits_of(config, torch.bfloat16) == {}
+
+
+def waits_of(config, dtype):
+    """What two micro-batches, and the end of their update, wait for."""
+    task = PretrainTask(config, torch.device("cpu"))
     task.model.train()
     batch, averages = task.train_data.batch(0), Averages()
     with CountWaits() as counter:
         averages.add(accumulate(task, batch, dtype).sums)
         averages.add(accumulate(task, batch, dtype).sums)
-    assert counter.waits == {}
+        averages.add_values(task.finish_update(1))
     assert averages.values()["loss"] > 0
+    return counter.waits

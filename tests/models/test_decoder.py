@@ -1,0 +1,120 @@
+"""The student that encodes visible frames alone, against the whole encoder; its decoder against the official one."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mt4ssl.errors import UserError
+from mt4ssl.models.decoder import Decoder, DecoderConfig, encode_visible, visible_frames
+from mt4ssl.models.encoder import EncoderConfig, Transformer
+from mt4ssl.models.frontend import FrontendConfig
+from mt4ssl.models.mt4ssl import MT4SSL
+from mt4ssl.models.speech import ModelConfig
+from mt4ssl.targets.kmeans import KMeansTarget
+from mt4ssl.targets.teacher import EmaConfig, TeacherTarget
+
+# Decoder1d of fairseq (3d262bb, examples/data2vec/models/modalities/modules.py): its weights, an input and its output.
+REFERENCE = {
+    name: torch.from_numpy(array) for name, array in np.load(Path(__file__).with_name("data2vec2_decoder.npz")).items()
+}
+ENCODER = EncoderConfig(layers=3, dim=32, ffn_dim=64, heads=4, pos_conv_width=15, pos_conv_depth=3, pos_conv_groups=4)
+DECODER = DecoderConfig(dim=16, layers=2, kernel=5, groups=4)
+TARGETS = [KMeansTarget("kmeans", clusters=7, layer=3), TeacherTarget("teacher", top_k=2, layer=3, weight=0.5)]
+
+
+def make(copies=1, targets=TARGETS, encoder=ENCODER, decoder=DECODER):
+    torch.manual_seed(0)
+    config = ModelConfig(FrontendConfig("fbank", 24, [3, 3], [2, 2]), encoder)
+    return MT4SSL(config, targets, EmaConfig(), decoder, copies).eval()
+
+
+def batch(copies):
+    """Two utterances of 20 frames, their labels, and a mask of 8 frames for each copy."""
+    generator = torch.Generator().manual_seed(1)
+    mask = torch.stack([torch.randperm(20, generator=generator) < 8 for _ in range(2 * copies)])
+    return torch.randn(2, 80, 80, generator=generator), torch.randint(7, (2, 20), generator=generator), mask
+
+
+def losses(model, inputs, labels, mask):
+    return model(inputs, None, {"kmeans": labels}, mask.flatten().nonzero()[:, 0])
+
+
+@pytest.mark.parametrize("pre_norm", [False, True])
+@pytest.mark.parametrize("positions", ["conv", "none"])
+def test_visible_frames_are_encoded_as_if_masked_ones_were_hidden(positions, pre_norm):
+    encoder = Transformer(replace(ENCODER, positions=positions, pre_norm=pre_norm)).eval()
+    _, _, mask = batch(1)
+    features = torch.randn(2, 20, 32).masked_fill(mask[..., None], 0.0)
+    visible = visible_frames(mask.flatten().nonzero()[:, 0], 2, 20)
+    outputs = encoder.run(encoder.embed(features), padding=mask)[0][-1]
+    for row, numbers, hidden, output in zip(encode_visible(encoder, features, visible), visible, mask, outputs):
+        assert numbers.tolist() == (~hidden).nonzero()[:, 0].tolist()
+        torch.testing.assert_close(row, output[~hidden], rtol=1e-4, atol=1e-5)
+
+
+def test_decoder_is_that_of_data2vec_2():
+    weights = {name: REFERENCE[f"weights/{name}"] for name in ("proj.weight", "proj.bias")}
+    decoder = Decoder(DecoderConfig(dim=16, layers=3, kernel=7, groups=4), inputs=24)
+    decoder.layers.load_state_dict(
+        {
+            f"{number}.{kind}": REFERENCE[f"weights/blocks.{number}.0.{kind}"]
+            for number in range(3)
+            for kind in ("weight", "bias")
+        }
+    )
+    decoded = decoder.decode(REFERENCE["x"]) @ weights["proj.weight"].T + weights["proj.bias"]
+    torch.testing.assert_close(decoded, REFERENCE["y"], rtol=1e-4, atol=1e-5)
+
+
+def test_the_decoder_reads_encoded_frames_in_their_places():
+    decoder = Decoder(DECODER, inputs=32).eval()
+    encoded, visible = torch.randn(1, 3, 32), torch.tensor([[0, 2, 5]])
+    whole = torch.zeros(1, 6, 32)
+    whole[0, [0, 2, 5]] = encoded[0]
+    assert torch.equal(decoder(encoded, visible, 6), decoder.decode(whole))
+    assert not torch.equal(decoder.train()(encoded, visible, 6), decoder.decode(whole))  # noise, dropout
+
+
+@pytest.mark.parametrize("decoder", [DECODER, None], ids=["visible", "replaced"])
+def test_several_masks_are_as_many_trainings(decoder):
+    """Sums over three masks of each utterance are those of three calls with one mask."""
+    several, single = make(3, decoder=decoder), make(1, decoder=decoder)
+    single.load_state_dict(several.state_dict())
+    inputs, labels, mask = batch(3)
+    together = losses(several, inputs, labels, mask)
+    alone = [losses(single, inputs, labels, mask[copy::3]) for copy in range(3)]
+    assert together.frames == sum(each.frames for each in alone) == 48
+    torch.testing.assert_close(together.loss / 48, sum(each.loss / 16 for each in alone) / 3)
+    for name in ("0_kmeans", "0_kmeans_accuracy", "1_teacher"):
+        torch.testing.assert_close(together.sums[name], sum(each.sums[name] for each in alone))
+
+
+def test_nothing_of_what_is_masked_is_seen():
+    model = make(targets=TARGETS[:1])
+    inputs, labels, mask = batch(1)
+    mask[:], mask[:, 0] = True, False
+    before = losses(model, inputs, labels, mask).loss
+    changed = inputs.clone()
+    changed[:, 40:] = inputs[:, 40:].flip(1)  # the mean and the variance of the utterance stay, so does frame 0
+    torch.testing.assert_close(losses(model, changed, labels, mask).loss, before)
+
+
+def test_gradients_reach_all_that_learns():
+    model = make(2).train()
+    losses(model, *batch(2)).loss.backward()
+    without = [name for name, p in model.named_parameters() if p.grad is None and not name.startswith("teacher")]
+    assert without == ["mask_embedding"]
+
+
+@pytest.mark.parametrize("changes", [{"conv_kernel": 7}, {"positions": "relative"}, {"positions": "rotary"}])
+def test_layers_that_see_distances_are_refused(changes):
+    with pytest.raises(UserError, match="set model.encoder.conv_kernel to 0, and model.encoder.positions to conv or"):
+        make(encoder=replace(ENCODER, **changes))
+
+
+def test_only_the_last_layer_is_decoded():
+    with pytest.raises(UserError, match="only the last layer can be read: layer 3"):
+        make(targets=[KMeansTarget("kmeans", layer=2)])

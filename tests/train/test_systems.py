@@ -1,0 +1,54 @@
+"""Every config that lies over a recipe's pre-training takes two steps, shrunk by overrides alone."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from tones import tone_corpus
+
+from mt4ssl.bin import pretrain
+from mt4ssl.config import parse_config
+from mt4ssl.results import read_log
+from mt4ssl.targets.model import ModelTarget
+from mt4ssl.train.pretraining import NO_DATA, PretrainConfig
+
+EGS = Path(__file__).parents[2] / "egs"
+BASES = {"mini_librispeech": "pretrain", "librispeech": "pretrain_base"}
+OTHERS = ("pretrain", "finetune", "kmeans", "corpus")
+SYSTEMS = [
+    (recipe, path.stem)
+    for recipe in BASES
+    for path in sorted(EGS.glob(f"{recipe}/conf/*.yaml"))
+    if path.stem.split("_")[0] not in OTHERS
+]
+SMALL = (
+    "--model.frontend.dim 8 --model.encoder.dim 32 --model.encoder.ffn_dim 32 --model.encoder.heads 4 "
+    "--model.encoder.pos_conv_groups 4 --loop.updates 2 --loop.batch_seconds 60 --loop.max_batch_seconds 30 "
+    "--loop.workers 0"
+).split()
+
+
+@pytest.fixture(scope="module")
+def speech(tmp_path_factory):
+    """Tones that last 2.4 to 3 s, since the paper's pre-training takes no shorter ones."""
+    return tone_corpus(tmp_path_factory.mktemp("longer tones"), utterances=4, least_words=8)
+
+
+def train(recipe, names, speech, folder, monkeypatch):
+    files = [f"--config={EGS / recipe / 'conf' / name}.yaml" for name in names]
+    data = ["--train-cuts", speech.cuts, "--dev-cuts", speech.cuts, "--exp-dir", str(folder)]
+    monkeypatch.setattr(sys, "argv", ["pretrain", *files, *data, *SMALL])
+    pretrain.main()
+
+
+@pytest.mark.parametrize("recipe, name", SYSTEMS)
+def test_system_trains(recipe, name, speech, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    base = BASES[recipe]
+    config = parse_config(PretrainConfig, "", [f"--config={EGS / recipe / 'conf' / name}.yaml", *NO_DATA])
+    for target in config.targets:
+        if isinstance(target, ModelTarget):
+            train(recipe, [base], speech, tmp_path / target.checkpoint, monkeypatch)
+    train(recipe, [base, name], speech, tmp_path / "system", monkeypatch)
+    (values,) = read_log(tmp_path / "system", "train")
+    assert values["step"] == 2 and values["loss"] > 0
