@@ -7,7 +7,7 @@ tools/setup.sh
 python=$PWD/.venv/bin/python
 benches=("$@")
 if [ $# -eq 0 ]; then
-  benches=(startup stage1 growth features kmeans g2p decoding curves pretraining)
+  benches=(startup stage1 growth features kmeans g2p decoding curves students pretraining)
 fi
 
 for bench in "${benches[@]}"; do

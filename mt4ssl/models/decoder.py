@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from mt4ssl.errors import UserError
 from mt4ssl.models.encoder import EncoderConfig, Transformer
-from mt4ssl.models.kernels import Dropout
+from mt4ssl.models.kernels import Dropout, layer_norm
 from mt4ssl.targets.base import Target
 
 NOISE = 0.01  # standard deviation of what stands in for masked frames (`mask_noise_std`)
@@ -57,7 +57,7 @@ class Decoder(nn.Module):
     def decode(self, x: Tensor) -> Tensor:
         """Turn frames (B, T, C), encoded or noise, into (B, T, D)."""
         for layer in self.layers:
-            y = F.gelu(F.layer_norm(layer(x.transpose(1, 2)).transpose(1, 2), (self.dim,)))
+            y = F.gelu(layer_norm(layer(x.transpose(1, 2)).transpose(1, 2), (self.dim,)))
             x = x + y if x.size(2) == self.dim else y
         return x
 

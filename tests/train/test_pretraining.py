@@ -11,10 +11,12 @@ from mt4ssl.bin.pretrain import hours
 from mt4ssl.checkpoint import load_checkpoint, step_checkpoints
 from mt4ssl.config import load_config, save_config
 from mt4ssl.errors import UserError
+from mt4ssl.models.decoder import DecoderConfig
 from mt4ssl.models.masking import MaskConfig
 from mt4ssl.results import read_log
 from mt4ssl.targets.codebook import CodebookTarget
 from mt4ssl.targets.kmeans import KMeansTarget
+from mt4ssl.targets.random_projection import RandomProjectionTarget
 from mt4ssl.train.loop import train
 from mt4ssl.train.optim import OptimConfig
 from mt4ssl.train.pretraining import GuardConfig, PretrainConfig, PretrainTask, with_clusters
@@ -40,6 +42,21 @@ def test_learns_and_logs(pretrain_config):
     assert wanted | {"ema_decay", "grad_norm", "lr", "audio_s_per_s", "data_wait"} <= set(log[-1])
     assert wanted <= set(read_log(Path(config.exp_dir), "dev")[-1])
     assert log[-1]["ema_decay"] == 0.99
+
+
+SYSTEMS = {
+    "visible student": dict(decoder=DecoderConfig(dim=32, groups=4), mask=MaskConfig(0.5, 3, "block", copies=4)),
+    "BEST-RQ": dict(targets=[RandomProjectionTarget("random_projection", clusters=32, layer=2)]),
+    "DinoSR": dict(targets=[CodebookTarget("codebook", clusters=16, layer=2, teacher_layer=1)]),
+}
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_other_systems_learn(pretrain_config, name):
+    config = replace(pretrain_config, loop=replace(pretrain_config.loop, updates=100, log_every=10), **SYSTEMS[name])
+    run(config)
+    log = read_log(Path(config.exp_dir), "train")
+    assert log[-1]["loss"] < 0.85 * log[0]["loss"]
 
 
 def test_speed_leaves_validation_out_and_nothing_else(pretrain_config, monkeypatch):
