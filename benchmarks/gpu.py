@@ -1,8 +1,8 @@
 """What one GPU does: time of a pre-training step, share of the peak, memory, waits, hours, and its loss curve.
 
 Everything is measured on noise of the right shape. Of this library only models, targets and the optimiser are needed,
-so that torch, numpy, PyYAML and tqdm are enough. What fails is told in a line, and the rest goes on; all that is known
-is written after every measurement.
+so that torch, numpy, PyYAML, tqdm, safetensors and jsonargparse are enough. What fails is told in a line, and the rest
+goes on; all that is known is written after every measurement.
 """
 
 from __future__ import annotations

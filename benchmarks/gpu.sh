@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures pre-training on one GPU, on made-up data: benchmarks/out/gpu.json, which benchmarks/report.py takes up.
 # Usage: benchmarks/gpu.sh [--out FILE.json] [--limit SECONDS] [--tiny]
-# Where tools/setup.sh has not run, torch, numpy, PyYAML and tqdm of `python3` are enough.
+# Where tools/setup.sh has not run, torch, numpy, PyYAML, tqdm, safetensors, jsonargparse of `python3` are enough.
 set -euo pipefail
 root=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 python=$root/.venv/bin/python

@@ -25,6 +25,7 @@ lexicon=  # pronunciations of --unit phone: a file in the layout of Kaldi's lexi
 finetune_config=conf/finetune.yaml  # settings of stage 8, one file or several too
 finetune_args=  # overrides of them
 scratch=true  # fine-tune the same model without pre-training too, to compare
+side_by_side=true  # without a GPU, stage 8 trains both models at the same time, on half of the cores each
 scratch_args=  # overrides for the model without pre-training alone: its own best learning rate
 avg=5  # last checkpoints to average
 rescore=true  # rescore the lattices of stage 10 with a 4-gram

@@ -4,7 +4,7 @@
 # $dl_dir/$corpus first.
 
 : "${stage:?}" "${stop_stage:?}" "${nj:?}" "${ngpu:?}" "${dl_dir:?}" "${on_the_fly:?}" "${km_iter:?}"
-: "${pretrain_config:?}" "${finetune_config:?}" "${scratch:?}" "${avg:?}" "${rescore:?}"
+: "${pretrain_config:?}" "${finetune_config:?}" "${scratch:?}" "${side_by_side:?}" "${avg:?}" "${rescore:?}"
 : "${unit:?}" "${bpe_size:?}" "${corpus:?}" "${train_sets:?}" "${labelled_set:?}" "${dev_set:?}" "${test_sets:?}"
 # Not every recipe has these: the subsets to fine-tune on, ARPA files of stage 0, what to say about the test sets,
 # arguments of local/data.sh, what stage 0 reads besides local/.
@@ -277,14 +277,19 @@ finetune() {
     --exp-dir "$exp_dir/finetune/$model" "${finetune_args[@]}" "${@:2}"
   )
   step "$model" --conf "${finetune_configs[@]}" "${tokens[@]}" --out "$exp_dir/finetune/$model" --ngpu "$ngpu" \
-    --in "$(cuts fbank "$labelled_set")" "$(cuts fbank "$dev_set")" "$encoder" -- \
+    "${both[@]}" --in "$(cuts fbank "$labelled_set")" "$(cuts fbank "$dev_set")" "$encoder" -- \
     python -m mt4ssl.bin.finetune "${training[@]}"
   plan finetune --corpus "$(supervisions "$labelled_set")" -- "${training[@]}"
 }
 
 stage 8 finetune
+both=() # small models use one core better than two: on two, both trainings take two thirds of the time
+if [ "$side_by_side,$scratch,$ngpu" = true,true,1 ] && [ "$(nproc)" -gt 1 ] && ! nvidia-smi >/dev/null 2>&1; then
+  both=(--beside $(($(nproc) / 2)))
+fi
 finetune "$finetuned"
 if [ "$scratch" = true ]; then finetune "$baseline" --from-scratch true "${scratch_args[@]}"; fi
+wait_for_steps
 
 # score MODEL METHOD SPLIT: the WER table of all hypotheses of that method
 score() {

@@ -8,8 +8,9 @@
 #
 # --in, --out and --conf take files, folders or quoted patterns; of --conf it is the content that counts, and not the
 # time. --nj N is appended to the command, --ngpu N, of a training, starts its `python -m` through torchrun; they are no
-# part of its identity, since results do not depend on them. Steps of stages that are not selected are only noted as
-# makers of files. With dry_run=true, steps are shown, and nothing is run.
+# part of its identity, since results do not depend on them. With --beside N a step runs on N threads beside those that
+# follow, until wait_for_steps, and has a log of its own. Steps of stages that are not selected are only noted as makers of
+# files. With dry_run=true, steps are shown, and nothing is run.
 #
 # exp/done/<stage>.<step> records the command, the content of its config, size and time of its inputs and, once it has
 # succeeded, of its outputs. As long as all of that holds, the step is skipped. When it no longer holds, the outputs are
@@ -20,6 +21,7 @@
 : "${stage:?}" "${stop_stage:?}" "${data_dir:?}" "${exp_dir:?}"
 declare -A made_by=()
 stage_number='' stage_name='' stage_file='' steps_run=0 steps_skipped=0
+declare -A beside=() # the names of the steps that run in the background, by their process
 if [ "${dry_run:=false}" = false ]; then
   mkdir -p "$exp_dir/done" "$exp_dir/log"
   exec {driver_lock}>"$exp_dir/done/.lock"
@@ -40,7 +42,10 @@ stage() {
 end_stages() {
   if [ "$steps_run" -gt 0 ]; then
     local seconds durations=$exp_dir/log/durations.tsv
-    seconds=$(cat "$exp_dir/done/$stage_file".* | awk '$1 == "seconds" { sum += $2 } END { print sum }')
+    seconds=$(cat "$exp_dir/done/$stage_file".* | awk '
+      $1 == "seconds" { sum += $2 }
+      $1 == "beside" && $2 > longest { longest = $2 } # of steps at the same time
+      END { print sum + longest }')
     touch "$durations"
     {
       awk -v number="$stage_number" '$1 != number' "$durations"
@@ -53,21 +58,22 @@ end_stages() {
   fi
 }
 
-# step NAME [--conf PATH...] [--in PATH...] [--out PATH...] [--nj N] [--ngpu N] -- COMMAND...
-# The functions it calls see its variables: confs, inputs, outputs, unrecorded, processes, record, now.
+# step NAME [--conf PATH...] [--in PATH...] [--out PATH...] [--nj N] [--ngpu N] [--beside N] -- COMMAND...
+# The functions it calls see its variables: confs, inputs, outputs, unrecorded, processes, command, record, now.
 step() {
-  local name=$1 option='' path reason confs=() inputs=() outputs=() unrecorded=() processes='' command
+  local name=$1 option='' path reason confs=() inputs=() outputs=() unrecorded=() processes='' threads='' command
   local record=$exp_dir/done/$stage_file.$1 now=$exp_dir/done/.now
   shift
   while [ "$1" != -- ]; do
     case $option,$1 in
-      *,--conf | *,--in | *,--out | *,--nj | *,--ngpu) option=$1 ;;
-      *,--* | ,*) stage_error "$name: step takes --conf, --in, --out, --nj and --ngpu, not '$1'" ;;
+      *,--conf | *,--in | *,--out | *,--nj | *,--ngpu | *,--beside) option=$1 ;;
+      *,--* | ,*) stage_error "$name: step takes --conf, --in, --out, --nj, --ngpu and --beside, not '$1'" ;;
       --conf,*) confs+=("$1") ;;
       --in,*) inputs+=("$1") ;;
       --out,*) outputs+=("$1") made_by[$1]="$stage_number ($stage_name)" ;;
       --nj,*) unrecorded=(--nj "$1") ;;
       --ngpu,*) processes=$1 ;;
+      --beside,*) threads=$1 ;;
     esac
     shift
   done
@@ -94,13 +100,41 @@ step() {
   fi
   rm -f "$record"
   full_command "$@"
-  run_logged "${command[@]}"
+  steps_run=$((steps_run + 1))
+  if [ -n "$threads" ]; then
+    finish_beside &
+    beside[$!]=$name
+  else
+    finish "$exp_dir/log/stage$stage_file.log"
+  fi
+}
+
+# finish LOG: runs the command of a step and notes that it is done.
+finish() {
+  local path
+  run_logged "$1" "${command[@]}"
   for path in "${outputs[@]}"; do
     expand "$path" >/dev/null || stage_error "$name ended well but did not make $path"
   done
   list_files out "${outputs[@]}" >>"$record.started"
   mv "$record.started" "$record"
-  steps_run=$((steps_run + 1))
+}
+
+# The same in the background: Ctrl-C still ends it, and there are no progress bars, which would write over each other's.
+finish_beside() {
+  trap - INT
+  export OMP_NUM_THREADS=$threads
+  finish "$exp_dir/log/stage$stage_file.$name.log" | cat
+}
+
+# Returns when the steps that run beside each other have ended; stops if one of them failed.
+wait_for_steps() {
+  local process status=0 failed=()
+  for process in "${!beside[@]}"; do
+    wait "$process" || { status=$? && failed+=("${beside[$process]}"); }
+  done
+  beside=()
+  [ "$status" -eq 0 ] || stage_error "not done: ${failed[*]}; see above" "$status"
 }
 
 # Whether the stage at hand is one of those to run.
@@ -190,7 +224,7 @@ difference() {
     return
   fi
   {
-    comm -3 <(grep -v -e '^out ' -e '^seconds ' "$record" | sort) <(sort "$now")
+    comm -3 <(grep -v -e '^out ' -e '^seconds ' -e '^beside ' "$record" | sort) <(sort "$now")
     for path in "${outputs[@]}"; do expand "$path" >/dev/null || echo "out 0 0 $path"; done
     comm -23 <(grep '^out ' "$record") <(list_files out "${outputs[@]}")
   } | awk 'NR == 1 {
@@ -225,9 +259,10 @@ set_aside() {
   done
 }
 
-# run_logged COMMAND...: on the terminal and in the log of the stage; notes the time it took
+# run_logged LOG COMMAND...: on the terminal and in the log; notes the time it took
 run_logged() {
-  local log=$exp_dir/log/stage$stage_file.log begin=${EPOCHREALTIME/[.,]/} status
+  local log=$1 begin=${EPOCHREALTIME/[.,]/} status word
+  shift
   echo "\$ ${*@Q}" >>"$log"
   set +e
   if [ -t 1 ] && [[ $(script --version 2>/dev/null) == *util-linux* ]]; then # a terminal, where progress bars show
@@ -241,5 +276,6 @@ run_logged() {
   fi
   set -e
   [ "$status" -eq 0 ] || stage_error "$name ended with status $status; the log is $log" "$status"
-  echo "seconds $(((${EPOCHREALTIME/[.,]/} - begin) / 1000000))" >>"$record.started"
+  if [ -n "$threads" ]; then word=beside; else word=seconds; fi
+  echo "$word $(((${EPOCHREALTIME/[.,]/} - begin) / 1000000))" >>"$record.started"
 }

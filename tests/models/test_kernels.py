@@ -33,5 +33,8 @@ def test_layer_norm_in_bf16_is_that_of_double_precision_rounded():
     with torch.autocast("cpu", torch.bfloat16):
         y = ours(x)
     assert y.dtype == torch.bfloat16
-    expected = theirs.double()(x.double())
-    torch.testing.assert_close(y.double(), expected, rtol=2**-6, atol=2**-7)
+    theirs.double()
+    expected = theirs(x.double())
+    # Weight, bias and output are each off by at most 2 ** -9 of themselves.
+    allowed = 2**-7 * ((expected - theirs.bias).abs() + theirs.bias.abs())
+    assert ((y - expected).abs() <= allowed).all()
