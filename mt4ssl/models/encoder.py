@@ -221,8 +221,8 @@ class Transformer(nn.Module):
         key_mask = None if padding is None else ~padding[:, None, None, :]
         outputs: list[Tensor] = []
         results: list[Tensor] = []
-        for layer, dropped in zip(self.layers[:last_layer], self.draw_dropped()):
-            if dropped:
+        for layer in self.layers[:last_layer]:
+            if self.skips_layer():
                 result = results[-1] if results else x
             else:
                 x, result = layer(x, key_mask)
@@ -232,11 +232,12 @@ class Transformer(nn.Module):
             outputs[-1] = self.norm(x)
         return outputs, results
 
-    def draw_dropped(self) -> list[bool]:
-        """Draw which layers a batch skips; on the CPU, since a draw on a GPU would have to be waited for."""
-        if not self.training:
-            return [False] * len(self.layers)
-        return (torch.rand(len(self.layers), device="cpu") < self.layerdrop).tolist()
+    def skips_layer(self) -> bool:
+        """Draw whether a batch skips the next layer; on the CPU, since a draw on a GPU would have to be waited for.
+
+        One draw a layer, in turn with dropout's: trainings of earlier versions go on exactly.
+        """
+        return self.training and torch.rand(1, device="cpu").tolist()[0] < self.layerdrop
 
 
 def _init_linear(module: nn.Module) -> None:

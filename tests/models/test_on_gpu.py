@@ -53,7 +53,7 @@ def forward(frontend, lengths):
     config, shape = FRONTENDS[frontend]
     with FakeTensorMode(allow_non_fake_inputs=True), torch.device("cuda"):
         model = MT4SSL(ModelConfig(config, EncoderConfig(**ENCODER)), TARGETS, EmaConfig()).train()
-        model.student.encoder.draw_dropped = lambda: [False, False]  # the CPU's own draw would be fake, too
+        model.student.encoder.skips_layer = lambda: False  # the CPU's own draw would be fake, too
         labels = torch.zeros(2, config.frames(shape[1]), dtype=torch.long)
         with Types() as types:
             model(torch.randn(shape), lengths and torch.tensor(lengths), {"kmeans": labels}, torch.arange(9))
