@@ -10,11 +10,14 @@ import torch
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from mt4ssl.models.decoder import DecoderConfig
 from mt4ssl.models.encoder import EncoderConfig
 from mt4ssl.models.frontend import FrontendConfig
 from mt4ssl.models.mt4ssl import MT4SSL
 from mt4ssl.models.speech import ModelConfig
+from mt4ssl.targets.codebook import CodebookTarget
 from mt4ssl.targets.kmeans import KMeansTarget
+from mt4ssl.targets.random_projection import RandomProjectionTarget
 from mt4ssl.targets.teacher import EmaConfig, TeacherTarget
 
 FRONTENDS = {
@@ -49,10 +52,10 @@ def bf16_on_gpu():
     torch.set_autocast_enabled("cuda", False)
 
 
-def forward(frontend, lengths):
+def forward(frontend, lengths, targets=TARGETS, decoder=None):
     config, shape = FRONTENDS[frontend]
     with FakeTensorMode(allow_non_fake_inputs=True), torch.device("cuda"):
-        model = MT4SSL(ModelConfig(config, EncoderConfig(**ENCODER)), TARGETS, EmaConfig()).train()
+        model = MT4SSL(ModelConfig(config, EncoderConfig(**ENCODER)), targets, EmaConfig(), decoder).train()
         model.student.encoder.skips_layer = lambda: False  # the CPU's own draw would be fake, too
         labels = torch.zeros(2, config.frames(shape[1]), dtype=torch.long)
         with Types() as types:
@@ -65,6 +68,18 @@ def test_norms_and_gelu_stay_in_bf16(bf16_on_gpu, frontend):
     seen = forward(frontend, None)
     for operation in ("native_layer_norm", "gelu", "convolution", "addmm"):
         assert seen[operation, torch.bfloat16] > 0 and seen[operation, torch.float32] == 0, operation
+
+
+@pytest.mark.parametrize("decoder", [None, DecoderConfig(dim=16, groups=4)], ids=["replaced", "visible"])
+def test_other_targets_and_students_run(bf16_on_gpu, decoder):
+    targets = [
+        *TARGETS,
+        RandomProjectionTarget("random_projection", clusters=8, layer=2),
+        CodebookTarget("codebook", clusters=8, layer=2, teacher_layer=1),
+        KMeansTarget("kmeans", layer=2, frames="all"),
+    ]
+    seen = forward("fbank", None, targets, decoder)
+    assert seen["argmax", torch.int64] > 0 and seen["argmin", torch.int64] > 0
 
 
 def test_lengths_are_waited_for(bf16_on_gpu):
