@@ -20,6 +20,10 @@ from mt4ssl.data.loading import Batch, Frontend, load_input
 from mt4ssl.data.signals import WAVEFORM
 from mt4ssl.errors import UserError
 
+STEP = 0.64
+"""Seconds of which the length of a batch is a multiple: on a CPU convolutions are prepared anew for a length that was
+not seen lately, which takes a fifth of a small model's step."""
+
 
 @dataclass
 class CtcBatch(Batch):
@@ -96,7 +100,7 @@ class CtcDataset:
         if rng and self.augment.has_spec_augment:
             inputs = spec_augment(inputs, self.augment, rng)
         return CtcBatch(
-            inputs=pad_sequence(inputs, batch_first=True),
+            inputs=self.pad(inputs),
             lengths=torch.tensor([len(x) for x in inputs]),
             tokens=pad_sequence([torch.tensor(row, dtype=torch.long) for row in tokens], batch_first=True),
             token_lengths=torch.tensor([len(x) for x in tokens]),
@@ -104,6 +108,13 @@ class CtcDataset:
             ids=[cut.id for cut in cuts],
             seconds=sum(cut.duration for cut in cuts),
         )
+
+    def pad(self, inputs: list[Tensor]) -> Tensor:
+        """Pad inputs (T, ...) to one length, a multiple of STEP."""
+        padded = pad_sequence(inputs, batch_first=True)
+        step = round(STEP * self.frontend.reads.rate)
+        rest = padded.new_zeros(len(padded), -padded.size(1) % step, *padded.shape[2:])
+        return torch.cat([padded, rest], 1)
 
     def at_speed(self, speed: float, cut: Cut, tokens: list[int]) -> Cut:
         """Return a cut at another speed, but as it is where its tokens would no longer fit into its frames."""

@@ -162,7 +162,7 @@ class FinetuneTask(Task):
         ctc, frontend = self.config.ctc, self.architecture.frontend
         frames = [frontend.frames(int(length)) for length in batch.lengths]
         mask = MaskConfig(ctc.time_mask_prob, ctc.time_mask_length)
-        time = span_mask(frames, max(frames), self.rng, mask, same_count=False)
+        time = span_mask(frames, frontend.frames(batch.inputs.size(1)), self.rng, mask, same_count=False)
         channel = channel_mask(len(frames), self.architecture.encoder.dim, ctc, self.rng)
         return torch.from_numpy(time).to(self.device), torch.from_numpy(channel).to(self.device)
 
