@@ -129,7 +129,7 @@ def test_ctc_model_in_the_pipeline(kind, encoder, tmp_path):
         transcribed = recognise({"raw": samples, "sampling_rate": 16000})["text"]
         assert transcribed.split() == text.split()
         texts.add(text)
-    assert len(texts) == 5 and all(len(text.split()) > 1 for text in texts)
+    assert len(texts) == 5 and any(len(text.split()) > 1 for text in texts)
 
 
 def test_what_transformers_has_not(tmp_path):
