@@ -135,7 +135,7 @@ class EncoderLayer(nn.Module):
         if self.relative is not None:
             q, bias = self.relative(q)
         elif self.gate is not None:
-            bias = (self.gate(x) * bias).to(q.dtype)
+            bias = self.gate(x, bias)
         y = attention(q, k, v, key_mask, self.attention_dropout if self.training else 0.0, bias)
         return self.out(y.transpose(1, 2).reshape(batch, frames, dim))
 

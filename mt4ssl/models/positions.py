@@ -73,7 +73,7 @@ class DistanceBias(nn.Module):
 
 
 class BiasGate(nn.Module):
-    """How often a frame adds the bias of distances in each head: once to twice where `scale` is 1 (WavLM)."""
+    """By what factor a frame takes the bias of distances in each head: from 1 to 2 where `scale` is 1 (WavLM)."""
 
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
@@ -81,8 +81,10 @@ class BiasGate(nn.Module):
         self.projection = nn.Linear(dim // heads, 8)
         self.scale = nn.Parameter(torch.ones(1, heads, 1, 1))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Turn what a layer attends to (B, T, C) into factors (B, H, T, 1)."""
+    def forward(self, x: Tensor, bias: Tensor) -> Tensor:
+        """Return what the scores of frames (B, T, C) get of the bias (H, T, T): (B, H, T, T), in their precision."""
         split = x.unflatten(2, (self.heads, -1)).transpose(1, 2)  # (B, H, T, C/H)
-        first, second = self.projection(split).unflatten(3, (2, 4)).sum(4).sigmoid().chunk(2, dim=3)
-        return first * (second * self.scale - 1) + 2
+        gates = self.projection(split)
+        first, second = gates.unflatten(3, (2, 4)).sum(4).sigmoid().chunk(2, dim=3)
+        share = first * (second * self.scale - 1) + 2
+        return share.to(gates.dtype) * bias.to(gates.dtype)
