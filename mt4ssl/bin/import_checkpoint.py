@@ -1,8 +1,8 @@
 """Weights in: a fairseq checkpoint or a folder of transformers becomes a folder of this library.
 
-MT4SSL, data2vec (audio), HuBERT, wav2vec 2.0 and Wav2Vec2-Conformer, base or large. Fine-tuning (stage 8), K-means on
-a layer (stage 3) and extract_features open the folder like one of a pre-training. Nothing that a checkpoint names is
-run.
+MT4SSL, data2vec (audio), HuBERT, wav2vec 2.0, and of transformers WavLM and Wav2Vec2-Conformer, base or large.
+Fine-tuning (stage 8), K-means on a layer (stage 3) and extract_features open the folder like one of a pre-training.
+Nothing that a checkpoint names is run.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from torch import Tensor
 from mt4ssl.data.batches import BatchPlan, micro_batches
 from mt4ssl.data.cuts import Cuts
 from mt4ssl.data.loading import Batch, Frontend, load_input
+from mt4ssl.data.mixing import mix_utterances
 from mt4ssl.errors import UserError
 
 
@@ -61,9 +62,10 @@ class PretrainDataset:
         max_batch_seconds: float,
         max_seconds: float,
         seed: int,
+        mixing_prob: float = 0.0,
     ) -> None:
         self.cuts, self.frontend, self.label_names = cuts, frontend, label_names
-        self.draw_mask, self.seed = draw_mask, seed
+        self.draw_mask, self.seed, self.mixing_prob = draw_mask, seed, mixing_prob
         self.parts, seconds = micro_batches(batch_seconds, max_batch_seconds)
         self.plan = BatchPlan(np.minimum(cuts.durations, max_seconds), seconds, seed)
 
@@ -79,7 +81,7 @@ class PretrainDataset:
         return sum(len(indices) * self.crop_size(indices) for indices in batches) / self.frontend.reads.rate
 
     def batch(self, number: int) -> PretrainBatch:
-        """Build batch `number` of the plan; crops and mask depend on (seed, number) alone."""
+        """Build batch `number` of the plan; crops, mask and mixing depend on (seed, number) alone."""
         rng = np.random.default_rng([self.seed, number, 1])
         indices = self.plan[number]
         rate, shift = self.frontend.reads.rate, self.frontend.frame_shift
@@ -96,8 +98,11 @@ class PretrainDataset:
             inputs.append(np.pad(x, [(0, size - len(x))] + [(0, 0)] * (x.ndim - 1), mode="edge"))
             for name in self.label_names:
                 labels[name].append(frame_labels(crop, name, shift, frames))
+        # Draws of its own: crops and mask are the same with mixing and without.
+        mixing_rng = np.random.default_rng([self.seed, number, 2])
+        mixed = mix_utterances(np.stack(inputs), self.frontend.reads, self.mixing_prob, mixing_rng)
         return PretrainBatch(
-            inputs=torch.from_numpy(np.stack(inputs)),
+            inputs=torch.from_numpy(mixed),
             lengths=torch.full((len(indices),), size),
             labels={name: torch.from_numpy(np.stack(rows)) for name, rows in labels.items()},
             masked=torch.from_numpy(np.flatnonzero(self.draw_mask([frames] * len(indices), frames, rng))),

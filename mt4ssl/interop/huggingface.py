@@ -21,13 +21,18 @@ from mt4ssl.lang.units.base import BLANK, BOUNDARY
 from mt4ssl.models.ctc import CtcModel
 from mt4ssl.models.encoder import EncoderConfig
 from mt4ssl.models.frontend import FrontendConfig
-from mt4ssl.models.positions import frequencies
+from mt4ssl.models.positions import BUCKETS, FAR, frequencies
 from mt4ssl.models.speech import ModelConfig, SpeechEncoder
 
 CONFORMER = "wav2vec2-conformer"
-TYPES = ("data2vec-audio", "hubert", "wav2vec2", CONFORMER)
+TYPES = ("data2vec-audio", "hubert", "wav2vec2", "wavlm", CONFORMER)
 # What is exported -> its classes.
-CLASSES = {"data2vec-audio": "Data2VecAudio", "wav2vec2": "Wav2Vec2", CONFORMER: "Wav2Vec2Conformer"}
+CLASSES = {
+    "data2vec-audio": "Data2VecAudio",
+    "wav2vec2": "Wav2Vec2",
+    "wavlm": "WavLM",
+    CONFORMER: "Wav2Vec2Conformer",
+}
 # What this library computes; any other value would be another model.
 REQUIRED = {
     "hidden_act": "gelu",
@@ -37,9 +42,11 @@ REQUIRED = {
     "conv_pos_batch_norm": False,
     "add_adapter": False,
     "adapter_attn_dim": None,
+    "num_buckets": BUCKETS,
+    "max_bucket_distance": FAR,
 }
 # A Conformer's position_embeddings_type -> our positions.
-POSITIONS: dict[str | None, Literal["conv", "relative", "rotary", "none"]] = {
+POSITIONS: dict[str | None, Literal["conv", "gated", "relative", "rotary", "none"]] = {
     None: "none",
     "relative": "relative",
     "rotary": "rotary",
@@ -80,7 +87,7 @@ TOKENIZER = {
 
 
 def import_huggingface(folder: Path) -> Imported:
-    """Read the encoder of a Data2VecAudio, Hubert, Wav2Vec2 or Wav2Vec2Conformer folder; UserError if it is another's.
+    """Read the encoder of a folder of transformers, of a model type in TYPES; UserError if it is another's.
 
     Waveforms are normalised if `preprocessor_config.json` says so, and not where there is none.
     """
@@ -167,6 +174,7 @@ def read_architecture(config: Mapping[str, Any], normalise: bool, folder: Path) 
         pos_conv_width=config["conv_pos_kernel_size"] * depth if data2vec else config["num_conv_pos_embeddings"],
         pos_conv_depth=depth,
         pos_conv_norm="layer" if data2vec else "weight",
+        positions="gated" if config["model_type"] == "wavlm" else "conv",
         padding_leaks=True,
         pre_norm=config.get("do_stable_layer_norm", False),
     )
@@ -244,16 +252,19 @@ def _kind(architecture: ModelConfig) -> str:
     """Return the `model_type` that computes what this architecture does; UserError if none does."""
     frontend, encoder = architecture.frontend, architecture.encoder
     if encoder.conv_kernel:
-        if encoder.conv_norm == "batch" and encoder.pre_norm and encoder.positions != "conv":
+        if encoder.conv_norm == "batch" and encoder.pre_norm and encoder.positions in POSITIONS.values():
             return CONFORMER
         raise UserError(
             "transformers has Conformers with conv_norm: batch, pre_norm: true and without positional convolutions "
             "only: export to ONNX instead"
         )
+    one_convolution = encoder.pos_conv_norm == "weight" and encoder.pos_conv_depth == 1
+    if encoder.positions == "gated" and one_convolution:
+        return "wavlm"
     if encoder.positions == "conv":
         if encoder.pos_conv_norm == "layer" and frontend.norm == "layer" and not encoder.pre_norm:
             return "data2vec-audio"
-        if encoder.pos_conv_norm == "weight" and encoder.pos_conv_depth == 1:
+        if one_convolution:
             return "wav2vec2"
     raise UserError("transformers has no model with this mix of front-end, positions and norms: export to ONNX instead")
 

@@ -44,6 +44,8 @@ TRANSFORMER_LAYER = {
     r"\.qkv\.": ".attention.qkv_proj.",
     r"\.out\.": ".attention.out_proj.",
     r"\.attention_norm\.": ".layer_norm.",
+    r"\.gate\.projection\.": ".attention.gru_rel_pos_linear.",
+    r"\.gate\.scale": ".attention.gru_rel_pos_const",
     r"\.fc1\.": ".feed_forward.intermediate_dense.",
     r"\.fc2\.": ".feed_forward.output_dense.",
 }
@@ -67,7 +69,7 @@ CONFORMER_LAYER = {
 
 
 def transformers_names(ours: Iterable[str], architecture: ModelConfig) -> Names:
-    """Names in transformers' Wav2Vec2Model, HubertModel, Data2VecAudioModel and Wav2Vec2ConformerModel."""
+    """Names in transformers' Wav2Vec2Model, HubertModel, Data2VecAudioModel, Wav2Vec2ConformerModel and WavLMModel."""
     position = r"layers.\1.conv" if architecture.encoder.pos_conv_norm == "layer" else "conv"
     rules = {
         r"^mask_embedding": "masked_spec_embed",
@@ -77,6 +79,7 @@ def transformers_names(ours: Iterable[str], architecture: ModelConfig) -> Names:
         r"^frontend\.layers\.(\d+)\.norm": r"feature_extractor.conv_layers.\1.layer_norm",
         r"^encoder\.position\.layers\.(\d+)": f"encoder.pos_conv_embed.{position}",
         r"^encoder\.norm": "encoder.layer_norm",
+        r"^encoder\.distances\.embedding": "encoder.layers.0.attention.rel_attn_embed",
         r"\.final_norm\.": ".final_layer_norm.",
     }
     return _rename(ours, rules | (CONFORMER_LAYER if architecture.encoder.conv_kernel else TRANSFORMER_LAYER))

@@ -12,7 +12,7 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from mt4ssl.models.conformer import ConvolutionModule
 from mt4ssl.models.kernels import Dropout, LayerNorm, attention, layer_norm
-from mt4ssl.models.positions import RelativePositions, rotate
+from mt4ssl.models.positions import BiasGate, DistanceBias, RelativePositions, rotate
 
 
 @dataclass
@@ -41,9 +41,10 @@ class EncoderConfig:
     conv_norm: Literal["layer", "batch"] = "layer"
     """What normalises the output of a Conformer layer's convolution: LayerNorm (`layer`), or BatchNorm with statistics
     that training leaves as they are (`batch`: those of an imported Wav2Vec2-Conformer)."""
-    positions: Literal["conv", "relative", "rotary", "none"] = "conv"
-    """How layers know where a frame is: by convolutions before the first one (`conv`), by distances in attention
-    (`relative`), by turning what queries and keys are made of (`rotary`), or by no such thing (`none`)."""
+    positions: Literal["conv", "gated", "relative", "rotary", "none"] = "conv"
+    """How layers know where a frame is: by convolutions before the first one (`conv`), by these and distances in
+    attention that each frame weighs (`gated`: WavLM), by distances in attention (`relative`), by turning what queries
+    and keys are made of (`rotary`), or by no such thing (`none`)."""
     pos_conv_width: int = 95
     """Number of frames that the positional convolutions see together (fairseq `conv_pos`)."""
     pos_conv_depth: int = 5
@@ -113,6 +114,7 @@ class EncoderLayer(nn.Module):
         self.heads, self.pre_norm = config.heads, config.pre_norm
         self.attention_dropout, self.rotary = config.attention_dropout, config.positions == "rotary"
         self.relative = RelativePositions(config.dim, config.heads) if config.positions == "relative" else None
+        self.gate = BiasGate(config.dim, config.heads) if config.positions == "gated" else None
         self.qkv = nn.Linear(config.dim, 3 * config.dim)
         self.out = nn.Linear(config.dim, config.dim)
         self.attention_norm = LayerNorm(config.dim)
@@ -122,12 +124,18 @@ class EncoderLayer(nn.Module):
         self.dropout = Dropout(config.dropout)
         self.activation_dropout = Dropout(config.activation_dropout)
 
-    def attend(self, x: Tensor, key_mask: Tensor | None) -> Tensor:
-        """Self-attention over (B, T, C); key_mask (B, 1, 1, T) is true where a key may be seen."""
+    def attend(self, x: Tensor, key_mask: Tensor | None, bias: Tensor | None = None) -> Tensor:
+        """Self-attention over (B, T, C); key_mask (B, 1, 1, T) is true where a key may be seen.
+
+        `bias` (H, T, T) is what distances add to scores before the layer's gate, where it has one.
+        """
         batch, frames, dim = x.shape
         qkv = self.project_rotated(x) if self.rotary else self.qkv(x)
         q, k, v = qkv.view(batch, frames, 3, self.heads, -1).permute(2, 0, 3, 1, 4)  # (B, H, T, C/H) each
-        q, bias = (q, None) if self.relative is None else self.relative(q)
+        if self.relative is not None:
+            q, bias = self.relative(q)
+        elif self.gate is not None:
+            bias = self.gate(x, bias)
         y = attention(q, k, v, key_mask, self.attention_dropout if self.training else 0.0, bias)
         return self.out(y.transpose(1, 2).reshape(batch, frames, dim))
 
@@ -140,12 +148,12 @@ class EncoderLayer(nn.Module):
     def feed_forward(self, x: Tensor) -> Tensor:
         return self.fc2(self.activation_dropout(F.gelu(self.fc1(x))))
 
-    def forward(self, x: Tensor, key_mask: Tensor | None) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, key_mask: Tensor | None, bias: Tensor | None = None) -> tuple[Tensor, Tensor]:
         if self.pre_norm:
-            x = x + self.dropout(self.attend(self.attention_norm(x), key_mask))
+            x = x + self.dropout(self.attend(self.attention_norm(x), key_mask, bias))
             result = self.feed_forward(self.final_norm(x))
             return x + self.dropout(result), result
-        x = self.attention_norm(x + self.dropout(self.attend(x, key_mask)))
+        x = self.attention_norm(x + self.dropout(self.attend(x, key_mask, bias)))
         result = self.feed_forward(x)
         return self.final_norm(x + self.dropout(result)), result
 
@@ -172,9 +180,9 @@ class ConformerLayer(EncoderLayer):
     def feed_forward(self, x: Tensor) -> Tensor:
         return self.fc2(self.activation_dropout(F.silu(self.fc1(x))))
 
-    def forward(self, x: Tensor, key_mask: Tensor | None) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, key_mask: Tensor | None, bias: Tensor | None = None) -> tuple[Tensor, Tensor]:
         x = x + 0.5 * self.dropout(self.first_ffn(x))
-        x = x + self.dropout(self.attend(self.attention_norm(x), key_mask))
+        x = x + self.dropout(self.attend(self.attention_norm(x), key_mask, bias))
         padding = None if key_mask is None or self.padding_leaks else ~key_mask[:, 0, 0]
         x = x + self.dropout(self.convolution(x, padding))
         result = self.feed_forward(self.ffn_norm(x))
@@ -186,7 +194,8 @@ class Transformer(nn.Module):
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
-        self.position = PositionalConv(config) if config.positions == "conv" else nn.Identity()
+        self.position = PositionalConv(config) if config.positions in ("conv", "gated") else nn.Identity()
+        self.distances = DistanceBias(config.heads) if config.positions == "gated" else None
         self.norm = LayerNorm(config.dim)
         layer = ConformerLayer if config.conv_kernel else EncoderLayer
         self.layers = nn.ModuleList(layer(config) for _ in range(config.layers))
@@ -219,13 +228,14 @@ class Transformer(nn.Module):
     ) -> tuple[list[Tensor], list[Tensor]]:
         """Run the layers alone, on what `embed` returns; arguments and results as `forward`."""
         key_mask = None if padding is None else ~padding[:, None, None, :]
+        bias = None if self.distances is None else self.distances(x.size(1))
         outputs: list[Tensor] = []
         results: list[Tensor] = []
         for layer in self.layers[:last_layer]:
             if self.skips_layer():
                 result = results[-1] if results else x
             else:
-                x, result = layer(x, key_mask)
+                x, result = layer(x, key_mask, bias)
             outputs.append(x)
             results.append(result)
         if self.pre_norm and len(outputs) == len(self.layers):

@@ -1,4 +1,4 @@
-"""Positions that attention itself sees: relative ones (Transformer-XL, section 3.3) and rotary ones (RoFormer)."""
+"""Positions that attention itself sees: relative (Transformer-XL, section 3.3), rotary (RoFormer), gated (WavLM)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+BUCKETS = 320  # of distances, half of them for keys before the query
+FAR = 800  # frames; all that are farther share a bucket (so in all WavLM models of transformers; the paper has 1280)
 
 
 def frequencies(dim: int, device: torch.device | None = None) -> Tensor:
@@ -44,3 +47,44 @@ class RelativePositions(nn.Module):
         # Row i has its key 0 at column T-1-i: with a column more, rows that are one shorter line the keys up.
         shifted = F.pad(scores, (0, 1)).flatten(2)[..., frames - 1 : -1].unflatten(2, (frames, 2 * frames - 1))
         return q + self.content_bias[:, None], shifted[..., :frames]
+
+
+def bucket(distances: Tensor) -> Tensor:
+    """Return the bucket of each distance, in frames from query to key: exact up to 79, then logarithmic (T5; WavLM)."""
+    side, size = BUCKETS // 2, distances.abs()
+    exact = side // 2
+    growth = (size.clamp(min=exact) / exact).log() / math.log(FAR / exact)  # 0 where buckets begin to grow, 1 at FAR
+    wide = (exact + (growth * (side - exact)).long()).clamp(max=side - 1)
+    return torch.where(size < exact, size, wide) + side * (distances > 0)
+
+
+class DistanceBias(nn.Module):
+    """What distances add to the scores of attention, learned by buckets; all layers share it, and each gates it."""
+
+    def __init__(self, heads: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(BUCKETS, heads)
+        nn.init.normal_(self.embedding.weight, std=0.02)
+
+    def forward(self, frames: int) -> Tensor:
+        """Return the bias (H, T, T) of `frames` queries and as many keys."""
+        numbers = torch.arange(frames, device=self.embedding.weight.device)
+        return self.embedding(bucket(numbers[None] - numbers[:, None])).permute(2, 0, 1)
+
+
+class BiasGate(nn.Module):
+    """By what factor a frame takes the bias of distances in each head: from 1 to 2 where `scale` is 1 (WavLM)."""
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.projection = nn.Linear(dim // heads, 8)
+        self.scale = nn.Parameter(torch.ones(1, heads, 1, 1))
+
+    def forward(self, x: Tensor, bias: Tensor) -> Tensor:
+        """Return what the scores of frames (B, T, C) get of the bias (H, T, T): (B, H, T, T), in their precision."""
+        split = x.unflatten(2, (self.heads, -1)).transpose(1, 2)  # (B, H, T, C/H)
+        gates = self.projection(split)
+        first, second = gates.unflatten(3, (2, 4)).sum(4).sigmoid().chunk(2, dim=3)
+        share = first * (second * self.scale - 1) + 2
+        return share.to(gates.dtype) * bias.to(gates.dtype)

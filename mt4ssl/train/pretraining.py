@@ -13,6 +13,7 @@ from mt4ssl.checkpoint import load_weights
 from mt4ssl.clustering.labels import config_of_labels
 from mt4ssl.data.cuts import Cuts
 from mt4ssl.data.loading import read_cuts
+from mt4ssl.data.mixing import MixingConfig
 from mt4ssl.data.pretraining import PretrainBatch, PretrainDataset
 from mt4ssl.errors import UserError
 from mt4ssl.models.decoder import DecoderConfig
@@ -61,6 +62,7 @@ class PretrainConfig:
     targets: list[AnyTarget] = field(default_factory=lambda: [KMeansTarget("kmeans"), TeacherTarget("teacher")])
     """What is learned, a list; all targets share one mask and one pass of the student."""
     mask: MaskConfig = field(default_factory=MaskConfig)
+    mixing: MixingConfig = field(default_factory=MixingConfig)
     decoder: DecoderConfig | None = None
     """Predicts masked frames from visible ones, which alone the student then encodes (data2vec 2.0); without a decoder
     the student sees a learned embedding in their place, and predicts them itself."""
@@ -126,16 +128,17 @@ class PretrainTask(Task):
             start_from(self.model, Path(config.initial))
         self.model.to(device)
         self.optimizer = make_optimizer([(self.model.parameters(), 1.0)], config.optim)
-        self.train_data, self.rejected = self.dataset(config.train_cuts)
+        self.train_data, self.rejected = self.dataset(config.train_cuts, config.mixing.prob)
         self.dev_data, self.dev_rejected = self.dataset(config.dev_cuts)
 
-    def dataset(self, path: str) -> tuple[PretrainDataset, Cuts]:
+    def dataset(self, path: str, mixing_prob: float = 0.0) -> tuple[PretrainDataset, Cuts]:
         """Cuts that are long enough, and those that are not."""
         config = self.config
         cuts, rejected = read_cuts(path, config.min_seconds)
         data = PretrainDataset(
             cuts, config.model.frontend, config.labels(), partial(draw_masks, config=config.mask),
             config.loop.batch_seconds, config.loop.max_batch_seconds, config.max_seconds, config.loop.seed,
+            mixing_prob,
         )  # fmt: skip
         return data, rejected
 

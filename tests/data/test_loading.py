@@ -101,6 +101,18 @@ def test_masked_frames_are_those_of_the_mask(cuts):
     assert rows > 1 and batch.masked.tolist() == [1, (rows - 1) * frames + 2]
 
 
+@pytest.mark.parametrize("frontend", [WAVEFORM, FBANK])
+def test_mixing_touches_inputs_alone(cuts, frontend):
+    plain, mixed, again = pretrain(cuts, frontend), *(pretrain(cuts, frontend, mixing_prob=1.0) for _ in range(2))
+    again.batch(3)
+    for number in range(3):
+        before, after, same = (data.batch(number) for data in (plain, mixed, again))
+        assert torch.equal(after.inputs, same.inputs) and after.inputs.dtype == before.inputs.dtype
+        assert not torch.equal(after.inputs, before.inputs)
+        assert torch.equal(after.labels["kmeans"], before.labels["kmeans"])
+    assert not torch.equal(pretrain(cuts, frontend, mixing_prob=1.0, seed=1).batch(0).inputs, mixed.batch(0).inputs)
+
+
 def windows(recordings, most):
     """Cuts of recordings of so many seconds, each cut evenly into the fewest windows of at most `most` seconds."""
     counts = np.ceil(np.asarray(recordings) / most).astype(int)

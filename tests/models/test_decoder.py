@@ -160,7 +160,9 @@ def test_gradients_reach_all_that_learns():
     assert without == ["mask_embedding"]
 
 
-@pytest.mark.parametrize("changes", [{"conv_kernel": 7}, {"positions": "relative"}, {"positions": "rotary"}])
+@pytest.mark.parametrize(
+    "changes", [{"conv_kernel": 7}, *({"positions": kind} for kind in ("gated", "relative", "rotary"))]
+)
 def test_layers_that_see_distances_are_refused(changes):
     with pytest.raises(UserError, match="set model.encoder.conv_kernel to 0, and model.encoder.positions to conv or"):
         make(encoder=replace(ENCODER, **changes))

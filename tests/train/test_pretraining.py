@@ -10,6 +10,7 @@ from mt4ssl.bin import pretrain
 from mt4ssl.bin.pretrain import hours
 from mt4ssl.checkpoint import load_checkpoint, step_checkpoints
 from mt4ssl.config import load_config, save_config
+from mt4ssl.data.mixing import MixingConfig
 from mt4ssl.errors import UserError
 from mt4ssl.models.decoder import DecoderConfig
 from mt4ssl.models.masking import MaskConfig
@@ -116,6 +117,12 @@ def test_workers_change_nothing(pretrain_config, tmp_path):
     config = replace(pretrain_config, exp_dir=str(tmp_path / "b"), loop=replace(pretrain_config.loop, workers=2))
     other = run(config)["model"]
     assert all(torch.equal(weight, other[name]) for name, weight in one.items())
+
+
+def test_training_is_mixed_and_validation_is_not(pretrain_config):
+    plain, mixed = (PretrainTask(replace(pretrain_config, mixing=MixingConfig(prob)), CPU) for prob in (0.0, 1.0))
+    assert not torch.equal(mixed.train_data.batch(0).inputs, plain.train_data.batch(0).inputs)
+    assert torch.equal(mixed.dev_data.batch(0).inputs, plain.dev_data.batch(0).inputs)
 
 
 def test_gradients_of_micro_batches_add_up(pretrain_config):
