@@ -341,7 +341,7 @@ done
 
 stage 11 report
 # Phones of a forced alignment say how good labels are, where the unit is phones; some corpora have phones of their own.
-log_probs=$exp_dir/finetune/$finetuned/log_probs/$dev_set
+log_probs=$exp_dir/finetune/$finetuned/log_probs/$dev_set aligned=''
 for iteration in $(seq "$rounds"); do
   [ "$kind" = phone ] && [ "$needs_labels" = true ] || continue
   kmeans=$exp_dir/kmeans/iter$iteration labels=$(cuts "kmeans/iter$iteration" "$dev_set")
@@ -354,7 +354,15 @@ for iteration in $(seq "$rounds"); do
   step "quality.iter$iteration" --in "$kmeans/config.yaml" "$aligned" --out "$kmeans/quality_aligned.json" -- \
     python -m mt4ssl.bin.label_quality --kmeans "$kmeans" --cuts "$aligned" --out "$kmeans/quality_aligned.json"
 done
-step results --in "${wer_tables[@]}" "${quality_tables[@]}" "$lm/perplexity.json" "$encoder" \
+# They also say what each layer of the encoder tells of phones.
+if grep -qs '^ *phones:' "$manifests/$dev_set.yaml"; then aligned=$(cuts fbank "$dev_set"); fi
+probe=()
+if [ -n "$aligned" ]; then
+  probe=("$exp_dir/probe/$(basename "$encoder")")
+  step "probe.$(basename "$encoder")" --in "$encoder" "$aligned" --out "${probe[@]}" -- \
+    python -m mt4ssl.bin.probe --model "$encoder" --cuts "$aligned" --out "${probe[@]}"
+fi
+step results --in "${wer_tables[@]}" "${quality_tables[@]}" "${probe[@]}" "$lm/perplexity.json" "$encoder" \
   "${models[@]/#/$exp_dir/finetune/}" --out "$exp_dir/RESULTS.md" "$exp_dir/plots" -- \
   python -m mt4ssl.bin.report --exp-dir "$exp_dir" --test-sets "${test_sets[@]}" \
   --lm-scores "$lm/perplexity.json" --out "$exp_dir/RESULTS.md"

@@ -13,6 +13,10 @@ from mt4ssl.scoring import report
 LABELS = """## Label quality
 
 K-means labels of the dev set, against the phones of its alignment if it has one (HuBERT, section 4.3)."""
+LAYERS = """## Layers
+
+What each layer of a pre-trained model tells of phones (`mt4ssl.bin.probe`): accuracy of a linear probe on frames of
+speakers that it did not learn from, PNMI of 100 K-means clusters, effective rank of the features."""
 
 
 def main() -> None:
@@ -38,6 +42,7 @@ def main() -> None:
     missing = report.missing_scores(finetune, args.test_sets)
     wer = "\n\n".join([report.wer_table(finetune, models, args.test_sets), *notes, *missing])
     labels = report.label_table(args.exp_dir / "kmeans")
+    layers = report.layer_tables(args.exp_dir / "probe", args.out.parent / "plots")
     text = "\n\n".join(
         [
             "# Results",
@@ -50,6 +55,7 @@ def main() -> None:
             report.lm_table(args.lm_scores),
             *notes,
             *([LABELS, labels] if labels else []),
+            *([LAYERS, *layers] if layers else []),
             "## Trainings",
             report.training_tables(trainings),
             *(f"![{plot.stem}]({plot.relative_to(args.out.parent)})" for plot in plots),

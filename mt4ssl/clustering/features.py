@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from lhotse.cut import Cut
+from torch import Tensor
 
 from mt4ssl.clustering.kmeans import FrameFeatures, KMeansConfig
 from mt4ssl.data.features import make_extractor
@@ -39,8 +40,23 @@ class LayerFeatures:
         x = torch.from_numpy(load_input(cut, self.architecture.frontend.reads))[None].to(self.device)
         if self.architecture.frontend.frames(x.size(1)) < 1:
             return np.empty((0, self.architecture.encoder.dim), np.float32)
-        lengths = torch.tensor([x.size(1)], device=self.device)
-        return self.encoder.layer(x, lengths, self.layer)[0].float().cpu().numpy()
+        return self.encode(x, torch.tensor([x.size(1)], device=self.device))[0].float().cpu().numpy()
+
+    def encode(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """Return the features (1, T', ...) of one utterance."""
+        return self.encoder.layer(x, lengths, self.layer)
+
+
+class AllLayers(LayerFeatures):
+    """From a cut to the features (T', L + 1, C) of layers 0 to L, numbered as in LayerFeatures, of one pass."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, 0)
+
+    def encode(self, x: Tensor, lengths: Tensor) -> Tensor:
+        transformer = self.encoder.encoder
+        first = transformer.embed(self.encoder.project(x, lengths)[0])
+        return torch.stack([first, *transformer.run(first)[0]], 2)
 
 
 class MfccFeatures:

@@ -1,16 +1,20 @@
-"""Labels of frames, made by a K-means, and the config that stands beside them."""
+"""Labels of frames, made by a K-means or from alignments, and the config that stands beside them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from lhotse.cut import Cut
+from lhotse.utils import compute_num_frames
 from tqdm import tqdm
 
 from mt4ssl.clustering.kmeans import FrameFeatures, KMeansConfig
+from mt4ssl.clustering.quality import SILENCE, known_phones
 from mt4ssl.config import load_config, save_config
+from mt4ssl.data.signals import FBANK_SHIFT
 from mt4ssl.errors import UserError
 from mt4ssl.files import require
 
@@ -47,6 +51,37 @@ def label_cuts(
         count += 1
     if count != len(cuts):
         raise UserError(f"{name} has {count} utterances with features, but {len(cuts)} cuts: run stage 2 again")
+
+
+@dataclass
+class AlignmentLabels:
+    """What stands beside labels from alignments, in place of the K-means config: the two keys that a training reads."""
+
+    name: str
+    clusters: int
+
+
+def aligned_symbols(cuts: Iterable[Cut], alignment: str) -> list[str]:
+    """Return the symbols of all alignments of that type in alphabetical order, with `sil`: what is between them."""
+    found = {
+        item.symbol
+        for cut in cuts
+        for supervision in cut.supervisions
+        for item in (supervision.alignment or {}).get(alignment, [])
+    }
+    return sorted(found | {SILENCE})
+
+
+def label_by_alignment(cuts: Iterable[Cut], alignment: str, symbols: Sequence[str]) -> Iterator[tuple[Cut, np.ndarray]]:
+    """Yield each cut with the number of the symbol at the centre of each frame of 10 ms (T,), by that alignment.
+
+    Raises UserError for a cut without one.
+    """
+    numbers = {symbol: number for number, symbol in enumerate(symbols)}
+    for cut in cuts:
+        frames = compute_num_frames(cut.duration, FBANK_SHIFT, cut.sampling_rate)
+        phones = known_phones(cut, frames, FBANK_SHIFT, alignment)
+        yield cut, np.array([numbers[phone] for phone in phones], np.int16)
 
 
 def config_of_labels(folder: Path, name: str) -> KMeansConfig:

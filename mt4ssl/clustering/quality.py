@@ -9,6 +9,9 @@ import numpy as np
 from lhotse.cut import Cut
 from lhotse.supervision import AlignmentItem
 
+from mt4ssl.data.signals import FBANK_SHIFT
+from mt4ssl.errors import UserError
+
 SILENCE = "sil"
 
 
@@ -31,9 +34,13 @@ class LabelQuality:
 
 
 def frame_phones(alignment: list[AlignmentItem], frames: int, shift: float) -> np.ndarray:
-    """Return the phone at the centre of each of `frames` frames (T,); `sil` between phones."""
+    """Return the phone at the centre of each of `frames` frames (T,); `sil` between phones.
+
+    A frame of any shift has its centre in its first 10 ms, as convolutions over fbank are padded on both sides; over
+    waveforms it is 7.5 ms later.
+    """
     phones = np.full(frames, SILENCE, dtype=object)
-    centres = (np.arange(frames) + 0.5) * shift
+    centres = np.arange(frames) * shift + FBANK_SHIFT / 2
     for item in alignment:
         phones[np.searchsorted(centres, item.start) : np.searchsorted(centres, item.end)] = item.symbol
     return phones
@@ -52,6 +59,14 @@ def cut_phones(cut: Cut, frames: int, shift: float, alignment: str = "phone") ->
     return frame_phones(items, frames, shift) if items else None
 
 
+def known_phones(cut: Cut, frames: int, shift: float, alignment: str) -> np.ndarray:
+    """Return the phone of each frame of a cut, as `cut_phones`; UserError if it has no such alignment."""
+    phones = cut_phones(cut, frames, shift, alignment)
+    if phones is None:
+        raise UserError(f"cut {cut.id} has no {alignment!r} alignment: mt4ssl-align makes one of its text")
+    return phones
+
+
 def joint_counts(labels: Sequence[np.ndarray], phones: Sequence[np.ndarray], clusters: int) -> np.ndarray:
     """Count frames by phone and cluster: (P, K)."""
     symbols, rows = np.unique(np.concatenate(phones), return_inverse=True)
@@ -66,6 +81,13 @@ def entropy(counts: np.ndarray) -> float:
     return float(-(p * np.log(p)).sum())
 
 
+def pnmi(joint: np.ndarray) -> float:
+    """Share of the phones' entropy that clusters explain, from the joint counts (P, K)."""
+    phone_entropy = entropy(joint.sum(1))
+    mutual = phone_entropy + entropy(joint.sum(0)) - entropy(joint.ravel())
+    return mutual / phone_entropy if phone_entropy > 0 else 0.0
+
+
 def usage_quality(usage: np.ndarray) -> LabelQuality:
     """Quality from the frames per cluster (K,) alone."""
     used = int((usage > 0).sum())
@@ -78,9 +100,7 @@ def phone_quality(joint: np.ndarray) -> LabelQuality:
     total = joint.sum()
     quality.phone_purity = float(joint.max(0).sum() / total)
     quality.cluster_purity = float(joint.max(1).sum() / total)
-    phone_entropy = entropy(joint.sum(1))
-    mutual = phone_entropy + entropy(joint.sum(0)) - entropy(joint.ravel())
-    quality.pnmi = mutual / phone_entropy if phone_entropy > 0 else 0.0
+    quality.pnmi = pnmi(joint)
     return quality
 
 

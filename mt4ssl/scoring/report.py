@@ -8,18 +8,22 @@ import platform
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import torch
+from matplotlib.figure import Figure
 
 from mt4ssl.files import atomic_path, require
 from mt4ssl.results import METHODS, best_wer, commit, read_log
 from mt4ssl.table import markdown_table
 
 NOT_A_MEASURE = ("step", "split")
+LAYER_MEASURES = {"accuracy": "phone accuracy", "pnmi": "PNMI", "effective_rank": "effective rank"}
+LAYER_HEADER = ["layer", *LAYER_MEASURES.values()]
 
 
 def machine() -> str:
@@ -115,6 +119,47 @@ def report_cell(value: float | str) -> float | str:
     return f"{value:.4g}" if isinstance(value, float) else value
 
 
+def layer_rows(layers: Sequence[dict[str, Any]]) -> list[list[Any]]:
+    """Rows under LAYER_HEADER, from the `layers` of a probe.json; "-" where no speaker was held out."""
+    return [
+        [values["layer"], *("-" if values[key] is None else report_cell(values[key]) for key in LAYER_MEASURES)]
+        for values in layers
+    ]
+
+
+def layer_tables(probes: Path, plots: Path) -> list[str]:
+    """Return a table and a plot of the layers of each model that was probed; the plots are written."""
+    parts = []
+    for path in sorted(probes.glob("*/probe.json")):
+        probe = json.loads(path.read_text())
+        plot = plot_layers(probe["layers"], path.parent.name, plots / f"layers-{path.parent.name}.png")
+        about = f"`{probe['model']}` on {probe['frames']} frames of `{probe['cuts']}`"
+        parts += [
+            f"{about}, with {probe['phones']} phones and {probe['speakers']} speakers:",
+            markdown_table(LAYER_HEADER, layer_rows(probe["layers"])),
+            f"![{plot.stem}]({plots.name}/{plot.name})",
+        ]
+    return parts
+
+
+def plot_layers(layers: Sequence[dict[str, Any]], title: str, path: Path) -> Path:
+    """Draw the measures of a probe.json over the layers."""
+    figure, axes = plt.subplots(1, len(LAYER_MEASURES), figsize=(12, 3), layout="constrained")
+    for axis, (key, name) in zip(axes, LAYER_MEASURES.items()):
+        axis.plot([values["layer"] for values in layers], [values[key] for values in layers], marker="o", markersize=3)
+        axis.set(title=name, xlabel="layer")
+    figure.suptitle(title)
+    return save_figure(figure, path)
+
+
+def save_figure(figure: Figure, path: Path) -> Path:
+    """Write a figure, and forget it; return the path."""
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary)
+    plt.close(figure)
+    return path
+
+
 def training_tables(folders: Sequence[Path]) -> str:
     """Final measures of each training on its training and dev data, and where its config is."""
     parts = []
@@ -144,10 +189,7 @@ def plot_curves(folder: Path, path: Path) -> Path:
         axis.set(title=name.replace("_", " "), xlabel="update")
         axis.legend()
     figure.suptitle(f"{folder.parent.name} {folder.name}")
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary)
-    plt.close(figure)
-    return path
+    return save_figure(figure, path)
 
 
 def duration_table(path: Path) -> str:

@@ -37,6 +37,7 @@ data/lang_phone/HLG.pt
 data/lm_phone/G_4_gram.pt
 exp/finetune/scratch_phone/final.pt
 exp/finetune/mt4ssl_phone/log_probs/test.scp
+exp/probe/mt4ssl_iter2/probe.json
 exp/finetune/mt4ssl_phone/ctc-greedy-search/wer-summary-test.txt
 exp/finetune/mt4ssl_phone/1best/wer-summary-test.txt
 exp/finetune/scratch_phone/whole-lattice-rescoring/wer-test.json

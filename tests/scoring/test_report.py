@@ -11,6 +11,7 @@ from mt4ssl.results import METHODS
 from mt4ssl.scoring.report import (
     duration_table,
     label_table,
+    layer_tables,
     lm_table,
     plot_curves,
     scored_models,
@@ -116,6 +117,27 @@ def test_labels_and_durations(tmp_path):
     ]
     (tmp_path / "durations.tsv").write_text("5\tpretrain\t240.5\n")
     assert "| 5 | pretrain | 240.5 |" in duration_table(tmp_path / "durations.tsv")
+
+
+def test_layers_of_each_probed_model(tmp_path):
+    assert layer_tables(tmp_path / "probe", tmp_path / "plots") == []
+    layers = [
+        {"layer": 0, "accuracy": 0.51234, "pnmi": 0.3, "effective_rank": 12.345},
+        {"layer": 1, "accuracy": None, "pnmi": 0.4, "effective_rank": 9.0},
+    ]
+    counts = {"frames": 100, "speakers": 6, "phones": 40}
+    probe = {"model": "exp/pretrain/m", "cuts": "data/dev.jsonl.gz", **counts, "layers": layers}
+    write_json(tmp_path / "probe/m/probe.json", probe)
+    about, table, plot = layer_tables(tmp_path / "probe", tmp_path / "plots")
+    assert about == "`exp/pretrain/m` on 100 frames of `data/dev.jsonl.gz`, with 40 phones and 6 speakers:"
+    assert table.splitlines() == [
+        "| layer | phone accuracy | PNMI | effective rank |",
+        "| --- | ---: | ---: | ---: |",
+        "| 0 | 0.5123 | 0.3 | 12.35 |",
+        "| 1 | - | 0.4 | 9 |",
+    ]
+    assert plot == "![layers-m](plots/layers-m.png)"
+    assert (tmp_path / "plots/layers-m.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_language_models(tmp_path):

@@ -1,0 +1,49 @@
+"""Labels of frames from alignments, for a target of `type: kmeans`: supervised, where the alignments are of text.
+
+Each symbol of the alignments is a class. One call labels all splits of a pre-training, so that they share the classes.
+"""
+
+from __future__ import annotations
+
+import argparse
+from itertools import chain
+from pathlib import Path
+
+from lhotse import CutSet
+
+from mt4ssl.clustering.labels import AlignmentLabels, aligned_symbols, label_by_alignment
+from mt4ssl.config import save_config
+from mt4ssl.data.loading import read_cuts
+from mt4ssl.data.signals import FBANK_SHIFT
+from mt4ssl.data.storage import store_arrays
+from mt4ssl.errors import UserError, run_main
+from mt4ssl.files import atomic_path, write_lines
+from mt4ssl.table import print_table
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cuts", type=Path, nargs="+", required=True, help="aligned cuts, a file for each split")
+    parser.add_argument("--alignment", choices=["phone", "token"], default="phone", help="type of the alignments")
+    parser.add_argument("--name", default="phones", help="name of the labels, and of the target that learns them")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the labelled cuts, under the same names")
+    args = parser.parse_args()
+
+    splits = {path.name: read_cuts(str(path))[0] for path in args.cuts}
+    if len(splits) < len(args.cuts):
+        raise UserError("two files of --cuts have the same name: --out can hold but one of them")
+    symbols = aligned_symbols(chain(*splits.values()), args.alignment)
+    rows = []
+    for name, cuts in splits.items():
+        labels = label_by_alignment(cuts, args.alignment, symbols)
+        labelled = store_arrays(args.out / f"{args.name}_{name.partition('.')[0]}", args.name, FBANK_SHIFT, labels)
+        with atomic_path(args.out / name) as temporary:
+            CutSet.from_cuts(labelled).to_file(temporary)
+        rows.append([name, len(cuts), len(labelled), len(cuts) - len(labelled), len(symbols)])
+    write_lines(args.out / f"{args.name}.txt", (f"{symbol} {number}" for number, symbol in enumerate(symbols)))
+    save_config(AlignmentLabels(args.name, len(symbols)), args.out / f"{args.name}.yaml")
+    print_table(f"labels {args.name}", ["cuts", "utterances in", "out", "rejected", "classes"], rows)
+
+
+if __name__ == "__main__":
+    run_main(main)
