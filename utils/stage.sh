@@ -8,24 +8,30 @@
 #
 # --in, --out and --conf take files, folders or quoted patterns; of --conf it is the content that counts, and not the
 # time. --nj N is appended to the command, --ngpu N, of a training, starts its `python -m` through torchrun; they are no
-# part of its identity, since results do not depend on them. With --beside N a step runs on N threads beside those that
-# follow, until wait_for_steps, and has a log of its own. Steps of stages that are not selected are only noted as makers of
-# files. With dry_run=true, steps are shown, and nothing is run.
+# part of its identity, since results do not depend on them, nor are those options of a training that change no result.
+# With --beside N a step runs on N threads beside those that follow, until wait_for_steps, and has a log of its own. Steps
+# of stages that are not selected are only noted as makers of files. With dry_run=true, steps are shown, and nothing is run.
+#
+# SIGTERM, SIGHUP and SIGINT are passed on to what runs, which is waited for: a training saves first. However a run ends,
+# SIGKILL included, what it started is ended, and exp/done/.lock held until then.
 #
 # exp/done/<stage>.<step> records the command, the content of its config, size and time of its inputs and, once it has
 # succeeded, of its outputs. As long as all of that holds, the step is skipped. When it no longer holds, the outputs are
 # removed first, so that nothing resumes from what another config made; those of a training, which took hours, are moved
-# to exp/old/. A step that was interrupted, and is the same still, keeps its outputs and may resume. Only outputs in
+# to exp/old/, unless all that is new is its length or --loop.max_batch_seconds. A step that was interrupted, and is the same still, keeps its outputs and may resume. Only outputs in
 # $data_dir and $exp_dir that this step made are ever removed.
 
 : "${stage:?}" "${stop_stage:?}" "${data_dir:?}" "${exp_dir:?}"
 declare -A made_by=()
 stage_number='' stage_name='' stage_file='' steps_run=0 steps_skipped=0
-declare -A beside=() # the names of the steps that run in the background, by their process
+# By the process of each command that runs: when it began, in microseconds, and what copies its output into the log; the
+# name and the outputs of a step that runs beside others.
+declare -A begun=() tees=() beside=()
+started='' stop_status=0 # the process that started last; the status that a signal to this run asks for
 if [ "${dry_run:=false}" = false ]; then
   mkdir -p "$exp_dir/done" "$exp_dir/log"
   exec {driver_lock}>"$exp_dir/done/.lock"
-  if ! flock --nonblock "$driver_lock"; then
+  if ! flock --timeout 3 "$driver_lock"; then # what a killed run leaves is being ended
     echo "error: another run is at work in $exp_dir: wait for it, or choose another --exp-dir" >&2
     exit 1
   fi
@@ -94,47 +100,54 @@ step() {
   say "$name ($reason)"
   if ! cmp -s "$record.started" "$now"; then
     if [ -f "$record" ] || [ -f "$record.started" ]; then
-      if [ -n "$processes" ]; then set_aside; else remove_outputs; fi
+      if [ -z "$processes" ]; then remove_outputs; elif ! goes_on; then set_aside; fi
     fi
     mv "$now" "$record.started"
   fi
   rm -f "$record"
   full_command "$@"
   steps_run=$((steps_run + 1))
+  start "$(log_of "$name" "$threads")"
   if [ -n "$threads" ]; then
-    finish_beside &
-    beside[$!]=$name
+    beside[$started]=$(printf '%s\n' "$name" "${outputs[@]}")
   else
-    finish "$exp_dir/log/stage$stage_file.log"
+    finish "$started" '' "$name" "${outputs[@]}" || exit
+    [ "$stop_status" -eq 0 ] || exit "$stop_status"
   fi
 }
 
-# finish LOG: runs the command of a step and notes that it is done.
+# finish PROCESS BESIDE NAME OUTPUT...: waits for the command of a step, and notes that it is done, and how long it took.
 finish() {
-  local path
-  run_logged "$1" "${command[@]}"
-  for path in "${outputs[@]}"; do
-    expand "$path" >/dev/null || stage_error "$name ended well but did not make $path"
+  local process=$1 word=seconds name=$3 log path seconds status=0 record=$exp_dir/done/$stage_file.$3
+  if [ -n "$2" ]; then word=beside; fi
+  log=$(log_of "$name" "$2")
+  shift 3
+  await "$process" "$log" || status=$?
+  seconds=$(((${EPOCHREALTIME/[.,]/} - begun[$process]) / 1000000))
+  unset "begun[$process]"
+  if [ "$status" -ne 0 ]; then
+    complain "$name ended with status $status; the log is $log"
+    return $((stop_status > 0 ? stop_status : status))
+  fi
+  for path; do
+    expand "$path" >/dev/null || { complain "$name ended well but did not make $path" && return 1; }
   done
-  list_files out "${outputs[@]}" >>"$record.started"
-  mv "$record.started" "$record"
-}
-
-# The same in the background: Ctrl-C still ends it, and there are no progress bars, which would write over each other's.
-finish_beside() {
-  trap - INT
-  export OMP_NUM_THREADS=$threads
-  finish "$exp_dir/log/stage$stage_file.$name.log" | cat
+  {
+    echo "$word $seconds"
+    list_files out "$@"
+  } >>"$record.started" && mv "$record.started" "$record"
 }
 
 # Returns when the steps that run beside each other have ended; stops if one of them failed.
 wait_for_steps() {
-  local process status=0 failed=()
+  local process arguments status=0 failed=()
   for process in "${!beside[@]}"; do
-    wait "$process" || { status=$? && failed+=("${beside[$process]}"); }
+    mapfile -t arguments <<<"${beside[$process]}"
+    finish "$process" beside "${arguments[@]}" || { status=$? && failed+=("${arguments[0]}"); }
   done
   beside=()
   [ "$status" -eq 0 ] || stage_error "not done: ${failed[*]}; see above" "$status"
+  [ "$stop_status" -eq 0 ] || exit "$stop_status"
 }
 
 # Whether the stage at hand is one of those to run.
@@ -167,10 +180,14 @@ show_step() {
 
 say() { echo "stage $stage_number ($stage_name): $1"; }
 
+complain() { echo "error: $(say "$1")" >&2; }
+
 stage_error() {
-  echo "error: $(say "$1")" >&2
+  complain "$1"
   exit "${2:-1}"
 }
+
+log_of() { echo "$exp_dir/log/stage$stage_file${2:+.$1}.log"; } # log_of NAME BESIDE: steps beside others have their own
 
 # expand PATTERN: the existing paths it stands for, one a line; fails when there is none
 expand() { if [ -e "$1" ]; then echo "$1"; else compgen -G "$1"; fi; }
@@ -207,9 +224,22 @@ require() {
 
 # identity COMMAND...: all that must stay the same for the outputs to stay good
 identity() {
-  echo "command ${*@Q}"
+  if [ -n "$processes" ]; then without "$free_options" "command ${*@Q}"; else echo "command ${*@Q}"; fi
   list_contents "${confs[@]}"
   list_files in "${inputs[@]}"
+}
+
+# without OPTIONS TEXT: the quoted command in TEXT without these options of a training's loop, a pattern, and their values
+without() { sed -E "s/ '--loop\.($1)(=[^']*'|' '[^']*')//g" <<<"$2"; }
+free_options='workers|log.every|validate.every|save.every|save.minutes|keep' # no result depends on them
+open_options='updates|max.batch.seconds'                                    # a training goes on with others
+
+# Whether nothing has changed but open options of a training, which says what of them it can go on with.
+goes_on() {
+  local before=$record
+  [ -f "$before" ] || before=$record.started
+  before=$(grep -v -e '^out ' -e '^seconds ' -e '^beside ' "$before")
+  [ "$(without "$open_options" "$before")" = "$(without "$open_options" "$(<"$now")")" ]
 }
 
 # Prints the first thing that is not as recorded; nothing when the step can be skipped.
@@ -259,23 +289,79 @@ set_aside() {
   done
 }
 
-# run_logged LOG COMMAND...: on the terminal and in the log; notes the time it took
-run_logged() {
-  local log=$1 begin=${EPOCHREALTIME/[.,]/} status word
-  shift
-  echo "\$ ${*@Q}" >>"$log"
-  set +e
-  if [ -t 1 ] && [[ $(script --version 2>/dev/null) == *util-linux* ]]; then # a terminal, where progress bars show
-    SHELL=$BASH script --quiet --return --append --command "${*@Q}" "$log" {driver_lock}>&-
-    status=$?
-    # In the log, of a bar its last state, and nothing of the frame that script(1) adds.
-    sed -i -e 's/\r*$//; s/.*\r//; /^Script started on /d' -e '/^$/ { N; /\nScript done on /d }' "$log"
+# start LOG: starts $command, as the process $started, with what it prints on the terminal and in the log. It leads a group
+# of processes; only script(1) does not, which keeps a terminal a terminal, so that progress bars show. Steps beside each
+# other have none: they would write over each other's.
+start() {
+  local copy tee=''
+  echo "\$ ${command[*]@Q}" >>"$1"
+  if [ -z "$threads" ] && [ -t 1 ] && [[ $(script --version 2>/dev/null) == *util-linux* ]]; then
+    (
+      trap - INT QUIT # which a shell ignores in the background
+      SHELL=$BASH exec script --quiet --return --append --command "${command[*]@Q}" "$1" {driver_lock}>&- {guard}>&-
+    ) <&0 &
+    started=$!
   else
-    "$@" {driver_lock}>&- 2>&1 | tee -a "$log"
-    status=${PIPESTATUS[0]}
+    exec {copy}> >(trap '' TERM HUP INT && exec tee -a "$1" {driver_lock}>&- {guard}>&-)
+    tee=$!
+    (
+      trap - INT QUIT
+      [ -z "$threads" ] || export OMP_NUM_THREADS=$threads
+      # shellcheck disable=SC2016 # the command may be a function of bash, which setsid does not know
+      exec setsid "$BASH" -c '"$@"' "$name" "${command[@]}" >&"$copy" 2>&1 {copy}>&- {driver_lock}>&- {guard}>&-
+    ) &
+    started=$!
+    exec {copy}>&-
   fi
-  set -e
-  [ "$status" -eq 0 ] || stage_error "$name ended with status $status; the log is $log" "$status"
-  if [ -n "$threads" ]; then word=beside; else word=seconds; fi
-  echo "$word $(((${EPOCHREALTIME/[.,]/} - begin) / 1000000))" >>"$record.started"
+  begun[$started]=${EPOCHREALTIME/[.,]/} tees[$started]=$tee
+  echo "begin $started" >&"$guard"
 }
+
+# await PROCESS LOG: returns the status of a command, once all that it started has ended and the log is whole.
+await() {
+  local status
+  while true; do
+    wait "$1" && status=0 || status=$?
+    kill -0 "$1" 2>/dev/null || break # a signal to this shell ends the wait, and not the process
+  done
+  kill -TERM -- "-$1" 2>/dev/null || true # what it left
+  if [ -n "${tees[$1]}" ]; then
+    wait "${tees[$1]}" || true
+  else # of a bar its last state, and nothing of the frame that script(1) adds
+    sed -i -e 's/\r*$//; s/.*\r//; /^Script started on /d' -e '/^$/ { N; /\nScript done on /d }' "$2"
+  fi
+  echo "end $1" >&"$guard"
+  return "$status"
+}
+
+# send SIGNAL PROCESS: to its whole group, if there is still one
+send() { kill -s "$1" -- "-$2" 2>/dev/null || kill -s "$1" "$2" 2>/dev/null || true; }
+
+# pass_on SIGNAL STATUS: to all that runs; when that has ended, this run does, with the status.
+pass_on() {
+  local process
+  stop_status=$2
+  [ ${#begun[@]} -gt 0 ] || exit "$2"
+  for process in "${!begun[@]}"; do send "$1" "$process"; done
+}
+
+# Ends what runs when this shell is gone, whatever ended it, and keeps the lock until then. It is told what begins and ends.
+watch_over() {
+  local -A groups=()
+  local what process
+  trap '' TERM HUP INT
+  while read -r what process; do
+    if [ "$what" = begin ]; then groups[$process]=; else unset "groups[$process]"; fi
+  done
+  for process in "${!groups[@]}"; do send TERM "$process"; done
+  for process in "${!groups[@]}"; do
+    while grep -q '^State:\s*[^XZ]' "/proc/$process/status" 2>/dev/null; do sleep 0.1; done
+  done
+}
+
+if [ "$dry_run" = false ]; then
+  exec {guard}> >(watch_over)
+  trap 'pass_on TERM 143' TERM
+  trap 'pass_on TERM 129' HUP
+  trap 'pass_on INT 130' INT
+fi

@@ -13,7 +13,7 @@ class BatchPlan:
 
     Args:
         durations: seconds of each cut.
-        batch_seconds: audio in a batch, on average; at least the longest cut.
+        batch_seconds: audio in a batch, on average; a cut that is longer is a batch of its own.
         seed: of the order.
 
     """
@@ -21,9 +21,11 @@ class BatchPlan:
     def __init__(self, durations: ArrayLike, batch_seconds: float, seed: int) -> None:
         self.durations = np.asarray(durations, dtype=np.float32)
         self.seed = seed
-        total = float(self.durations.sum())
-        # No cut is longer than a batch's share of the total, so that no batch stays empty.
-        self.batches_per_epoch = max(1, int(total / max(batch_seconds, float(self.durations.max()))))
+        self.long = np.flatnonzero(self.durations > batch_seconds)
+        short = self.durations[self.durations <= batch_seconds]
+        # No short cut is longer than a batch's share of their total, so that no batch stays empty.
+        self.shared = max(1, int(float(short.sum()) / batch_seconds)) if len(short) else 0
+        self.batches_per_epoch = self.shared + len(self.long)
         self._epoch = -1
 
     def __getitem__(self, number: int) -> np.ndarray:
@@ -32,23 +34,24 @@ class BatchPlan:
         if epoch != self._epoch:
             rng = np.random.default_rng([self.seed, epoch])
             blurred = self.durations * rng.uniform(1 - JITTER, 1 + JITTER, len(self.durations))
-            self._order = np.argsort(blurred)
-            self._bounds = np.concatenate([[0], self._ends(self._order), [len(self._order)]])
+            self._batches = self._split(np.argsort(blurred))
             self._epoch, self._shuffled = epoch, rng.permutation(self.batches_per_epoch)
-        batch = self._shuffled[position]
-        return self._order[self._bounds[batch] : self._bounds[batch + 1]]
+        return self._batches[self._shuffled[position]]
 
     def in_order(self) -> list[np.ndarray]:
         """One epoch from the shortest cut to the longest: for validation and emission."""
-        order = np.argsort(self.durations, kind="stable")
-        return np.split(order, self._ends(order))
+        return self._split(np.argsort(self.durations, kind="stable"))
 
-    def _ends(self, order: np.ndarray) -> np.ndarray:
-        """Where an order of the cuts is split into batches of equal seconds: each cut falls where its middle lies."""
-        durations = self.durations[order].astype(np.float64)
-        middles = np.cumsum(durations) - durations / 2
-        share = durations.sum() / self.batches_per_epoch
-        return np.searchsorted(middles, share * np.arange(1, self.batches_per_epoch))
+    def _split(self, order: np.ndarray) -> list[np.ndarray]:
+        """Split an order of the cuts into batches of equal seconds, each cut where its middle lies; long ones last."""
+        is_long = np.isin(order, self.long)
+        short, batches = order[~is_long], []
+        if self.shared:
+            durations = self.durations[short].astype(np.float64)
+            middles = np.cumsum(durations) - durations / 2
+            share = durations.sum() / self.shared
+            batches = np.split(short, np.searchsorted(middles, share * np.arange(1, self.shared)))
+        return [*batches, *order[is_long][:, None]]
 
 
 def micro_batches(batch_seconds: float, max_batch_seconds: float) -> tuple[int, float]:

@@ -2,27 +2,50 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
+from typing import Any
 
 import k2
 import torch
 
+from mt4ssl.errors import UserError
 from mt4ssl.files import atomic_path, require
 from mt4ssl.lang.lexicon import Lexicon, read_lexicon
 from mt4ssl.lang.symbols import BACKOFF, read_symbols
 
 
 def save_graph(graph: k2.Fsa, path: str | Path) -> None:
-    """Write a graph as icefall does: the dict of its tensors."""
+    """Write a graph as the dict of its tensors, as icefall does; a ragged one is a dict of two, and no object of k2."""
     with atomic_path(path) as temporary:
-        torch.save(graph.as_dict(), temporary)
+        torch.save({name: _without_k2(value) for name, value in graph.as_dict().items()}, temporary)
 
 
 def load_graph(path: str | Path, device: str | torch.device = "cpu") -> k2.Fsa:
-    """Read a graph that `save_graph` (or icefall) wrote."""
+    """Read a graph that `save_graph` wrote, or icefall, of plain tensors; UserError if it holds anything else."""
     path = require(path, "python -m mt4ssl.bin.compile_graph makes it")
-    # Ragged labels are k2 objects, so weights_only cannot load them; the file is one of our own.
-    return k2.Fsa.from_dict(torch.load(path, map_location=device, weights_only=False)).to(device)
+    remedy = "remove it, and stage 7 (mt4ssl.bin.compile_graph) makes it again"
+    try:
+        content = torch.load(path, map_location=device, weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise UserError(f"{path} holds more than tensors, which could run any code: {remedy}") from error
+    except (RuntimeError, EOFError) as error:
+        raise UserError(f"{path} is damaged: {remedy}") from error
+    return k2.Fsa.from_dict({name: _with_k2(value) for name, value in content.items()}).to(device)
+
+
+def _without_k2(value: Any) -> Any:
+    """Turn a ragged tensor of two axes into the dict of its tensors."""
+    if not isinstance(value, k2.RaggedTensor):
+        return value
+    return {"row_splits": value.shape.row_splits(1), "values": value.values}
+
+
+def _with_k2(value: Any) -> Any:
+    """Turn that dict into a ragged tensor."""
+    if not isinstance(value, dict):
+        return value
+    return k2.RaggedTensor(k2.ragged.create_ragged_shape2(row_splits=value["row_splits"]), value["values"])
 
 
 def load_g(path: str | Path) -> k2.Fsa:

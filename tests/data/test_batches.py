@@ -32,6 +32,22 @@ def test_no_batch_is_empty(seed):
     assert all(len(plan[number]) for number in range(plan.batches_per_epoch))
 
 
+@pytest.mark.parametrize(
+    "durations, batch_seconds", [([*np.linspace(2, 16, 29), 90], 20), ([10] * 200 + [300], 200), ([30, 40, 50], 20)]
+)
+def test_only_a_long_cut_makes_its_batch_long(durations, batch_seconds):
+    """One of 90 s made all batches of 29 cuts of at most 16 s that long, and one of 300 s those of 200 cuts of 10 s."""
+    plan = BatchPlan(durations, batch_seconds, seed=1)
+    for batches in ([plan[number] for number in range(plan.batches_per_epoch)], plan.in_order()):
+        assert sorted(np.concatenate(batches)) == list(range(len(durations)))
+        for batch in batches:
+            seconds = plan.durations[batch]
+            assert len(batch) == 1 or ((seconds <= batch_seconds).all() and seconds.sum() <= 2 * batch_seconds)
+    assert [len(batch) for batch in plan.in_order() if plan.durations[batch].max() > batch_seconds] == [1] * sum(
+        duration > batch_seconds for duration in durations
+    )
+
+
 def test_order_of_asking_does_not_matter():
     forwards, backwards = BatchPlan(DURATIONS, 60, seed=1), BatchPlan(DURATIONS, 60, seed=1)
     expected = [forwards[n].tolist() for n in range(300)]

@@ -209,6 +209,20 @@ END
   [[ $output == *"what was in exp/train is now in exp/old/"* ]]
 }
 
+@test "options of a training that change no result are no reason; with more updates it goes on where it is" {
+  sed -i "s/bash both.sh/bash both.sh \$options/" recipe.sh
+  ngpu=1 options="--lr 1" recipe
+  ngpu=1 options="--lr 1 --loop.workers 4 --loop.save-every=7" recipe
+  [ -z "$ran" ]
+  ngpu=1 options="--loop.keep 2 --lr 1 --loop.updates 9" recipe
+  [ "$ran" = "exp/train/a resumed exp/train/b resumed" ]
+  [[ $output == *"model (its command has changed)"* ]]
+  [ ! -e exp/old ]
+  ngpu=1 options="--lr 2 --loop.updates 9" recipe
+  [ "$ran" = "exp/train/a exp/train/b" ]
+  [[ $output == *"what was in exp/train is now in exp/old/"* ]]
+}
+
 @test "of a folder given as config the content counts" {
   mkdir -p conf/__pycache__
   echo one >conf/a.sh
@@ -254,6 +268,83 @@ END
   recipe 1 4
   [ "$status" -eq 0 ]
   [ "$ran" = "exp/slow resumed" ]
+}
+
+# A step whose command, when it gets SIGTERM, takes a second to write exp/saved, and a child of it that does nothing.
+slow_step() {
+  cat >slow.sh <<'END'
+trap 'sleep 1; echo yes >>exp/saved; exit 143' TERM
+echo $$ >>pids
+sleep 60 &
+echo $! >>pids
+touch exp/begun
+while true; do sleep 0.1; done
+END
+  cat >recipe.sh <<END
+set -euo pipefail
+data_dir=data exp_dir=exp stage=1 stop_stage=1
+. "\$UTILS/stage.sh"
+stage 1 train
+step slow --out exp/slow $1 -- bash slow.sh
+wait_for_steps
+end_stages
+END
+  setsid bash recipe.sh >printed 2>&1 3>&- &
+  recipe=$!
+  until [ -e exp/begun ]; do sleep 0.1; done
+}
+
+# Of what has written its process into "pids", nothing is left.
+check_nothing_left() {
+  local process
+  while read -r process; do
+    if kill -0 "$process" 2>/dev/null; then return 1; fi
+  done <pids
+}
+
+@test "SIGTERM is passed on to what runs, and waited for" {
+  for option in "" "--beside 1"; do
+    rm -rf exp pids
+    slow_step "$option"
+    kill "$recipe"
+    status=0
+    wait "$recipe" || status=$?
+    [ "$status" -eq 143 ]
+    [ "$(cat exp/saved)" = yes ]
+    check_nothing_left
+    grep -q "slow ended with status 143" printed
+  done
+}
+
+@test "when a run is killed, what it started is ended, and the folder is in use until then" {
+  for option in "" "--beside 1"; do
+    rm -rf exp pids
+    slow_step "$option"
+    kill -9 "$recipe"
+    status=0
+    wait "$recipe" || status=$?
+    [ "$status" -eq 137 ]
+    flock exp/done/.lock true
+    [ "$(cat exp/saved)" = yes ]
+    check_nothing_left
+  done
+}
+
+@test "Ctrl-C on a terminal ends what runs" {
+  slow_step ""
+  kill -9 "$recipe"
+  flock exp/done/.lock true
+  rm exp/begun
+  echo 'python3 -c "import time; open(\"exp/begun\", \"w\"); time.sleep(60)"' >slow.sh
+  status=0
+  {
+    until [ -e exp/begun ]; do sleep 0.1; done
+    printf '\003'
+    sleep 2
+  } | timeout 30 script --quiet --return --command "bash recipe.sh" /dev/null >printed 3>&- || status=$?
+  [ "$status" -ne 0 ]
+  grep -q KeyboardInterrupt printed
+  grep -q "slow ended with status" printed
 }
 
 @test "two runs in one folder do not collide" {

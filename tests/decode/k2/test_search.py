@@ -10,6 +10,7 @@ import torch
 from mt4ssl.decode.graph import compile_hlg, lexicon_graph, load_graph, rescoring_g, save_graph
 from mt4ssl.decode.search import Beam, best_scores, best_words, get_lattice, prune, rescore, reweighted, scaled
 from mt4ssl.decode.weights import Weights
+from mt4ssl.errors import UserError
 from mt4ssl.lang.lexicon import add_disambiguation
 
 LEXICON = [("A", ["▁", "A"]), ("AB", ["▁", "A", "B"]), ("B", ["▁", "B"]), ("BEE", ["▁", "B"])]
@@ -202,3 +203,42 @@ def test_graphs_survive_the_disk(tmp_path):
     save_graph(hlg, tmp_path / "HLG.pt")
     again = load_graph(tmp_path / "HLG.pt")
     assert str(again) == str(hlg) and again.aux_labels.tolist() == hlg.aux_labels.tolist()
+
+
+def test_a_graph_is_tensors_and_nothing_else(tmp_path):
+    save_graph(hlg_of(TRIGRAM), tmp_path / "HLG.pt")
+    content = torch.load(tmp_path / "HLG.pt", weights_only=True)
+    assert content["aux_labels"].keys() == {"row_splits", "values"}
+
+
+class Attack:
+    """Something that makes a file when it is read."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
+
+
+def test_a_graph_cannot_run_code(tmp_path):
+    graph = hlg_of(TRIGRAM).as_dict()
+    for stranger in (Attack(tmp_path / "ran"), graph["aux_labels"]):  # ragged, as icefall writes it
+        torch.save({**graph, "aux_labels": stranger}, tmp_path / "HLG.pt")
+        with pytest.raises(UserError, match=r"HLG.pt holds more than tensors.*remove it, and stage 7"):
+            load_graph(tmp_path / "HLG.pt")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_icefall_s_graphs_of_tensors_are_read(tmp_path):
+    g = rescoring_g(graph_of(TRIGRAM), WORDS["#0"])
+    torch.save(g.as_dict(), tmp_path / "G_4_gram.pt")
+    assert str(load_graph(tmp_path / "G_4_gram.pt")) == str(g)
+
+
+@pytest.mark.parametrize("size", [0, 1000])
+def test_a_damaged_graph_is_one_line(tmp_path, size):
+    save_graph(hlg_of(TRIGRAM), tmp_path / "HLG.pt")
+    (tmp_path / "HLG.pt").write_bytes((tmp_path / "HLG.pt").read_bytes()[:size])
+    with pytest.raises(UserError, match="HLG.pt is damaged"):
+        load_graph(tmp_path / "HLG.pt")
