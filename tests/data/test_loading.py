@@ -161,6 +161,7 @@ def test_ctc_batches_pad_and_tell(cuts):
     assert batch.tokens[0, : batch.token_lengths[0]].tolist() == encode("AB C", "")
     for row, length in zip(batch.inputs, batch.lengths):
         assert row[length:].abs().sum() == 0
+    assert 0 <= batch.inputs.size(1) - max(batch.lengths) < 64 and batch.inputs.size(1) % 64 == 0
 
 
 def test_an_epoch_holds_every_cut_once(cuts):
