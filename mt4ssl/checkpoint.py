@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,18 +16,28 @@ from mt4ssl.files import atomic_path, require
 
 
 def save_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
-    """Write tensors, numbers, strings, lists and dicts."""
-    with atomic_path(path) as temporary:
-        torch.save(dict(content), temporary)
+    """Write tensors, numbers, strings, lists and dicts, with checksums; UserError if the disk does not take them."""
+    try:
+        with atomic_path(path) as temporary:
+            torch.save(dict(content), temporary)
+    except RuntimeError as error:  # torch says so of a full disk, and not why
+        free = shutil.disk_usage(path.parent).free / 2**20
+        raise UserError(
+            f"{path} cannot be written: {free:.0f} MiB are free there; make room, and run it again"
+        ) from error
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint onto the CPU; UserError if it is missing or damaged."""
+    """Read a checkpoint onto the CPU; UserError if it is missing, damaged, or has more than data in it."""
     require(path, "the training that writes it has not run")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many types for a damaged file
+        with zipfile.ZipFile(path) as archive:  # torch itself compares no checksums
+            damaged = archive.testzip()
+        if damaged is None:
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch and zipfile raise many types for a damaged file
         raise UserError(f"{path} cannot be read as a checkpoint: {error}".splitlines()[0]) from error
+    raise UserError(f"{path} cannot be read as a checkpoint: the checksum of {damaged} in it does not fit")
 
 
 def load_weights(module: nn.Module, weights: Mapping[str, Tensor], source: Path) -> None:

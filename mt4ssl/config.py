@@ -13,6 +13,7 @@ from jsonargparse import ActionConfigFile, ArgumentParser, Namespace, set_parsin
 
 from mt4ssl.errors import UserError
 from mt4ssl.files import atomic_path, require
+from mt4ssl.ranges import check_ranges
 
 T = TypeVar("T")
 OPTION = re.compile(r"(?<=^--)[a-z][^=]*")
@@ -49,7 +50,8 @@ class _ConfigFile(ActionConfigFile):
 def parse_config(config_type: type[T], description: str, args: list[str] | None = None) -> T:
     """Build a config from `--config FILE.yaml` and `--key value` overrides; `--help` lists every key.
 
-    Raises UserError on a missing file, an unknown key, a wrong type or a value that the dataclass refuses.
+    Raises UserError on a missing file, an unknown key, a wrong type or a value that is out of its range or that the
+    dataclass refuses.
     """
     if {"-h", "--help"} & set(sys.argv[1:] if args is None else args):
         set_parsing_settings(docstring_parse_attribute_docstrings=True)  # slow, and help alone shows them
@@ -67,8 +69,10 @@ def parse_config(config_type: type[T], description: str, args: list[str] | None 
 
 def _instantiate(parser: ArgumentParser, config_type: type[T], namespace: Namespace) -> T:
     try:
-        return config_type(**parser.instantiate(namespace).as_dict())
-    except ValueError as error:  # raised by a dataclass that refuses its values
+        config = config_type(**parser.instantiate(namespace).as_dict())
+        check_ranges(config)
+        return config
+    except ValueError as error:  # raised by a dataclass that refuses its values, or of a range
         raise UserError(str(error)) from error
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mt4ssl.errors import UserError
+from mt4ssl.errors import NOT_WRITTEN, UserError
 
 
 @contextmanager
@@ -16,15 +16,20 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; it takes its place on success and is removed on any error.
 
     Works for a file and for a directory that the caller makes; the suffixes are kept, since writers choose by them.
+    Raises UserError where there is no room for it, or nothing can be written.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".tmp{os.getpid()}.{path.name}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         if path.is_dir():
             shutil.rmtree(path)
         temporary.replace(path)
+    except OSError as error:
+        if error.errno not in NOT_WRITTEN:
+            raise
+        raise UserError(f"{path} cannot be written ({error.strerror}): make room, and run it again") from error
     finally:
         if temporary.is_dir():
             shutil.rmtree(temporary)

@@ -1,12 +1,20 @@
 """Configs: what is read, overridden, refused and written back."""
 
+import math
+from dataclasses import is_dataclass
+from typing import Annotated, get_args, get_origin, get_type_hints
+
 import pytest
 
+from mt4ssl.clustering.kmeans import KMeansConfig
 from mt4ssl.config import build, load_config, parse_config, save_config
 from mt4ssl.errors import UserError
 from mt4ssl.models.speech import ModelConfig
+from mt4ssl.ranges import Range
+from mt4ssl.targets import AnyTarget
 from mt4ssl.targets.kmeans import KMeansTarget
 from mt4ssl.targets.teacher import TeacherTarget
+from mt4ssl.train.finetuning import FinetuneConfig
 from mt4ssl.train.pretraining import PretrainConfig
 
 YAML = """
@@ -66,6 +74,22 @@ def test_resolved_config_reads_back(yaml_file, tmp_path):
         (["--targets", "[]"], "targets is empty"),
         (["--model.encoder.dim", "190"], "encoder.dim 190"),
         (["--optim.hold", "0.99"], "optim.warmup"),
+        (["--optim.lr", "-1"], "optim.lr is -1: it must be above 0"),
+        (["--optim.betas", "[0.9, 3]"], "optim.betas.1 is 3: it must be at least 0 and below 1"),
+        (["--mask.prob", "2"], "mask.prob is 2: it must be at least 0 and at most 1"),
+        (["--mask.length", "0"], "mask.length is 0"),
+        (["--ema.decay", "2"], "ema.decay is 2"),
+        (["--loop.batch_seconds", "0"], "loop.batch_seconds is 0: it must be above 0"),
+        (["--loop.updates", "0"], "loop.updates is 0: it must be at least 1"),
+        (["--loop.save_every", "0"], "loop.save_every is 0"),
+        (["--loop.keep", "0"], "loop.keep is 0"),
+        (["--loop.seed", "-1"], "loop.seed is -1"),
+        (["--loop.workers", "-1"], "loop.workers is -1"),
+        (["--model.encoder.heads", "0"], "encoder.heads is 0"),
+        (
+            ["--targets", "[{type: kmeans}, {type: teacher, top_k: 0}]"],
+            "targets.1.top_k is 0: it must be at least 1",
+        ),
     ],
 )
 def test_refusals_are_one_line(yaml_file, override, message):
@@ -87,3 +111,40 @@ def test_missing_file(tmp_path):
 
 def test_build_from_plain_data():
     assert build(ModelConfig, {"encoder": {"layers": 3}}).encoder.layers == 3
+    with pytest.raises(UserError, match=r"frontend.strides.1 is 0"):
+        build(ModelConfig, {"frontend": {"kernels": [3, 3], "strides": [2, 0]}})
+
+
+def numbers(hint):
+    """The types of numbers in a type, with their metadata."""
+    if hint in (int, float) or get_origin(hint) is Annotated:
+        return [hint]
+    return [number for part in get_args(hint) for number in numbers(part)]
+
+
+@pytest.mark.parametrize("config", [PretrainConfig, FinetuneConfig, KMeansConfig, *get_args(AnyTarget)])
+def test_every_number_has_a_range(config):
+    """But for those that the dataclass itself checks."""
+    checked = {"speeds", "time_warp_factor", "num_feature_masks", "features_mask_size", "num_frame_masks"}
+    checked |= {"frames_mask_size"}
+    for name, hint in get_type_hints(config, include_extras=True).items():
+        for section in (hint, *get_args(hint)):
+            if isinstance(section, type) and is_dataclass(section):
+                test_every_number_has_a_range(section)
+        for number in numbers(hint):
+            assert get_origin(number) is Annotated or name in checked, f"{config.__name__}.{name} has no range"
+
+
+@pytest.mark.parametrize(
+    "number, limits, held",
+    [
+        (0, Range(least=0, below=1), True),
+        (1, Range(least=0, below=1), False),
+        (1, Range(least=0, most=1), True),
+        (0, Range(above=0), False),
+        (math.nan, Range(least=0), False),
+        (math.inf, Range(least=0), False),
+    ],
+)
+def test_a_range_holds_its_ends_or_not(number, limits, held):
+    assert (number in limits) == held

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mt4ssl.errors import UserError
+from mt4ssl.errors import UserError, run_main
 from mt4ssl.files import atomic_path, require
 
 
@@ -22,6 +22,24 @@ def test_directories_are_replaced(tmp_path):
             temporary.mkdir()
             (temporary / name).touch()
     assert [p.name for p in (tmp_path / "folder").iterdir()] == ["second"]
+
+
+def test_a_full_disk_is_one_line(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    full = pytest.raises(UserError, match=r"a.txt cannot be written \(No space left on device\)")
+    with full, atomic_path(path), open("/dev/full", "w") as file:
+        file.write("new")
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"] and path.read_text() == "old"
+
+
+def test_a_full_disk_ends_a_verb_in_one_line():
+    def main():
+        with open("/dev/full", "w") as file:
+            file.write("new")
+
+    with pytest.raises(SystemExit, match=r"^error: a file cannot be written \(No space left on device\): make room"):
+        run_main(main)
 
 
 def test_missing_file_is_named(tmp_path):

@@ -27,6 +27,8 @@ def main() -> None:
     parser.add_argument("--stored", type=Path, help="cuts whose features are taken where they are of this split too")
     parser.add_argument("--nj", type=int, default=2, help="number of processes")
     args = parser.parse_args()
+    if args.nj < 1:
+        parser.error("--nj must be 1 or more")
 
     made = Manifests.read(args.manifests, args.corpus, args.split)
     cuts = CutSet.from_manifests(recordings=made.recordings, supervisions=made.supervisions)

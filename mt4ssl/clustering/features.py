@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mt4ssl.clustering.kmeans import FrameFeatures, KMeansConfig
 from mt4ssl.data.features import make_extractor
-from mt4ssl.data.loading import load_input
+from mt4ssl.data.loading import check_finite, load_input
 from mt4ssl.data.signals import FBANK_SHIFT
 from mt4ssl.errors import UserError
 from mt4ssl.models.frontend import normalise
@@ -68,7 +68,7 @@ class MfccFeatures:
         self.normalised, self.extractor = normalised, make_extractor("mfcc")
 
     def __call__(self, cut: Cut) -> np.ndarray:
-        x = cut.load_features() if cut.has_features else cut.compute_features(self.extractor)
+        x = check_finite(cut.load_features() if cut.has_features else cut.compute_features(self.extractor), cut)
         return normalise(torch.from_numpy(x)[None], torch.tensor([len(x)]))[0].numpy() if self.normalised else x
 
 

@@ -16,6 +16,7 @@ from tqdm import tqdm
 from mt4ssl.config import save_config
 from mt4ssl.errors import UserError
 from mt4ssl.files import atomic_path
+from mt4ssl.ranges import Classes, Count, CountOrZero
 
 START_FRAMES = 256  # per cluster
 LAST_ITERATIONS = 2
@@ -27,21 +28,21 @@ class KMeansConfig:
 
     name: str = "kmeans"
     """Name of the labels: the field of the cuts that holds them, and the `name` of a pre-training target."""
-    clusters: int = 100
+    clusters: Classes = 100
     """Number of clusters."""
     features: Literal["mfcc", "layer"] = "mfcc"
     """What is clustered: MFCC in the first iteration, a layer of a pre-trained model after it."""
     normalise: bool = False
     """Give the MFCC of each cut zero mean and unit variance first, so that labels say less of speaker and channel."""
-    layer: int = 6
+    layer: CountOrZero = 6
     """Layer whose output is clustered, counted from 1; 0 is what the first layer reads."""
-    max_frames: int = 1_000_000
+    max_frames: Count = 1_000_000
     """Number of frames sampled uniformly from the whole corpus; faiss asks for at least 39 per cluster."""
-    iterations: int = 30
+    iterations: Count = 30
     """K-means iterations per restart, on a sample of 256 frames per cluster; two more follow on all frames."""
-    restarts: int = 3
+    restarts: Count = 3
     """Number of restarts, of which the one with the lowest inertia is kept."""
-    seed: int = 0
+    seed: CountOrZero = 0
     """Seed of the sample of frames and of the first centroids."""
     checkpoint: str = ""
     """Folder of the pre-trained model whose layer is clustered."""

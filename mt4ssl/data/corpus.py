@@ -15,6 +15,7 @@ from mt4ssl.data.layouts import LAYOUTS, Layout
 from mt4ssl.errors import UserError
 from mt4ssl.files import require
 from mt4ssl.lang.text import TextConfig
+from mt4ssl.ranges import Share
 
 
 @dataclass
@@ -29,7 +30,7 @@ class Corpus:
     """Files of text for language models, with `*` and `?`; without any, the transcripts of the labelled sets serve."""
     max_seconds: float = 12.0
     """Audio without segments and text that lasts longer is cut into windows of at most so many seconds."""
-    max_rejected: float = 0.01
+    max_rejected: Share = 0.01
     """Part of a split's utterances that may be rejected before stage 1 stops."""
 
     def __post_init__(self) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import signal
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Protocol
@@ -81,21 +82,41 @@ def fbank_extractor() -> FeatureExtractor:
 
 
 def load_input(cut: Cut, signal: Signal) -> np.ndarray:
-    """Return what a front-end reads of a cut: samples (S,), or fbank (T, 80), computed where it is not stored."""
+    """Return what a front-end reads of a cut: samples (S,), or fbank (T, 80), computed where it is not stored.
+
+    Raises UserError naming the cut, and its file, if it cannot be read or has values that are no numbers.
+    """
     try:
         if signal == WAVEFORM:
-            return cut.load_audio()[0]
-        stored = cut.num_features == FBANK_BINS
-        return cut.load_features() if stored else cut.compute_features(fbank_extractor())
+            x = cut.load_audio()[0]
+        else:
+            stored = cut.num_features == FBANK_BINS
+            x = cut.load_features() if stored else cut.compute_features(fbank_extractor())
     except Exception as error:  # lhotse and libsndfile raise many types, all about this one cut
         raise UserError(f"cannot read {cut.id}: {error}".splitlines()[0]) from error
+    return check_finite(x, cut)
 
 
-def load_steps(dataset: Dataset, steps: range, workers: int) -> Iterator[Any]:
+def check_finite(x: np.ndarray, cut: Cut) -> np.ndarray:
+    """Return samples or features of a cut; UserError naming its file if some are NaN or infinite."""
+    if np.isfinite(x).all():
+        return x
+    recording = getattr(cut, "recording", None)
+    file = f" ({recording.sources[0].source})" if recording else ""
+    raise UserError(f"{cut.id}{file} has samples or features that are no numbers (NaN or infinite): leave it out")
+
+
+def leave_signals_to_the_training(_: int) -> None:
+    """Let a worker go on when a whole group of processes is signalled, until the training has finished its update."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def load_steps(dataset: Dataset, steps: range, workers: int) -> Generator[Any]:
     """Iterate over dataset[step] for the given steps, prepared by `workers` processes ahead of time."""
     loader = DataLoader(
         dataset, sampler=steps, batch_size=None, num_workers=workers, prefetch_factor=4 if workers else None,
-        pin_memory=torch.cuda.is_available(),
+        pin_memory=torch.cuda.is_available(), worker_init_fn=leave_signals_to_the_training,
     )  # fmt: skip
     try:
         yield from loader

@@ -10,23 +10,24 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mt4ssl.models.speech import ModelConfig, SpeechEncoder
+from mt4ssl.ranges import Count, Share, ShareBelowOne
 
 
 @dataclass
 class CtcConfig:
     """The head, and the masking that regularises fine-tuning (wav2vec 2.0, appendix B)."""
 
-    slots: int = 1
+    slots: Count = 1
     """Number of tokens that one frame can emit; 2 at 25 frames a second give CTC the 50 that fast speech needs."""
-    dropout: float = 0.0
+    dropout: ShareBelowOne = 0.0
     """Dropout probability of the encoder's output, before the head."""
-    time_mask_prob: float = 0.65
+    time_mask_prob: Share = 0.65
     """Share of frames in masked spans, overlaps counted twice; 0 masks none."""
-    time_mask_length: int = 10
+    time_mask_length: Count = 10
     """Number of frames in a masked span."""
-    channel_mask_prob: float = 0.5
+    channel_mask_prob: Share = 0.5
     """Share of channels in masked spans, overlaps counted twice; 0 masks none."""
-    channel_mask_length: int = 64
+    channel_mask_length: Count = 64
     """Number of channels in a masked span."""
 
 

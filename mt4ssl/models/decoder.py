@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from mt4ssl.errors import UserError
 from mt4ssl.models.encoder import EncoderConfig, Transformer
 from mt4ssl.models.kernels import Dropout, layer_norm
+from mt4ssl.ranges import Count, ShareBelowOne, check_ranges
 from mt4ssl.targets.base import Target
 
 NOISE = 0.01  # standard deviation of what stands in for masked frames (`mask_noise_std`)
@@ -22,16 +23,23 @@ NOISE = 0.01  # standard deviation of what stands in for masked frames (`mask_no
 class DecoderConfig:
     """Convolutions that predict masked frames from encoded visible ones; nothing of them outlives pre-training."""
 
-    dim: int = 384
+    dim: Count = 384
     """Number of channels of every convolution."""
-    layers: int = 4
+    layers: Count = 4
     """Number of convolutions."""
-    kernel: int = 7
+    kernel: Count = 7
     """Number of frames that each convolution sees, an odd number."""
-    groups: int = 16
+    groups: Count = 16
     """Number of groups of channels in each convolution."""
-    dropout: float = 0.1
+    dropout: ShareBelowOne = 0.1
     """Dropout probability of the encoded frames."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, key="decoder")
+        if self.kernel % 2 == 0:
+            raise ValueError(f"decoder.kernel {self.kernel} must be an odd number")
+        if self.dim % self.groups:
+            raise ValueError(f"decoder.dim {self.dim} must be a multiple of groups {self.groups}")
 
 
 class Decoder(nn.Module):

@@ -13,29 +13,30 @@ from torch.nn.utils.parametrizations import weight_norm
 from mt4ssl.models.conformer import ConvolutionModule
 from mt4ssl.models.kernels import Dropout, LayerNorm, attention, layer_norm
 from mt4ssl.models.positions import BiasGate, DistanceBias, RelativePositions, rotate
+from mt4ssl.ranges import Count, CountOrZero, ShareBelowOne, check_ranges
 
 
 @dataclass
 class EncoderConfig:
     """Sizes of the Transformer; the defaults are the paper's base model."""
 
-    layers: int = 12
+    layers: Count = 12
     """Number of Transformer layers."""
-    dim: int = 768
+    dim: Count = 768
     """Dimension of the layers' inputs and outputs."""
-    ffn_dim: int = 3072
+    ffn_dim: Count = 3072
     """Dimension inside the feed-forward networks."""
-    heads: int = 12
+    heads: Count = 12
     """Number of attention heads."""
-    dropout: float = 0.1
+    dropout: ShareBelowOne = 0.1
     """Dropout probability of the outputs of attention, of the feed-forward networks and of the convolution modules."""
-    attention_dropout: float = 0.1
+    attention_dropout: ShareBelowOne = 0.1
     """Dropout probability of the attention weights."""
-    activation_dropout: float = 0.0
+    activation_dropout: ShareBelowOne = 0.0
     """Dropout probability inside the feed-forward networks, after the activation."""
-    layerdrop: float = 0.05
+    layerdrop: ShareBelowOne = 0.05
     """Probability that a layer is skipped in a training batch (LayerDrop)."""
-    conv_kernel: int = 0
+    conv_kernel: CountOrZero = 0
     """Number of frames that the convolution module of each Conformer layer sees, an odd number; 0 for Transformer
     layers, which have none."""
     conv_norm: Literal["layer", "batch"] = "layer"
@@ -45,11 +46,11 @@ class EncoderConfig:
     """How layers know where a frame is: by convolutions before the first one (`conv`), by these and distances in
     attention that each frame weighs (`gated`: WavLM), by distances in attention (`relative`), by turning what queries
     and keys are made of (`rotary`), or by no such thing (`none`)."""
-    pos_conv_width: int = 95
+    pos_conv_width: Count = 95
     """Number of frames that the positional convolutions see together (fairseq `conv_pos`)."""
-    pos_conv_depth: int = 5
+    pos_conv_depth: Count = 5
     """Number of positional convolutions."""
-    pos_conv_groups: int = 16
+    pos_conv_groups: Count = 16
     """Number of groups of channels in each positional convolution."""
     pos_conv_norm: Literal["layer", "weight"] = "layer"
     """What positional convolutions normalise: their output (`layer`: data2vec) or their weight (`weight`: wav2vec 2.0,
@@ -63,6 +64,7 @@ class EncoderConfig:
     after the last."""
 
     def __post_init__(self) -> None:
+        check_ranges(self, key="encoder")
         if self.dim % self.heads or self.dim % self.pos_conv_groups:
             raise ValueError(
                 f"encoder.dim {self.dim} must be a multiple of heads {self.heads} "

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from mt4ssl.data.signals import FBANK, WAVEFORM, Signal
 from mt4ssl.models.kernels import LayerNorm, convolve
+from mt4ssl.ranges import Count
 
 Size = TypeVar("Size", int, Tensor)
 """A length, or a tensor of lengths."""
@@ -23,11 +24,11 @@ class FrontendConfig:
 
     type: Literal["waveform", "fbank"] = "waveform"
     """Front-end: convolutions over the waveform, or over fbank."""
-    dim: int = 512
+    dim: Count = 512
     """Number of channels of every convolution."""
-    kernels: list[int] = field(default_factory=lambda: [10, 3, 3, 3, 3, 2, 2])
+    kernels: list[Count] = field(default_factory=lambda: [10, 3, 3, 3, 3, 2, 2])
     """Kernel width of each convolution, in frames of its input."""
-    strides: list[int] = field(default_factory=lambda: [5, 2, 2, 2, 2, 2, 2])
+    strides: list[Count] = field(default_factory=lambda: [5, 2, 2, 2, 2, 2, 2])
     """Stride of each convolution; their product sets the frame rate."""
     normalise: bool = True
     """Give each utterance zero mean and unit variance first (`task.normalize`: not in wav2vec 2.0 base)."""

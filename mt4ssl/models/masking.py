@@ -8,19 +8,21 @@ from typing import Literal
 
 import numpy as np
 
+from mt4ssl.ranges import Count, Share
+
 
 @dataclass
 class MaskConfig:
     """Which frames of an utterance are masked."""
 
-    prob: float = 0.65
+    prob: Share = 0.65
     """Share of frames in masked spans, overlaps counted twice; of blocks, the share of frames that are masked."""
-    length: int = 10
+    length: Count = 10
     """Number of frames in a masked span or block."""
     kind: Literal["span", "block"] = "span"
     """Spans that start at random (wav2vec 2.0), or blocks around random frames, of which single frames are taken away
     or added at random until they are as many as `prob` says (data2vec 2.0)."""
-    copies: int = 1
+    copies: Count = 1
     """Number of masks of each utterance, each of a copy that the student reads; targets are computed once."""
 
 

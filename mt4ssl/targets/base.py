@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from torch import Tensor, nn
 
 from mt4ssl.errors import UserError
+from mt4ssl.ranges import Count, NotNegative
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -73,11 +74,11 @@ class Target:
     The loss is the one of the answers' type.
     """
 
-    layer: int = 12
+    layer: Count = 12
     """Layer at whose output the student is read, counted from 1."""
     frames: Literal["masked", "all"] = "masked"
     """Frames at which the student is read: those that are masked, or all."""
-    weight: float = 1.0
+    weight: NotNegative = 1.0
     """Factor on the loss of this target, a mean over its frames."""
     needs_teacher: ClassVar[bool] = False
 

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mt4ssl.ranges import Classes, Count, Share
 from mt4ssl.targets.base import Answers, Clean, Student, Target
 from mt4ssl.targets.teacher import instance_norm
 
@@ -18,11 +19,11 @@ class CodebookTarget(Target):
     """Online target: predict which code of a moving codebook is nearest to one layer of the EMA teacher."""
 
     type: Literal["codebook"]
-    teacher_layer: int = 12
+    teacher_layer: Count = 12
     """Number of the teacher's layer that the codebook follows, counted from 1."""
-    clusters: int = 256
+    clusters: Classes = 256
     """Number of codes."""
-    decay: float = 0.9
+    decay: Share = 0.9
     """Share of a code that an update keeps, if any frame of the update was nearest to it."""
     needs_teacher: ClassVar[bool] = True
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from torch import Tensor
 
+from mt4ssl.ranges import Classes
 from mt4ssl.targets.base import Answers, Clean, Student, Target
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ class KMeansTarget(Target):
     type: Literal["kmeans"]
     name: str = "kmeans"
     """Name of the labels, which the K-means config gives them: a field of the cuts."""
-    clusters: int = 100
+    clusters: Classes = 100
     """Number of clusters; a training takes it from the labels themselves."""
 
     @property

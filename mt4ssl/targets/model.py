@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from mt4ssl.ranges import Count
 from mt4ssl.targets.base import Answers, Clean, Student, Target
 from mt4ssl.targets.teacher import teacher_target
 
@@ -19,7 +20,7 @@ class ModelTarget(Target):
     type: Literal["model"]
     checkpoint: str
     """Folder of a pre-training, or of an exported or imported encoder."""
-    layers: list[int]
+    layers: list[Count]
     """Numbers, counted from 1, of its layers whose outputs are averaged."""
 
     @property

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mt4ssl.errors import UserError
+from mt4ssl.ranges import Classes, Count
 from mt4ssl.targets.base import Answers, Clean, Student, Target
 from mt4ssl.targets.teacher import instance_norm
 
@@ -19,9 +20,9 @@ class RandomProjectionTarget(Target):
     """Predict which of many random codes is nearest to a random projection of the fbank of every masked frame."""
 
     type: Literal["random_projection"]
-    clusters: int = 8192
+    clusters: Classes = 8192
     """Number of codes."""
-    code_dim: int = 16
+    code_dim: Count = 16
     """Dimension of the codes."""
 
     @property

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mt4ssl.ranges import Count, CountOrZero, Share
 from mt4ssl.targets.base import Answers, Clean, Student, Target
 
 
@@ -17,11 +18,11 @@ from mt4ssl.targets.base import Answers, Clean, Student, Target
 class EmaConfig:
     """Decay of the teacher's moving average, linear from `decay` to `end_decay` over `anneal_steps` updates."""
 
-    decay: float = 0.999
+    decay: Share = 0.999
     """Decay at the start: the share of the old weights that an update keeps."""
-    end_decay: float = 0.9999
+    end_decay: Share = 0.9999
     """Decay after `anneal_steps` updates."""
-    anneal_steps: int = 30000
+    anneal_steps: CountOrZero = 30000
     """Number of updates in which the decay goes linearly from `decay` to `end_decay`."""
 
     def at(self, step: int) -> float:
@@ -36,7 +37,7 @@ class TeacherTarget(Target):
     """Online target: regress the mean of the EMA teacher's top layers from the output of `layer`."""
 
     type: Literal["teacher"]
-    top_k: int = 8
+    top_k: Count = 8
     """Number of the teacher's last layers that are averaged."""
     needs_teacher: ClassVar[bool] = True
 

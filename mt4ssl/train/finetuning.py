@@ -23,6 +23,7 @@ from mt4ssl.models.ctc import CtcConfig, CtcModel, channel_mask, ctc_loss
 from mt4ssl.models.masking import MaskConfig, span_mask
 from mt4ssl.models.pretrained import load_architecture, student_weights
 from mt4ssl.models.speech import ModelConfig
+from mt4ssl.ranges import CountOrZero, NotNegative, ShareBelowOne
 from mt4ssl.train.optim import OptimConfig, make_optimizer
 from mt4ssl.train.task import Averages, LoopConfig, StepSums, Task
 
@@ -44,19 +45,19 @@ class FinetuneConfig:
     from_scratch: bool = False
     """Take the architecture of the pre-trained model only: the baseline without pre-training."""
     ctc: CtcConfig = field(default_factory=CtcConfig)
-    dropout: float = 0.0
+    dropout: ShareBelowOne = 0.0
     """Dropout of the encoder and of its attention during fine-tuning, in place of the pre-training's."""
-    activation_dropout: float = 0.1
+    activation_dropout: ShareBelowOne = 0.1
     """Dropout inside the feed-forward layers during fine-tuning, in place of the pre-training's."""
-    layerdrop: float = 0.05
+    layerdrop: ShareBelowOne = 0.05
     """Probability that a Transformer layer is skipped during fine-tuning, in place of the pre-training's."""
     freeze_frontend: bool = True
     """Do not train a pre-trained front-end (fairseq `feature_grad_mult: 0`)."""
-    reinit_layers: int = 0
+    reinit_layers: CountOrZero = 0
     """Number of top layers to re-initialise: they are too close to the pre-training's targets (Pasad et al. 2021)."""
-    freeze_updates: int = 0
+    freeze_updates: CountOrZero = 0
     """Number of first updates in which only the head learns."""
-    head_lr_factor: float = 1.0
+    head_lr_factor: NotNegative = 1.0
     """Learning rate of the head as a multiple of the encoder's."""
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     optim: OptimConfig = field(

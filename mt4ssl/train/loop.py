@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import math
+import signal
+import sys
+import time
+from contextlib import closing
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import NoReturn
 
 import torch
 from torch import nn
 
-from mt4ssl.checkpoint import load_checkpoint, load_weights, save_checkpoint, step_checkpoints
-from mt4ssl.config import build
 from mt4ssl.data.loading import Batch, load_steps
 from mt4ssl.errors import UserError
 from mt4ssl.models.speech import compile_layers
 from mt4ssl.train.monitor import Monitor
 from mt4ssl.train.optim import set_lr
 from mt4ssl.train.processes import MicroBatches, add_up, add_up_gradients, is_first, wait_for_all
+from mt4ssl.train.resuming import LAST, resume, save_final, save_last, save_step
 from mt4ssl.train.speed import DTYPES, Speedometer, advise_when_out_of_memory, autocast, choose_dtype, keep_freed_memory
+from mt4ssl.train.stopping import StopRequest
 from mt4ssl.train.task import Averages, StepSums, Task
 
 
@@ -27,59 +31,82 @@ def train(task: Task) -> None:
     """Run or continue a training; `last.pt` in its `exp_dir` is where it continues, `final.pt` what it ends with.
 
     Of several processes, which `join_processes` brings together, each takes a share of the micro-batches; what comes
-    out does not depend on their number.
+    out does not depend on their number. SIGTERM and SIGINT finish the update, save it, and exit with 143 or 130.
     Raises UserError when the loss or the gradients stop being finite, or when the task's own check fails.
     """
     keep_freed_memory()
     config, folder, loop, optim = asdict(task.config), Path(task.config.exp_dir), task.config.loop, task.config.optim
-    start, wanted_dtype = resume(task, folder)
+    averages = Averages()
+    start, wanted_dtype = resume(task, folder, averages)
     data = MicroBatches(task.train_data, loop.batch_seconds)
     dtype_name, peak = choose_dtype(wanted_dtype, task.device)
     dtype = DTYPES[dtype_name]
     if is_first():
         task.save_config(folder)
         print(f"matrix products in {dtype_name}, at most {peak / 1e9:.0f} GFLOP/s")
+    else:
+        averages = Averages()  # the first process has what all of them had not logged
     monitor = Monitor(folder, start, loop.updates, folder.name, is_first())
     speed = Speedometer(peak, loop.compile)
     task.model.train()
-    averages = Averages()
-    updates = iter(load_steps(data, range(start, loop.updates), loop.workers))
-    for step in range(start, loop.updates):
-        with speed.waiting():
-            batches = next(updates)
-        lr = set_lr(task.optimizer, optim, step, loop.updates)
-        count = 0.0
-        for number, batch in batches.items():
-            # Dropout and LayerDrop depend on this alone, as the data do: neither resuming nor sharing changes them.
-            torch.manual_seed(loop.seed * 1_000_003 + step + number * 100_000_007)
-            task.start_batch(step, number)
-            sums = speed.count(partial(accumulate, task, batch, dtype), batch.seconds)
-            count += sums.count
-            averages.add(sums.sums)
-        add_up_gradients(task.model)
-        norm = finish_gradients(task.model, add_up([count])[0], optim.clip_norm, step, folder)
-        task.optimizer.step()
-        task.optimizer.zero_grad(set_to_none=True)
-        averages.add_values({"grad_norm": norm, "lr": lr, **task.finish_update(step + 1)})
-        monitor.progress.update()
-        if loop.compile and step == start:  # FLOPs are counted first: those of compiled layers cannot be
-            compile_layers(task.model)
+    saved = time.monotonic()
+    with StopRequest() as stop, closing(load_steps(data, range(start, loop.updates), loop.workers)) as updates:
+        for step in range(start, loop.updates):
+            with speed.waiting():
+                batches = next(updates)
+            lr = set_lr(task.optimizer, optim, step, loop.updates)
+            count = 0.0
+            for number, batch in batches.items():
+                # Dropout and LayerDrop depend on this alone, as the data do: neither resuming nor sharing changes them.
+                torch.manual_seed(loop.seed * 1_000_003 + step + number * 100_000_007)
+                task.start_batch(step, number)
+                sums = speed.count(partial(accumulate, task, batch, dtype), batch.seconds)
+                count += sums.count
+                averages.add(sums.sums)
+            add_up_gradients(task.model)
+            # The processes agree after which update they save or stop.
+            is_due = time.monotonic() - saved > 60 * loop.save_minutes
+            count, due, stopping = add_up([count, is_due, bool(stop.number)])
+            norm = finish_gradients(task.model, count, optim.clip_norm, step, folder)
+            task.optimizer.step()
+            task.optimizer.zero_grad(set_to_none=True)
+            averages.add_values({"grad_norm": norm, "lr": lr, **task.finish_update(step + 1)})
+            monitor.progress.update()
+            if loop.compile and step == start:  # FLOPs are counted first: those of compiled layers cannot be
+                compile_layers(task.model)
 
-        done, last = step + 1, step + 1 == loop.updates
-        if done % loop.log_every == 0 or last:
-            values = {**averages.over_processes().values(), **speed.read()}
-            task.check_values(done, values)
-            monitor.log(done, "train", values)
-            averages = Averages()
-        if is_first() and (done % loop.validate_every == 0 or last):
-            with speed.paused():
-                validate(task, monitor, done, dtype)
-        if is_first() and (done % loop.save_every == 0 or last):
-            save(task, folder, loop.keep, {"step": done, "config": config, "dtype": dtype_name})
+            done, last = step + 1, step + 1 == loop.updates
+            if done % loop.log_every == 0 or last:
+                values = {**averages.over_processes().values(), **speed.read()}
+                task.check_values(done, values)
+                monitor.log(done, "train", values)
+                averages = Averages()
+            if is_first() and (done % loop.validate_every == 0 or last):
+                with speed.paused():
+                    validate(task, monitor, done, dtype)
+            state = {"step": done, "config": config, "dtype": dtype_name}
+            if is_first() and (done % loop.save_every == 0 or last):
+                save_step(task, folder, loop.keep, state)
+            if done % loop.save_every == 0 or last or due or stopping:
+                not_logged = averages.over_processes().state()
+                if is_first():
+                    save_last(task, folder, {**state, "averages": not_logged})
+                saved = time.monotonic()
+            if stopping and not last:
+                monitor.close()
+                stop_training(stop, done, folder)
     if is_first():
-        save_checkpoint(folder / "final.pt", {"model": task.model.state_dict(), "step": loop.updates, "config": config})
+        save_final(task, folder, {"step": loop.updates, "config": config})
     monitor.close()
     wait_for_all()
+
+
+def stop_training(stop: StopRequest, done: int, folder: Path) -> NoReturn:
+    """Exit as a process does that a signal ends, once the first process has saved; some may not have got the signal."""
+    wait_for_all()
+    number = signal.Signals(stop.number or signal.SIGTERM)
+    print(f"{number.name}: update {done} is saved in {folder}/{LAST}; the same command goes on from there", flush=True)
+    sys.exit(128 + number)
 
 
 def accumulate(task: Task, batch: Batch, dtype: torch.dtype) -> StepSums:
@@ -112,28 +139,3 @@ def validate(task: Task, monitor: Monitor, step: int, dtype: torch.dtype) -> Non
     with autocast(dtype, task.device):
         monitor.log(step, "dev", task.validate())
     task.model.train()
-
-
-def save(task: Task, folder: Path, keep: int, state: dict[str, Any]) -> None:
-    """Write step-N.pt for averaging and last.pt for resuming, with `state`; drop the oldest step checkpoints."""
-    state = {"model": task.model.state_dict(), **state}
-    save_checkpoint(folder / f"step-{state['step']}.pt", state)
-    save_checkpoint(folder / "last.pt", {**state, "optimizer": task.optimizer.state_dict()})
-    for old in step_checkpoints(folder)[:-keep]:
-        old.unlink()
-
-
-def resume(task: Task, folder: Path) -> tuple[int, str]:
-    """Load last.pt if there is one; return the updates done and their dtype. UserError if another config made it."""
-    path = folder / "last.pt"
-    if not path.exists():
-        return 0, task.config.loop.dtype
-    state = load_checkpoint(path)
-    # Settings that there were none of yet have their defaults, which change nothing.
-    config, trained = asdict(task.config), asdict(build(type(task.config), state["config"]))
-    changed = sorted(key for key in config if trained[key] != config[key])
-    if changed:
-        raise UserError(f"{path} was trained with another {', '.join(changed)}: remove {folder} or use another exp_dir")
-    load_weights(task.model, state["model"], path)
-    task.optimizer.load_state_dict(state["optimizer"])
-    return state["step"], state["dtype"]

@@ -8,6 +8,8 @@ from pathlib import Path
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
+from mt4ssl.files import write_lines
+
 
 class Monitor:
     """Writes every logged update to `log.jsonl` and TensorBoard, and the main figures to the terminal; or nothing."""
@@ -20,10 +22,12 @@ class Monitor:
             self.writer = SummaryWriter(str(folder / "tensorboard"), purge_step=start + 1)
 
     def _forget_after(self, start: int) -> None:
-        """Drop what an interrupted run logged beyond the checkpoint it resumes from."""
+        """Drop what an interrupted run logged beyond the checkpoint it resumes from, whose line may be half written."""
         if self.path.exists():
-            lines = [line for line in self.path.read_text().splitlines() if json.loads(line)["step"] <= start]
-            self.path.write_text("".join(line + "\n" for line in lines))
+            lines = self.path.read_text().splitlines(keepends=True)
+            write_lines(
+                self.path, [line[:-1] for line in lines if line[-1] == "\n" and json.loads(line)["step"] <= start]
+            )
 
     def log(self, step: int, split: str, values: dict[str, float]) -> None:
         """Record values of `train` or `dev` after update `step`."""

@@ -8,26 +8,28 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from mt4ssl.ranges import NotNegative, Positive, Share, ShareBelowOne
+
 
 @dataclass
 class OptimConfig:
     """AdamW with fairseq's tri-stage schedule; the defaults are the paper's pre-training."""
 
-    lr: float = 5e-4
+    lr: Positive = 5e-4
     """Highest learning rate."""
-    betas: tuple[float, float] = (0.9, 0.98)
+    betas: tuple[ShareBelowOne, ShareBelowOne] = (0.9, 0.98)
     """Decays of Adam's first and second moments."""
-    eps: float = 1e-6
+    eps: Positive = 1e-6
     """Constant that Adam adds to the root of the second moment."""
-    weight_decay: float = 0.01
+    weight_decay: NotNegative = 0.01
     """Weight decay, decoupled from the gradient."""
-    clip_norm: float = 0.0
+    clip_norm: NotNegative = 0.0
     """Largest norm of the gradients, which are scaled down to it; 0 leaves them alone."""
-    warmup: float = 0.03
+    warmup: Share = 0.03
     """Share of the updates in which the learning rate rises linearly from a hundredth of `lr`."""
-    hold: float = 0.9
+    hold: Share = 0.9
     """Share of the updates in which the learning rate stays at `lr`, before it falls exponentially."""
-    final_scale: float = 0.01
+    final_scale: Positive = 0.01
     """Learning rate at the end, as a multiple of `lr`."""
 
     def __post_init__(self) -> None:

@@ -21,6 +21,7 @@ from mt4ssl.models.masking import MaskConfig, draw_masks
 from mt4ssl.models.mt4ssl import MT4SSL
 from mt4ssl.models.pretrained import check_architecture, student_weights
 from mt4ssl.models.speech import ModelConfig
+from mt4ssl.ranges import CountOrZero, NotNegative, Positive
 from mt4ssl.targets import AnyTarget
 from mt4ssl.targets.kmeans import KMeansTarget
 from mt4ssl.targets.teacher import EmaConfig, TeacherTarget
@@ -36,13 +37,13 @@ NO_DATA = ["--train-cuts", "", "--dev-cuts", "", "--exp-dir", ""]
 class GuardConfig:
     """When a collapsed teacher or student stops the training (data2vec; official multi2vec_audio.py)."""
 
-    after: int = 5000
+    after: CountOrZero = 5000
     """Number of updates before which nothing is checked."""
-    min_target_std: float = 0.1
+    min_target_std: NotNegative = 0.1
     """Least spread of the teacher's targets over frames."""
-    min_prediction_std: float = 0.01
+    min_prediction_std: NotNegative = 0.01
     """Least spread of the student's predictions over frames."""
-    min_perplexity: float = 2.0
+    min_perplexity: NotNegative = 2.0
     """Least perplexity of the codes that the frames of an update get from a codebook."""
 
 
@@ -70,9 +71,9 @@ class PretrainConfig:
     guard: GuardConfig = field(default_factory=GuardConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
-    min_seconds: float = 2.0
+    min_seconds: NotNegative = 2.0
     """Cuts shorter than so many seconds are left out, and counted."""
-    max_seconds: float = 20.0
+    max_seconds: Positive = 20.0
     """Cuts longer than so many seconds are cropped, at a random place."""
 
     def __post_init__(self) -> None:

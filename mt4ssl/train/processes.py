@@ -6,7 +6,9 @@ a layer that LayerDrop left out of some process's batches needs no special care.
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
 import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
@@ -21,6 +23,7 @@ from mt4ssl.errors import UserError
 if TYPE_CHECKING:
     from mt4ssl.data.loading import Batch
 
+SET_PDEATHSIG = 1  # linux/prctl.h
 VALIDATION = timedelta(hours=4)  # how long processes wait for the one that validates and saves
 
 
@@ -29,6 +32,7 @@ def join_processes() -> torch.device:
     cuda = torch.cuda.is_available()
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         return torch.device("cuda" if cuda else "cpu")
+    ctypes.CDLL(None).prctl(SET_PDEATHSIG, signal.SIGTERM)  # where torchrun is killed, this process is told
     device = torch.device("cuda", int(os.environ["LOCAL_RANK"])) if cuda else torch.device("cpu")
     if cuda:
         torch.cuda.set_device(device)
@@ -88,7 +92,7 @@ class MicroBatches(Dataset):
 
 def add_up(values: list[float]) -> list[float]:
     """Return the sums of every process's values."""
-    if not dist.is_initialized():
+    if not values or not dist.is_initialized():
         return values
     device = "cuda" if dist.get_backend() == "nccl" else "cpu"
     sums = torch.tensor(values, dtype=torch.float64, device=device)

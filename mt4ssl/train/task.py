@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from mt4ssl.config import save_config
+from mt4ssl.ranges import Count, CountOrZero, Positive
 from mt4ssl.train.processes import UpdateData, add_up
 
 
@@ -19,32 +20,31 @@ from mt4ssl.train.processes import UpdateData, add_up
 class LoopConfig:
     """How long, how large, how often."""
 
-    updates: int = 400_000
+    updates: Count = 400_000
     """Number of updates of the weights."""
-    batch_seconds: float = 3800.0
+    batch_seconds: Positive = 3800.0
     """Seconds of audio in one update, over all devices and micro-batches together."""
-    max_batch_seconds: float = 240.0
-    """Seconds of audio that fit into memory at once; larger batches are accumulated from micro-batches."""
+    max_batch_seconds: Positive = 240.0
+    """Seconds of audio that fit into memory at once; larger batches are accumulated from micro-batches. An utterance
+    that is longer has one of its own."""
     dtype: Literal["auto", "fp32", "bf16"] = "auto"
     """Precision of matrix products; `auto` times both when a training starts, and keeps the faster one on resuming."""
     compile: bool = False
     """Use torch.compile for the Transformer layers and the front-end: minutes at first, then faster steps."""
-    log_every: int = 100
+    log_every: Count = 100
     """Number of updates between two lines of the log."""
-    validate_every: int = 5000
+    validate_every: Count = 5000
     """Number of updates between two validations on the dev set."""
-    save_every: int = 5000
-    """Number of updates between two checkpoints."""
-    keep: int = 5
+    save_every: Count = 5000
+    """Number of updates between two checkpoints that are kept for averaging."""
+    save_minutes: Positive = 30.0
+    """A training that is interrupted goes on from a checkpoint that is at most so many minutes old."""
+    keep: Count = 5
     """Number of step checkpoints that are kept, for averaging."""
-    workers: int = 2
+    workers: CountOrZero = 2
     """Number of processes that prepare batches."""
-    seed: int = 0
+    seed: CountOrZero = 0
     """Seed of everything random in the training."""
-
-    def __post_init__(self) -> None:
-        if self.keep < 1:
-            raise ValueError(f"loop.keep is {self.keep}: at least the last checkpoint must be kept")
 
 
 Sums = Mapping[str, tuple[Tensor | float, float]]
@@ -114,6 +114,10 @@ class Averages:
 
     def values(self) -> dict[str, float]:
         return {name: float(self.sums[name]) / count for name, count in self.counts.items() if count}
+
+    def state(self) -> dict[str, tuple[float, float]]:
+        """Return all sums and divisors, for `add` to take up again."""
+        return {name: (float(value), self.counts[name]) for name, value in self.sums.items()}
 
     def over_processes(self) -> Averages:
         """Return the sums of all processes, which must have added the same names."""

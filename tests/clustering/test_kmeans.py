@@ -4,10 +4,13 @@ import os
 
 import numpy as np
 import pytest
+import soundfile
+from lhotse import Recording
 from lhotse.testing.dummies import dummy_cut
 from sklearn.cluster import KMeans
 
 from mt4ssl.bin.train_kmeans import Config
+from mt4ssl.clustering.features import frame_features
 from mt4ssl.clustering.kmeans import KMeansConfig, sample_frames, save_kmeans, train_kmeans
 from mt4ssl.clustering.labels import Labeller, config_of_labels, write_label_config
 from mt4ssl.config import parse_config
@@ -73,6 +76,18 @@ def test_sample_is_uniform_over_the_corpus():
     assert abs(len(sample) - 625) < 60
     assert np.bincount(sample[:, 0].astype(int), minlength=50).min() > 3
     assert len(sample_frames(cuts, CutNumbers(), 10**6, seed=0)) == 1250
+
+
+def test_a_sample_that_is_no_number_names_its_file(tmp_path):
+    cuts = []
+    for name, sample in {"good": 0.2, "bad": np.nan}.items():
+        samples = np.where(np.arange(16000) == 8000, sample, 0.1)
+        soundfile.write(tmp_path / f"{name}.wav", samples, 16000, subtype="FLOAT")
+        cuts.append(Recording.from_file(tmp_path / f"{name}.wav").to_cut())
+    features = frame_features(KMeansConfig())
+    assert len(sample_frames(cuts[:1], features, 10**6, seed=0)) == 100
+    with pytest.raises(UserError, match=r"^bad \(.*/bad.wav\) has samples or features that are no numbers"):
+        sample_frames(cuts, features, 10**6, seed=0)
 
 
 def test_what_is_clustered_and_where_it_goes_must_be_said():

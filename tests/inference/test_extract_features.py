@@ -200,6 +200,9 @@ def test_errors(folder, kmeans, tmp_path, run):
     gone = Recording.from_file(tmp_path / "other/a.wav")
     gone.sources[0].source = str(tmp_path / "gone.wav")
     CutSet.from_cuts([mono, gone.to_cut().with_id("gone")]).to_file(tmp_path / "gone.jsonl.gz")
+    soundfile.write(tmp_path / "nan.wav", np.where(np.arange(16000) == 9000, np.nan, 0.1), 16000, subtype="FLOAT")
+    not_numbers = Recording.from_file(tmp_path / "nan.wav").to_cut()
+    CutSet.from_cuts([mono, not_numbers]).to_file(tmp_path / "nan.jsonl.gz")
     save_folder(tmp_path / "ctc", {}, {"kind": "ctc", "model": {}, "ctc": {}})
     save_kmeans(tmp_path / "mfcc", np.zeros((2, 39), np.float32), 0, 9, KMeansConfig())
     wide = KMeansConfig(features="layer", layer=1)
@@ -219,6 +222,10 @@ def test_errors(folder, kmeans, tmp_path, run):
         ([*model, "--cuts", tmp_path / "slow.jsonl.gz"], "8000 samples a second"),
         ([*model, "--cuts", tmp_path / "mixed.jsonl.gz"], "is a MixedCut"),
         ([*model, "--cuts", tmp_path / "gone.jsonl.gz"], "gone.wav"),
+        (
+            [*model, "--cuts", tmp_path / "nan.jsonl.gz"],
+            f"({tmp_path}/nan.wav) has samples or features that are no numbers",
+        ),
         ([*model, "--audio", wav, "--kmeans", tmp_path / "none"], "centroids.npy is missing"),
         ([*model, "--audio", wav, "--kmeans", kmeans], "was trained on layer 2, not on layer 1"),
         ([*model, "--audio", wav, "--kmeans", tmp_path / "mfcc"], "was trained on MFCC, not on layer 1"),

@@ -22,7 +22,6 @@ from mt4ssl.train.loop import train
 from mt4ssl.train.optim import OptimConfig
 from mt4ssl.train.pretraining import GuardConfig, PretrainConfig, PretrainTask, with_clusters
 from mt4ssl.train.speed import DTYPES, choose_dtype
-from mt4ssl.train.task import LoopConfig
 
 CPU = torch.device("cpu")
 
@@ -142,15 +141,10 @@ def test_gradients_of_micro_batches_add_up(pretrain_config):
 
 def test_other_config_is_not_resumed(pretrain_config):
     run(pretrain_config)
-    with pytest.raises(UserError, match="was trained with another mask"):
+    with pytest.raises(UserError, match="was trained with mask.prob 0.65, which is now 0.5"):
         run(replace(pretrain_config, mask=MaskConfig(0.5, 3)))
     described = load_config(PretrainConfig, Path(pretrain_config.exp_dir) / "config.yaml")
     assert described.mask == pretrain_config.mask
-
-
-def test_no_checkpoint_kept_is_refused():
-    with pytest.raises(ValueError, match="loop.keep is 0"):
-        LoopConfig(keep=0)
 
 
 def test_full_gpu_names_the_key_to_lower(pretrain_config, monkeypatch):
@@ -202,14 +196,11 @@ def test_diverged_gradients_are_reported(pretrain_config):
         run(config)
 
 
-def test_checkpoints_kept_and_damaged(pretrain_config):
+def test_the_checkpoints_that_are_kept(pretrain_config):
     run(pretrain_config)
     folder = Path(pretrain_config.exp_dir)
     assert [path.name for path in step_checkpoints(folder)] == ["step-3.pt", "step-6.pt"]
-    last = folder / "last.pt"
-    last.write_bytes(last.read_bytes()[:1000])
-    with pytest.raises(UserError, match="last.pt cannot be read as a checkpoint"):
-        run(pretrain_config)
+    assert {path.name for path in folder.glob("*.pt")} == {"step-3.pt", "step-6.pt", "last.pt", "final.pt"}
 
 
 def test_clusters_come_from_the_labels(pretrain_config):
