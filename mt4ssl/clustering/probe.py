@@ -17,10 +17,10 @@ from mt4ssl.clustering.quality import entropy, joint_counts, known_phones, pnmi
 from mt4ssl.data.cuts import Cuts
 from mt4ssl.errors import UserError
 
-MAX_FRAMES = 30_000  # of more, the measures hardly change; all layers of a large model fill 3 GB with so many
+MAX_FRAMES = 30_000  # for seconds of work; so many frames of all layers of a large model are 3 GB
 CLUSTERS = 100
-PENALTY = 1e-3  # of squared weights, so that the best probe is one and is found in seconds
-ITERATIONS = 200
+PENALTY = 1e-3  # of squared weights, so that there is one best probe, and it is found soon
+ITERATIONS = 100
 
 
 @dataclass

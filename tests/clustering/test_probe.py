@@ -22,10 +22,11 @@ from mt4ssl.models.encoder import EncoderConfig
 from mt4ssl.models.frontend import FrontendConfig
 from mt4ssl.models.speech import ModelConfig, SpeechEncoder
 
-TINY = dict(layers=3, dim=32, ffn_dim=64, heads=4, pos_conv_width=5, pos_conv_depth=1, pos_conv_groups=4)
+TINY = dict(layers=3, dim=32, ffn_dim=64, heads=4)
+CONV = dict(pos_conv_width=5, pos_conv_depth=1, pos_conv_groups=4)
 MODELS = {
-    "fbank": ModelConfig(FrontendConfig("fbank", 24, [3, 3], [2, 2]), EncoderConfig(**TINY)),
-    "waveform": ModelConfig(FrontendConfig("waveform", 24), EncoderConfig(**TINY, pre_norm=True)),
+    "fbank": ModelConfig(FrontendConfig("fbank", 32, [3, 3], [2, 2]), EncoderConfig(**TINY, positions="none")),
+    "waveform": ModelConfig(FrontendConfig("waveform", 24), EncoderConfig(**TINY, **CONV, pre_norm=True)),
 }
 
 
@@ -35,7 +36,7 @@ def blobs():
     rng = np.random.default_rng(0)
     phones = rng.choice(list("abcdefgh"), 2000, p=[0.3, 0.2, 0.2, 0.1, 0.05, 0.05, 0.05, 0.05]).astype(object)
     centres = rng.normal(size=(8, 20))[np.unique(phones, return_inverse=True)[1]]
-    x = (centres + rng.normal(size=(2000, 20))) * np.geomspace(0.01, 100, 20) + 5
+    x = (centres + 2 * rng.normal(size=(2000, 20))) * np.geomspace(0.01, 100, 20) + 5
     return x.astype(np.float32), phones, rng.random(2000) < 0.4
 
 
@@ -135,11 +136,11 @@ def test_tones_are_told_apart_and_wrong_phones_are_not(tones, tmp_path, monkeypa
         results[name] = json.loads((tmp_path / name / "probe.json").read_text())
         assert (tmp_path / name / "layers.png").read_bytes().startswith(b"\x89PNG")
     right, wrong = results["right"], results["wrong"]
-    assert (right["phones"], right["speakers"]) == (3, 4)
+    assert (right["phones"], right["speakers"]) == (4, 4)  # with sil: the last frame goes beyond the last tone
     assert [values["layer"] for values in right["layers"]] == [0, 1, 2, 3]
     for values, others in zip(right["layers"], wrong["layers"]):
-        assert values["accuracy"] > 0.9 and others["accuracy"] < 0.7
-        assert 0.5 < values["pnmi"] <= 1 and values["pnmi"] > others["pnmi"]
+        assert values["accuracy"] > 0.7 and others["accuracy"] < 0.5  # frames between two tones are half of each
+        assert values["pnmi"] > others["pnmi"] + 0.1
         assert 1 < values["effective_rank"] == others["effective_rank"] < 32
     last = capsys.readouterr().out.splitlines()[-2].split()
     assert last == ["3", *(f"{wrong['layers'][3][key]:.4g}" for key in ("accuracy", "pnmi", "effective_rank"))]
@@ -152,7 +153,7 @@ def test_one_speaker_leaves_the_probe_out(tones, tmp_path, monkeypatch):
     CutSet.from_cuts(cuts).to_file(tones / "nobody.jsonl.gz")
     probe(monkeypatch, tones, "nobody.jsonl.gz", tmp_path)
     layers = json.loads((tmp_path / "probe.json").read_text())["layers"]
-    assert {values["accuracy"] for values in layers} == {None} and layers[0]["pnmi"] > 0.5
+    assert {values["accuracy"] for values in layers} == {None} and layers[0]["pnmi"] > 0.4
 
 
 def test_cuts_without_alignments(tones, tmp_path, monkeypatch):
