@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mt4ssl.data.signals import Signal
+from mt4ssl.ranges import Share
 
 LONGEST = 0.5  # of the crop
 DECIBELS = 5.0
@@ -21,12 +22,8 @@ class MixingConfig:
     Labels stay those of the utterance; a teacher hears both.
     """
 
-    prob: float = 0.0
+    prob: Share = 0.0
     """Probability that an utterance of a training batch gets a stretch of another one; 0 mixes none, WavLM has 0.2."""
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.prob <= 1:
-            raise ValueError(f"mixing.prob is {self.prob}: give a probability from 0 to 1")
 
 
 def mix_utterances(inputs: np.ndarray, signal: Signal, prob: float, rng: np.random.Generator) -> np.ndarray:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mt4ssl.data.features import make_extractor
-from mt4ssl.data.mixing import MixingConfig, add, mix_utterances
+from mt4ssl.data.mixing import add, mix_utterances
 from mt4ssl.data.signals import FBANK, WAVEFORM
 
 SIZE = 201
@@ -88,8 +88,3 @@ def test_fbank_of_a_sum_is_the_sum_of_energies():
         expected = extract(add(x, y, gain, WAVEFORM).astype(np.float32))
         mixed = add(extract(x), extract(y), gain, FBANK)
         np.testing.assert_allclose(np.exp(mixed).mean(0), np.exp(expected).mean(0), rtol=0.2)
-
-
-def test_probability():
-    with pytest.raises(ValueError, match=r"^mixing.prob is 1.2: give a probability from 0 to 1$"):
-        MixingConfig(1.2)
