@@ -9,7 +9,6 @@ import numpy as np
 from lhotse.cut import Cut
 from lhotse.supervision import AlignmentItem
 
-from mt4ssl.data.signals import FBANK_SHIFT
 from mt4ssl.errors import UserError
 
 SILENCE = "sil"
@@ -34,13 +33,9 @@ class LabelQuality:
 
 
 def frame_phones(alignment: list[AlignmentItem], frames: int, shift: float) -> np.ndarray:
-    """Return the phone at the centre of each of `frames` frames (T,); `sil` between phones.
-
-    A frame of any shift has its centre in its first 10 ms, as convolutions over fbank are padded on both sides; over
-    waveforms it is 7.5 ms later.
-    """
+    """Return the phone at the centre of each of `frames` frames (T,); `sil` between phones."""
     phones = np.full(frames, SILENCE, dtype=object)
-    centres = np.arange(frames) * shift + FBANK_SHIFT / 2
+    centres = (np.arange(frames) + 0.5) * shift
     for item in alignment:
         phones[np.searchsorted(centres, item.start) : np.searchsorted(centres, item.end)] = item.symbol
     return phones

@@ -33,9 +33,3 @@ def test_uniform_usage_has_the_entropy_of_its_clusters():
 def test_phones_of_frames():
     alignment = [AlignmentItem("a", 0.02, 0.03), AlignmentItem("b", 0.05, 0.02)]
     assert frame_phones(alignment, 8, 0.01).tolist() == ["sil"] * 2 + ["a"] * 3 + ["b"] * 2 + ["sil"]
-
-
-def test_long_frames_have_their_centre_in_their_first_10_ms():
-    """Where that of a padded front-end is; a phone of 20 ms falls between two frames of 40 ms."""
-    alignment = [AlignmentItem("a", 0.0, 0.01), AlignmentItem("b", 0.01, 0.02), AlignmentItem("c", 0.03, 0.02)]
-    assert frame_phones(alignment, 2, 0.04).tolist() == ["a", "c"]
