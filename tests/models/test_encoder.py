@@ -48,7 +48,7 @@ def test_last_layer_stops_early():
 
 
 def test_layerdrop_skips_in_training_only():
-    config = EncoderConfig(**TINY, layerdrop=1.0, dropout=0.0, attention_dropout=0.0)
+    config = EncoderConfig(**TINY, layerdrop=1 - 1e-9, dropout=0.0, attention_dropout=0.0)
     encoder = Transformer(config)
     x = torch.randn(1, 10, 32)
     outputs = encoder(x)[0]
