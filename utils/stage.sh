@@ -10,7 +10,8 @@
 # time. --nj N is appended to the command, --ngpu N, of a training, starts its `python -m` through torchrun; they are no
 # part of its identity, since results do not depend on them, nor are those options of a training that change no result.
 # With --beside N a step runs on N threads beside those that follow, until wait_for_steps, and has a log of its own. Steps
-# of stages that are not selected are only noted as makers of files. With dry_run=true, steps are shown, and nothing is run.
+# of stages that are not selected are only noted as makers of files. With dry_run=true, steps are shown, and nothing is
+# run.
 #
 # SIGTERM, SIGHUP and SIGINT are passed on to what runs, which is waited for: a training saves first. However a run ends,
 # SIGKILL included, what it started is ended, and exp/done/.lock held until then.
@@ -18,8 +19,9 @@
 # exp/done/<stage>.<step> records the command, the content of its config, size and time of its inputs and, once it has
 # succeeded, of its outputs. As long as all of that holds, the step is skipped. When it no longer holds, the outputs are
 # removed first, so that nothing resumes from what another config made; those of a training, which took hours, are moved
-# to exp/old/, unless all that is new is its length or --loop.max_batch_seconds. A step that was interrupted, and is the same still, keeps its outputs and may resume. Only outputs in
-# $data_dir and $exp_dir that this step made are ever removed.
+# to exp/old/, unless all that is new is its length or --loop.max_batch_seconds. A step that was interrupted, and is the
+# same still, keeps its outputs and may resume. Only outputs in $data_dir and $exp_dir that this step made are ever
+# removed.
 
 : "${stage:?}" "${stop_stage:?}" "${data_dir:?}" "${exp_dir:?}"
 declare -A made_by=()
@@ -229,6 +231,9 @@ identity() {
   list_files in "${inputs[@]}"
 }
 
+# recorded_identity RECORD: what `identity` printed when that was written, without what has been noted since
+recorded_identity() { grep -v -e '^out ' -e '^seconds ' -e '^beside ' "$1"; }
+
 # without OPTIONS TEXT: the quoted command in TEXT without these options of a training's loop, a pattern, and their values
 without() { sed -E "s/ '--loop\.($1)(=[^']*'|' '[^']*')//g" <<<"$2"; }
 free_options='workers|log.every|validate.every|save.every|save.minutes|keep' # no result depends on them
@@ -238,7 +243,7 @@ open_options='updates|max.batch.seconds'                                    # a 
 goes_on() {
   local before=$record
   [ -f "$before" ] || before=$record.started
-  before=$(grep -v -e '^out ' -e '^seconds ' -e '^beside ' "$before")
+  before=$(recorded_identity "$before")
   [ "$(without "$open_options" "$before")" = "$(without "$open_options" "$(<"$now")")" ]
 }
 
@@ -254,7 +259,7 @@ difference() {
     return
   fi
   {
-    comm -3 <(grep -v -e '^out ' -e '^seconds ' -e '^beside ' "$record" | sort) <(sort "$now")
+    comm -3 <(recorded_identity "$record" | sort) <(sort "$now")
     for path in "${outputs[@]}"; do expand "$path" >/dev/null || echo "out 0 0 $path"; done
     comm -23 <(grep '^out ' "$record") <(list_files out "${outputs[@]}")
   } | awk 'NR == 1 {

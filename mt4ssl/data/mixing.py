@@ -34,9 +34,9 @@ def mix_utterances(inputs: np.ndarray, signal: Signal, prob: float, rng: np.rand
     energies in its bins.
     """
     rows, size = inputs.shape[:2]
+    if rows == 1 or prob == 0:
+        return inputs
     mixed = inputs.copy()
-    if rows == 1:
-        return mixed
     for row in np.flatnonzero(rng.random(rows) < prob):
         other = (row + rng.integers(1, rows)) % rows
         length = int(rng.uniform(0, LONGEST * size))

@@ -55,9 +55,8 @@ class RandomProjection(Answers):
     def forward(self, clean: Clean) -> Tensor:
         with torch.autocast(clean.inputs.device.type, enabled=False):  # bf16 would move frames to other codes
             frames = stack(clean.inputs, clean.lengths, len(self.projection))
-            return (frames @ self.projection @ self.codes.T).argmax(
-                2
-            )  # of codes of one length, that is the nearest to a unit vector
+            # Codes are of one length: the one with the largest product is the nearest.
+            return (frames @ self.projection @ self.codes.T).argmax(2)
 
 
 def stack(fbank: Tensor, lengths: Tensor | None, values: int) -> Tensor:
