@@ -49,6 +49,9 @@ def get_args() -> argparse.Namespace:
     parser.add_argument("--split", required=True, help="name of the split, in the output files")
     parser.add_argument("--out", type=Path, required=True, help="directory of hyps-SPLIT-lm_scale_X_word_score_Y.txt")
     parser.add_argument("--hlg-scale", type=float, default=1.0, help="LM scale of the search that makes the lattices")
+    parser.add_argument(
+        "--blank-penalty", type=float, default=0.0, help="nats to take from the blank's log-prob in every frame"
+    )
     parser.add_argument("--search-beam", type=float, default=20.0, help="beam of the search")
     parser.add_argument("--output-beam", type=float, default=8.0, help="beam of the lattices that are kept")
     parser.add_argument("--min-active-states", type=int, default=30, help="least states kept in a frame")
@@ -96,6 +99,7 @@ def main() -> None:
         words=list(read_symbols(args.lang / "words.txt")),
         g=load_graph(args.rescore_with, args.device) if args.rescore_with else None,
         hlg_scale=args.hlg_scale,
+        blank_penalty=args.blank_penalty,
         beam=Beam(args.search_beam, args.output_beam, args.min_active_states, args.max_active_states),
         arcs_per_frame=args.arcs_per_frame,
     )

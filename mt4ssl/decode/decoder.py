@@ -29,13 +29,15 @@ Hypotheses = dict[Weights, dict[str, Optional[list[str]]]]  # {weights: {utteran
 class Decoder:
     """Lattices of HLG, or these rescored with `g`, and the best words in them with weights that are chosen later.
 
-    The lattices are made at `hlg_scale`.
+    The lattices are made at `hlg_scale`. `blank_penalty`, in nats, is taken from the log-prob of the blank in every frame,
+    as icefall does: CTC is surer of blanks than it is right to be, above all with few frames a second.
     """
 
     hlg: k2.Fsa
     words: Sequence[str]
     g: k2.Fsa | None = None
     hlg_scale: float = 1.0
+    blank_penalty: float = 0.0
     beam: Beam = field(default_factory=Beam)
     arcs_per_frame: int = 50  # of lattices to rescore, on average over a batch; bounds memory and time
 
@@ -47,6 +49,7 @@ class Decoder:
     def make_lattice(self, matrices: list[np.ndarray]) -> k2.Fsa:
         """Return the lattices (FsaVec) of matrices (T, V), longest first."""
         log_probs, lengths = pad(matrices)
+        log_probs[:, :, 0] -= self.blank_penalty
         lattice = get_lattice(log_probs.to(self.hlg.device), lengths, self.graph, self.beam)
         if self.g is None:
             return prune(lattice)

@@ -63,14 +63,19 @@ class Recogniser:
         folder: of an exported CTC model.
         lang: a lang dir with HLG.pt, to search that graph with k2, as a model that says phones needs it for words.
         weights: LM scale and word score of that search; the best on dev are in the tables of stage 10.
+        blank_penalty: nats to take from the blank's log-prob in that search, as the recipe's `decode_args` say.
 
     """
 
     def __init__(
-        self, folder: str | Path, lang: str | Path | None = None, weights: tuple[float, float] = (1.0, 0.0)
+        self,
+        folder: str | Path,
+        lang: str | Path | None = None,
+        weights: tuple[float, float] = (1.0, 0.0),
+        blank_penalty: float = 0.0,
     ) -> None:
         folder = Path(folder)
-        self.search = open_search(Path(lang), Weights(*weights)) if lang else None
+        self.search = open_search(Path(lang), Weights(*weights), blank_penalty) if lang else None
         config = read_config(folder, "ctc")
         self.tokens = Tokens(folder)
         self.architecture = build(ModelConfig, config["model"])
@@ -102,14 +107,15 @@ class Recogniser:
         return log_probs[0].numpy()
 
 
-def open_search(lang: Path, weights: Weights) -> Callable[[np.ndarray], str]:
+def open_search(lang: Path, weights: Weights, blank_penalty: float) -> Callable[[np.ndarray], str]:
     """Return the search of a lang dir's HLG.pt, from log-probs (T, V) to words; UserError where there is no k2."""
     try:
         from mt4ssl.decode.decoder import Decoder
         from mt4ssl.decode.graph import load_graph
     except ModuleNotFoundError as error:
         raise UserError(f"words by HLG need k2 ({error}): docs/k2.md says where to get it") from error
-    decoder = Decoder(load_graph(lang / "HLG.pt"), list(read_symbols(lang / "words.txt")))
+    hlg, words = load_graph(lang / "HLG.pt"), list(read_symbols(lang / "words.txt"))
+    decoder = Decoder(hlg, words, blank_penalty=blank_penalty)
 
     def search(log_probs: np.ndarray) -> str:
         ((words,),) = decoder.best(decoder.make_lattice([log_probs]), [weights])

@@ -46,3 +46,11 @@ def test_one_utterance_without_files():
     decoder = Decoder(hlg=k2.arc_sort(k2.ctc_topo(1)), words=["<eps>", "A"])
     lattice = decoder.make_lattice([np.log([[0.1, 0.9], [0.9, 0.1], [0.1, 0.9]])])
     assert decoder.best(lattice, PAIRS) == [[["A", "A"]]] * 2
+
+
+@pytest.mark.parametrize(("penalty", "words"), [(0.0, ["A"]), (1.0, ["A"]), (2.0, ["A", "A"])])
+def test_a_blank_penalty_is_taken_from_every_blank(penalty, words):
+    decoder = Decoder(hlg=k2.arc_sort(k2.ctc_topo(1)), words=["<eps>", "A"], blank_penalty=penalty)
+    sure = [0.01, 0.99], [0.99, 0.01]
+    lattice = decoder.make_lattice([np.log([*sure, [0.8, 0.2], *[[0.99, 0.01]] * 2])])  # 0.8 / 0.2 is e to the 1.39
+    assert decoder.best(lattice, PAIRS[:1]) == [[words]]
