@@ -29,8 +29,8 @@ Hypotheses = dict[Weights, dict[str, Optional[list[str]]]]  # {weights: {utteran
 class Decoder:
     """Lattices of HLG, or these rescored with `g`, and the best words in them with weights that are chosen later.
 
-    The lattices are made at `hlg_scale`. `blank_penalty`, in nats, is taken from the log-prob of the blank in every frame,
-    as icefall does: CTC is surer of blanks than it is right to be, above all with few frames a second.
+    The lattices are made at `hlg_scale`. `blank_penalty`, in nats, is taken from the log-prob of the blank in every
+    frame, as icefall can: CTC is surer of blanks than it is right to be, above all with few frames a second.
     """
 
     hlg: k2.Fsa
