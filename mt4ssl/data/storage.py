@@ -29,8 +29,8 @@ def store_arrays(
 ) -> list[Cut]:
     """Store arrays (T,) or (T, C) of cuts in a folder; return the cuts, which have them as the temporal array `name`.
 
-    Lhotse loads `round(duration / frame_shift)` frames of it: not a last one that is mostly beyond the cut's end. Arrays
-    without a frame shift have no times: they are plain arrays, of which all is loaded.
+    Lhotse loads `round(duration / frame_shift)` frames of it: not a last one that is mostly beyond the cut's end.
+    Arrays without a frame shift have no times: they are plain arrays, of which all is loaded.
     """
     cuts = []
     with atomic_path(folder) as temporary:

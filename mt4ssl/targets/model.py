@@ -26,8 +26,8 @@ class ModelTarget(Target):
     layers: list[Count]
     """Numbers, counted from 1, of its layers whose outputs are averaged."""
     codes: str | None = None
-    """Name of the labels that the model reads, one a frame, if its front-end is `codes` (CoBERT's code teacher); none for
-    a model that reads what the student reads."""
+    """Name of the labels that the model reads, one a frame, if its front-end is `codes` (the code teacher of
+    CoBERT); none for a model that reads what the student reads."""
     classes: CountOrZero = 0
     """Number of different codes; a training takes it from the labels themselves."""
 
