@@ -27,7 +27,7 @@ def deduplicate(labels: np.ndarray) -> np.ndarray:
 
 def as_text(labels: np.ndarray) -> str:
     """Return labels as a word of one character each."""
-    return "".join(chr(FIRST + label) for label in labels)
+    return "".join(chr(FIRST + label) for label in labels.tolist())
 
 
 def labels_of(cuts: Iterable[Cut], name: str) -> Iterator[tuple[str, np.ndarray]]:
