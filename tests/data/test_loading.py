@@ -232,7 +232,7 @@ def test_codes_of_whole_utterances_are_padded(cuts):
 
 
 def test_what_codes_cannot_have(cuts):
-    with pytest.raises(UserError, match="has 'kmeans' 99, but model.frontend.classes is 90"):
+    with pytest.raises(UserError, match="has 'kmeans' 98, but model.frontend.classes is 90"):
         load_input(cuts[0], replace(CODES, classes=90).reads)
     with pytest.raises(UserError, match="no 'tokens' labels: run stage 4"):
         load_input(cuts[0], replace(CODES, labels="tokens").reads)
