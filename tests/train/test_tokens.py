@@ -67,7 +67,7 @@ def test_repeats_carry_no_text(config, tokens_of, monkeypatch):
     """Three tokens for each word, of which CTC wants two: from the tokens to a WER, as stages 8 and 9 do."""
     tokens = tokens_of()
     config = config(tokens, 6)
-    config = replace(config, loop=replace(config.loop, updates=150, validate_every=50, log_every=50))
+    config = replace(config, loop=replace(config.loop, updates=50, validate_every=25, log_every=25))
     task = FinetuneTask(config, CPU)
     train(task)
     assert task.rejected == 0
