@@ -14,7 +14,7 @@ from mt4ssl.train.pretraining import NO_DATA, PretrainConfig
 
 EGS = Path(__file__).parents[2] / "egs"
 BASES = {"mini_librispeech": "pretrain", "librispeech": "pretrain_base"}
-OTHERS = ("pretrain", "finetune", "kmeans", "corpus")
+OTHERS = ("pretrain", "finetune", "kmeans", "corpus", "codes")  # codes is trained for cobert, whose teacher it is
 SYSTEMS = [
     (recipe, path.stem)
     for recipe in BASES
