@@ -25,6 +25,7 @@ bpe_size=500  # number of units of --unit bpe
 lexicon=  # pronunciations of --unit phone: a file in the layout of Kaldi's lexicon.txt, or cmudict for English
 finetune_config=conf/finetune.yaml  # settings of stage 8, one file or several too
 finetune_args=  # overrides of them
+finetune_cuts=fbank  # what stages 8 and 9 read: a folder of the data dir, with cuts that have fbank, or tokens
 scratch=true  # fine-tune the same model without pre-training too, to compare
 side_by_side=true  # without a GPU, stage 8 trains both models at the same time, on half of the cores each
 scratch_args=  # overrides for the model without pre-training alone: its own best learning rate

@@ -4,8 +4,9 @@
 # $dl_dir/$corpus first.
 
 : "${stage:?}" "${stop_stage:?}" "${nj:?}" "${ngpu:?}" "${dl_dir:?}" "${on_the_fly:?}" "${km_iter:?}"
-: "${pretrain_config:?}" "${finetune_config:?}" "${scratch:?}" "${side_by_side:?}" "${avg:?}" "${rescore:?}"
-: "${unit:?}" "${bpe_size:?}" "${corpus:?}" "${train_sets:?}" "${labelled_set:?}" "${dev_set:?}" "${test_sets:?}"
+: "${pretrain_config:?}" "${finetune_config:?}" "${finetune_cuts:?}" "${scratch:?}" "${side_by_side:?}" "${avg:?}"
+: "${rescore:?}" "${unit:?}" "${bpe_size:?}" "${corpus:?}" "${train_sets:?}" "${labelled_set:?}" "${dev_set:?}"
+: "${test_sets:?}"
 # Not every recipe has these: the subsets to fine-tune on, ARPA files of stage 0, what to say about the test sets,
 # arguments of local/data.sh, what stage 0 reads besides local/.
 : "${labelled_sets:=$labelled_set}" "${arpa:=false}" "${test_note:=}"
@@ -81,6 +82,7 @@ wer_tables=() quality_tables=()
 recordings() { echo "$manifests/${corpus}_recordings_$1.jsonl.gz"; }
 supervisions() { echo "$manifests/${corpus}_supervisions_$1.jsonl.gz"; }
 cuts() { echo "$data_dir/$1/${corpus}_cuts_$2.jsonl.gz"; } # cuts fbank dev
+transcribed() { cuts "$finetune_cuts" "$1"; } # the cuts that stages 8 and 9 read
 pretraining() { echo "$exp_dir/pretrain/mt4ssl_iter$1"; } # the folder of an iteration
 
 # runs_any FIRST LAST: whether one of these stages is to run
@@ -272,12 +274,12 @@ step "hlg.$unit" --in "${symbols[@]}" "${gs[@]}" --out "$lang/L.pt" "$lang/L_dis
 finetune() {
   local model=$1 training
   training=(
-    "${finetune_configs[@]/#/--config=}" --train-cuts "$(cuts fbank "$labelled_set")"
-    --dev-cuts "$(cuts fbank "$dev_set")" --lang "$lang" --pretrained "$encoder"
+    "${finetune_configs[@]/#/--config=}" --train-cuts "$(transcribed "$labelled_set")"
+    --dev-cuts "$(transcribed "$dev_set")" --lang "$lang" --pretrained "$encoder"
     --exp-dir "$exp_dir/finetune/$model" "${finetune_args[@]}" "${@:2}"
   )
   step "$model" --conf "${finetune_configs[@]}" "${tokens[@]}" --out "$exp_dir/finetune/$model" --ngpu "$ngpu" \
-    "${both[@]}" --in "$(cuts fbank "$labelled_set")" "$(cuts fbank "$dev_set")" "$encoder" -- \
+    "${both[@]}" --in "$(transcribed "$labelled_set")" "$(transcribed "$dev_set")" "$encoder" -- \
     python -m mt4ssl.bin.finetune "${training[@]}"
   plan finetune --corpus "$(supervisions "$labelled_set")" -- "${training[@]}"
 }
@@ -309,10 +311,10 @@ for model in "${models[@]}"; do
   folder=$exp_dir/finetune/$model
   averaged=("$folder/averaged-$avg.pt") # written with the log-probs of dev, kept for those of the test sets
   for split in "$dev_set" "${test_sets[@]}"; do
-    step "$model.$split" --in "$folder/config.yaml" "$folder/step-*.pt" "$(cuts fbank "$split")" \
+    step "$model.$split" --in "$folder/config.yaml" "$folder/step-*.pt" "$(transcribed "$split")" \
       --out "$folder/log_probs/$split.ark" "$folder/log_probs/$split.scp" "$folder/log_probs/$split.text" \
       "$folder/ctc-greedy-search/hyps-$split.txt" "$folder/ctc-greedy-search/refs-$split.txt" "${averaged[@]}" -- \
-      python -m mt4ssl.bin.emit --model "$folder" --avg "$avg" --cuts "$(cuts fbank "$split")" --split "$split"
+      python -m mt4ssl.bin.emit --model "$folder" --avg "$avg" --cuts "$(transcribed "$split")" --split "$split"
     averaged=()
     score "$model" ctc-greedy-search "$split"
   done

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -41,5 +42,7 @@ def main() -> None:
     print_table(f"layers of {args.model} on {args.cuts.name}", LAYER_HEADER, layer_rows(layers))
 
 
+cli = partial(run_main, main)
+
 if __name__ == "__main__":
-    run_main(main)
+    cli()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
+from lhotse.array import Array
 from lhotse.cut import Cut
 from lhotse.features.base import FeatureExtractor
 from torch import Tensor
@@ -30,9 +31,9 @@ class Batch:
     """One micro-batch, padded where its cuts differ in length."""
 
     inputs: Tensor
-    """Waveforms (B, S) or fbank (B, T, 80)."""
+    """Waveforms (B, S), fbank (B, T, 80) or labels (B, T)."""
     lengths: Tensor
-    """Samples or fbank frames (B,)."""
+    """Samples, fbank frames or labels (B,)."""
     seconds: float
     """Seconds of audio."""
 
@@ -81,11 +82,20 @@ def fbank_extractor() -> FeatureExtractor:
     return make_extractor("fbank")
 
 
+def input_size(cut: Cut, signal: Signal) -> int:
+    """Return how many samples, fbank frames or labels a front-end reads of a cut."""
+    if signal.labels and not has_times(cut, signal.labels):
+        return getattr(cut, signal.labels).shape[0]
+    return int(cut.duration * signal.rate)
+
+
 def load_input(cut: Cut, signal: Signal) -> np.ndarray:
-    """Return what a front-end reads of a cut: samples (S,), or fbank (T, 80), computed where it is not stored.
+    """Return what a front-end reads of a cut: samples (S,), fbank (T, 80), computed where not stored, or labels (T,).
 
     Raises UserError naming the cut, and its file, if it cannot be read or has values that are no numbers.
     """
+    if signal.labels:
+        return load_codes(cut, signal)
     try:
         if signal == WAVEFORM:
             x = cut.load_audio()[0]
@@ -95,6 +105,38 @@ def load_input(cut: Cut, signal: Signal) -> np.ndarray:
     except Exception as error:  # lhotse and libsndfile raise many types, all about this one cut
         raise UserError(f"cannot read {cut.id}: {error}".splitlines()[0]) from error
     return check_finite(x, cut)
+
+
+def has_times(cut: Cut, name: str) -> bool:
+    """Whether the labels of that name are at known times, or a sequence of tokens; UserError if the cut has none."""
+    if not cut.has_custom(name):
+        raise UserError(f"cut {cut.id} has no {name!r} labels: run stage 4 (labels), or mt4ssl.bin.make_tokens")
+    return not isinstance(getattr(cut, name), Array)
+
+
+def load_labels(cut: Cut, name: str, shift: float) -> np.ndarray:
+    """Return the labels of a cut at the start of each frame of `shift` seconds, or all tokens without times (T,).
+
+    Raises UserError if the cut has none, or there is no label at the start of a frame.
+    """
+    if not has_times(cut, name):
+        return cut.load_custom(name)
+    stride = shift / getattr(cut, name).frame_shift
+    if abs(stride - round(stride)) > 1e-3 or stride < 1:
+        raise UserError(f"labels {name!r} every {getattr(cut, name).frame_shift} s do not fit frames every {shift} s")
+    return cut.load_custom(name)[:: round(stride)]
+
+
+def load_codes(cut: Cut, signal: Signal) -> np.ndarray:
+    """Return the labels of a cut that a front-end reads (T,); UserError if it does not know one of them."""
+    labels = load_labels(cut, signal.labels, 1 / signal.rate).astype(np.int64)
+    greatest = labels.max(initial=0)
+    if greatest >= signal.classes:
+        raise UserError(
+            f"cut {cut.id} has {signal.labels!r} {greatest}, but model.frontend.classes is {signal.classes}: set it to "
+            "the number of different labels"
+        )
+    return labels
 
 
 def check_finite(x: np.ndarray, cut: Cut) -> np.ndarray:

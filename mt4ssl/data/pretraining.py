@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mt4ssl.data.batches import BatchPlan, micro_batches
 from mt4ssl.data.cuts import Cuts
-from mt4ssl.data.loading import Batch, Frontend, load_input
+from mt4ssl.data.loading import Batch, Frontend, has_times, load_input, load_labels
 from mt4ssl.data.mixing import mix_utterances
 from mt4ssl.errors import UserError
 
@@ -38,19 +38,25 @@ def frame_labels(cut: Cut, name: str, shift: float, frames: int) -> np.ndarray:
     Labels of a higher rate are thinned to the one at the start of each frame; one or two that rounding lost at the
     end are repeated. Raises UserError if labels and audio differ by more, or if the cut has none.
     """
-    if not cut.has_custom(name):
-        raise UserError(f"cut {cut.id} has no {name!r} labels: run stage 4 (labels)")
-    stride = shift / getattr(cut, name).frame_shift
-    if abs(stride - round(stride)) > 1e-3 or stride < 1:
-        raise UserError(f"labels {name!r} every {getattr(cut, name).frame_shift} s do not fit frames every {shift} s")
-    labels = cut.load_custom(name)[:: round(stride)]
+    labels = load_labels(cut, name, shift)
     if abs(len(labels) - frames) > 2:
         raise UserError(f"cut {cut.id} has {len(labels)} {name!r} labels for {frames} frames: run stage 4 again")
     return np.pad(labels, (0, max(0, frames - len(labels))), mode="edge")[:frames].astype(np.int64)
 
 
+def check_codes(cut: Cut, name: str, mixing_prob: float) -> None:
+    """Raise UserError unless labels of that name can be read in crops, and nothing is to be mixed with them."""
+    if not has_times(cut, name):
+        raise UserError(f"{name!r} of cut {cut.id} have no times, so that no crop has its own: pre-train on the labels")
+    if mixing_prob:
+        raise UserError("mixing.prob: labels cannot be mixed as speech is: leave it 0 with frontend.type codes")
+
+
 class PretrainDataset:
-    """Batch number -> equally long random crops with labels and a mask; nothing is padded. `parts` make an update."""
+    """Batch number -> equally long random crops with labels and a mask; nothing is padded. `parts` make an update.
+
+    Raises UserError if the front-end reads labels that have no times, or that should be mixed.
+    """
 
     def __init__(
         self,
@@ -66,11 +72,13 @@ class PretrainDataset:
     ) -> None:
         self.cuts, self.frontend, self.label_names = cuts, frontend, label_names
         self.draw_mask, self.seed, self.mixing_prob = draw_mask, seed, mixing_prob
+        if frontend.reads.labels:
+            check_codes(cuts[0], frontend.reads.labels, mixing_prob)
         self.parts, seconds = micro_batches(batch_seconds, max_batch_seconds)
         self.plan = BatchPlan(np.minimum(cuts.durations, max_seconds), seconds, seed)
 
     def crop_size(self, indices: np.ndarray) -> int:
-        """Samples, or fbank frames, of a batch's crops: its shortest cut in model frames, as crops start at a label."""
+        """Size of a batch's crops as it is read: its shortest cut in model frames, as crops start at a label."""
         rate = self.frontend.reads.rate
         hop = round(self.frontend.frame_shift * rate)
         return int(self.plan.durations[indices].min() * rate / hop + 1e-3) * hop

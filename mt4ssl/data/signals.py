@@ -1,4 +1,4 @@
-"""What front-ends read: audio at 16 kHz, or fbank every 10 ms."""
+"""What front-ends read: audio at 16 kHz, fbank every 10 ms, or the labels of a cut."""
 
 from __future__ import annotations
 
@@ -13,13 +13,17 @@ FBANK_BINS = 80
 class Signal:
     """A kind of input."""
 
-    rate: int
-    """Samples or frames a second."""
+    rate: float
+    """Samples, frames or labels a second."""
     bins: int
-    """Values of each frame; 0 for plain samples."""
+    """Values of each frame; 0 for plain samples, and for labels."""
+    labels: str = ""
+    """Name of the labels that are read: a field of the cuts; empty for audio and fbank."""
+    classes: int = 0
+    """Number of different labels."""
 
     def shape(self, rows: int, size: int) -> tuple[int, ...]:
-        """Return the shape of a batch: (B, S) of samples, (B, T, bins) of frames."""
+        """Return the shape of a batch: (B, S) of samples, (B, T, bins) of frames, (B, T) of labels."""
         return (rows, size, self.bins) if self.bins else (rows, size)
 
 

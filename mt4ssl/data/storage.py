@@ -24,17 +24,21 @@ def write_ark(path: Path, arrays: Iterable[tuple[str, np.ndarray]]) -> None:
         new_scp.write_text(new_scp.read_text(encoding="utf-8").replace(str(new_ark), str(ark)), encoding="utf-8")
 
 
-def store_arrays(folder: Path, name: str, frame_shift: float, arrays: Iterable[tuple[Cut, np.ndarray]]) -> list[Cut]:
+def store_arrays(
+    folder: Path, name: str, frame_shift: float | None, arrays: Iterable[tuple[Cut, np.ndarray]]
+) -> list[Cut]:
     """Store arrays (T,) or (T, C) of cuts in a folder; return the cuts, which have them as the temporal array `name`.
 
     Lhotse loads `round(duration / frame_shift)` frames of it: not a last one that is mostly beyond the cut's end.
+    Arrays without a frame shift have no times: they are plain arrays, of which all is loaded.
     """
     cuts = []
     with atomic_path(folder) as temporary:
         writer = NumpyFilesWriter(temporary)
         for cut, array in arrays:
-            stored = writer.store_array(cut.id, array, frame_shift=frame_shift, temporal_dim=0, start=cut.start)
-            stored.array.storage_path = str(folder)
+            times = {"frame_shift": frame_shift, "temporal_dim": 0, "start": cut.start} if frame_shift else {}
+            stored = writer.store_array(cut.id, array, **times)
+            (stored.array if times else stored).storage_path = str(folder)
             setattr(cut, name, stored)
             cuts.append(cut)
     return cuts

@@ -49,21 +49,38 @@ def check_architecture(ours: ModelConfig, folder: Path) -> None:
                 raise UserError(f"{difference}: set `model` as {folder}/config.yaml has it")
 
 
-def open_frozen(folder: str, layers: int, frontend: FrontendConfig) -> tuple[SpeechEncoder, int]:
+def open_frozen(
+    folder: str, layers: int, codes: str | None, classes: int, frontend: FrontendConfig
+) -> tuple[SpeechEncoder, int]:
     """Open a pre-trained encoder, up to layer `layers`, for targets of a student with that front-end; and its channels.
 
-    Raises UserError if it has fewer layers, or its frames are not those of the student.
+    It reads what the student does or, with `codes`, the labels of that name, which are of so many classes. Raises
+    UserError if it has fewer layers, reads something else, or its frames are not those of the student.
     """
     encoder, architecture = load_student(Path(folder))
     if not 1 <= layers <= architecture.encoder.layers:
         raise UserError(f"target of layer {layers} of {folder}, which has {architecture.encoder.layers} layers")
+    check_codes(folder, architecture.frontend, codes or frontend.reads.labels, classes)
     if not architecture.frontend.same_frames(frontend):
         raise UserError(
             f"{folder} reads {architecture.frontend.type} every {architecture.frontend.frame_shift} s, but "
-            f"model.frontend {frontend.type} every {frontend.frame_shift} s: give the student the same frames"
+            f"model.frontend {frontend.type} every {frontend.frame_shift} s: give the student the same frames, and a "
+            "model of codes no strides"
         )
     del encoder.encoder.layers[layers:]
     return encoder, architecture.encoder.dim
+
+
+def check_codes(folder: str, frontend: FrontendConfig, codes: str, classes: int) -> None:
+    """Raise UserError unless a front-end reads the labels of that name, of so many classes; speech where it is ""."""
+    reads = frontend.reads
+    if reads.labels != codes:
+        raise UserError(
+            f"{folder} reads {reads.labels or 'speech'}, but is given {codes or 'speech'}: `codes` of the target names "
+            "the labels that a model reads"
+        )
+    if classes > reads.classes:
+        raise UserError(f"{folder} knows {reads.classes} labels, but there are {classes} {codes!r}: train it on these")
 
 
 def load_student(folder: Path) -> tuple[SpeechEncoder, ModelConfig]:

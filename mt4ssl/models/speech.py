@@ -35,7 +35,7 @@ class SpeechEncoder(nn.Module):
         self.encoder = Transformer(config.encoder)
 
     def project(self, inputs: Tensor, lengths: Lengths) -> tuple[Tensor, Lengths]:
-        """Turn waveforms (B, S) or fbank (B, T, 80) into projected features (B, T', C) and lengths (B,).
+        """Turn waveforms (B, S), fbank (B, T, 80) or labels (B, T) into projected features (B, T', C) and lengths (B,).
 
         Lengths are None, before and after, where no utterance is padded.
         """

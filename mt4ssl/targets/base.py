@@ -20,9 +20,9 @@ class Clean:
     """A batch before anything of it is masked: all that answers are made of."""
 
     inputs: Tensor
-    """What the front-end reads: waveforms (B, S) or fbank (B, T, 80)."""
+    """What the front-end reads: waveforms (B, S), fbank (B, T, 80) or labels (B, T)."""
     lengths: Tensor | None
-    """Samples or fbank frames of each utterance (B,); None where all are equally long."""
+    """Samples, fbank frames or labels of each utterance (B,); None where all are equally long."""
     labels: dict[str, Tensor]
     """Per name of a set of labels, a label for each of the model's frames (B, T')."""
     padding: Tensor | None
@@ -40,10 +40,11 @@ class Student:
     dim: int
     """Channels of the encoder's layers."""
     inputs: int
-    """Values of fbank from one of the model's frames to the next; 0 for a model that reads waveforms."""
-    open_model: Callable[[str, int], tuple[nn.Module, int]]
+    """Values of fbank from one of the model's frames to the next; 0 for a model that reads something else."""
+    open_model: Callable[[str, int, str | None, int], tuple[nn.Module, int]]
     """Opens the encoder in a folder, up to a layer: inputs and lengths to the outputs of layers 1, 2, …, and their
-    lengths; with the channels of these outputs. UserError unless its frames are those of the student."""
+    lengths; with the channels of these outputs. It reads what the student does, or the labels of that name and number
+    of classes. UserError if it does not, or its frames are not those of the student."""
 
 
 class Answers(nn.Module):

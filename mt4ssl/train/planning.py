@@ -100,9 +100,14 @@ def plan_finetuning(
 
 
 def noise(frontend: FrontendConfig, rows: int, seconds: float, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Inputs as the front-end reads them, samples (B, S) or fbank (B, T, 80), and their lengths (B,)."""
-    size = int(seconds * frontend.reads.rate)
-    return torch.randn(frontend.reads.shape(rows, size), device=device), torch.full((rows,), size, device=device)
+    """Inputs as the front-end reads them, samples (B, S), fbank (B, T, 80) or labels (B, T), and their lengths (B,)."""
+    reads = frontend.reads
+    size = int(seconds * reads.rate)
+    shape = reads.shape(rows, size)
+    lengths = torch.full((rows,), size, device=device)
+    if reads.labels:
+        return torch.randint(reads.classes, shape, device=device), lengths
+    return torch.randn(shape, device=device), lengths
 
 
 def measure(

@@ -88,8 +88,9 @@ class PretrainConfig:
         return replace(self, targets=targets)
 
     def labels(self) -> list[str]:
-        """Return the names of the labels that the targets need, each once."""
-        return sorted({target.labels for target in self.targets if target.labels})
+        """Return the names of the labels that the targets and the front-end need, each once."""
+        needed = {self.model.frontend.reads.labels, *(target.labels for target in self.targets)}
+        return sorted(name for name in needed if name)
 
 
 def with_clusters(config: PretrainConfig) -> PretrainConfig:

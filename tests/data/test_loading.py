@@ -1,15 +1,18 @@
 """Batches of tensors: crops and labels stay together, padding is known, errors name the cut."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from lhotse import CutSet, NumpyFilesWriter, Recording
 from lhotse.testing.dummies import dummy_supervision
 
+from mt4ssl.data.augmentation import AugmentConfig
 from mt4ssl.data.ctc import CtcDataset, transcript
 from mt4ssl.data.cuts import ROW, Cuts
 from mt4ssl.data.features import make_extractor
-from mt4ssl.data.loading import load_steps, read_cuts
+from mt4ssl.data.loading import load_input, load_steps, read_cuts
 from mt4ssl.data.pretraining import PretrainDataset, frame_labels
 from mt4ssl.errors import UserError
 from mt4ssl.inference.log_probs import no_tokens
@@ -206,3 +209,36 @@ def test_all_tensors_of_a_batch_move(cuts):
     for tensor in (moved.inputs, moved.lengths, moved.masked, *moved.labels.values()):
         assert tensor.is_meta
     assert moved.seconds == batch.seconds and moved.labels.keys() == batch.labels.keys()
+
+
+CODES = FrontendConfig("codes", 8, [3], [2], label_rate=50, classes=400)
+
+
+def test_crops_of_codes_and_their_labels_agree(cuts):
+    data = pretrain(cuts, CODES)
+    for number in range(data.plan.batches_per_epoch):
+        batch = data.batch(number)
+        assert batch.inputs.shape == (len(batch.inputs), batch.lengths[0]) and batch.inputs.size(1) <= 2.5 * 50
+        assert batch.labels["kmeans"].size(1) == CODES.frames(batch.inputs.size(1))
+        assert (batch.inputs.diff(dim=1) == 2).all()  # 10 ms labels, of which it reads every second
+        assert torch.equal(batch.labels["kmeans"], batch.inputs[:, ::2])  # frames of 40 ms
+
+
+def test_codes_of_whole_utterances_are_padded(cuts):
+    batch = CtcDataset(cuts, CODES, encode, 8, 8, seed=0).batch(0)
+    assert batch.inputs.dtype == torch.int64 and batch.inputs.size(1) % 32 == 0
+    for row, length in zip(batch.inputs, batch.lengths):
+        assert row[:length].tolist() == list(range(0, 2 * length, 2)) and not row[length:].any()
+
+
+def test_what_codes_cannot_have(cuts):
+    with pytest.raises(UserError, match="has 'kmeans' 98, but model.frontend.classes is 90"):
+        load_input(cuts[0], replace(CODES, classes=90).reads)
+    with pytest.raises(UserError, match="no 'tokens' labels: run stage 4"):
+        load_input(cuts[0], replace(CODES, labels="tokens").reads)
+    with pytest.raises(UserError, match="mixing.prob: labels cannot be mixed"):
+        pretrain(cuts, CODES, mixing_prob=0.5)
+    with pytest.raises(UserError, match="augment.speeds: stored labels have the speed that they have"):
+        CtcDataset(cuts, CODES, encode, 8, 8, seed=0, augment=AugmentConfig([0.9, 1.0]))
+    with pytest.raises(UserError, match="SpecAugment needs fbank"):
+        CtcDataset(cuts, CODES, encode, 8, 8, seed=0, augment=AugmentConfig(num_feature_masks=1))

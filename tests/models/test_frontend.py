@@ -6,6 +6,7 @@ from transformers import Speech2TextConfig, Wav2Vec2Config
 from transformers.models.speech_to_text.modeling_speech_to_text import Conv1dSubsampler
 from transformers.models.wav2vec2.modeling_wav2vec2 import Wav2Vec2FeatureEncoder
 
+from mt4ssl.errors import UserError
 from mt4ssl.models.frontend import FRONTENDS, FrontendConfig, normalise
 
 
@@ -76,3 +77,30 @@ def test_normalise_leaves_padding_out():
 def test_kernels_and_strides_must_match():
     with pytest.raises(ValueError, match="7 kernels but 2 strides"):
         FrontendConfig("fbank", strides=[2, 2])
+
+
+def test_codes_are_embeddings():
+    config = FrontendConfig("codes", dim=16, kernels=[], strides=[], label_rate=12.5, classes=7)
+    frontend = FRONTENDS["codes"](config)
+    labels = torch.tensor([[3, 0, 6, 6]])
+    frames, lengths = frontend(labels, None)
+    torch.testing.assert_close(frames[0], frontend.embedding.weight[labels[0]])
+    assert lengths is None and config.frames(4) == 4 and config.frame_shift == 0.08
+
+
+@pytest.mark.parametrize("kernels, strides", [([], []), ([3], [2]), ([5, 3], [2, 2])])
+def test_padding_of_codes_changes_nothing(kernels, strides):
+    config = FrontendConfig("codes", dim=16, kernels=kernels, strides=strides, label_rate=100, classes=7)
+    frontend = FRONTENDS["codes"](config)
+    long, short = torch.randint(7, (2, 1, 41))
+    alone, _ = frontend(short[:, :22], None)
+    together, lengths = frontend(torch.cat([long, short]), torch.tensor([41, 22]))
+    assert lengths.tolist() == [config.frames(41), config.frames(22)]
+    torch.testing.assert_close(together[1:, : lengths[1]], alone)
+
+
+def test_codes_are_no_audio():
+    with pytest.raises(UserError, match="reads labels of cuts, not audio"):
+        FRONTENDS["codes"](FrontendConfig("codes", 16, [], []))(torch.randn(1, 160), None)
+    with pytest.raises(ValueError, match="frontend fbank needs kernels and strides"):
+        FrontendConfig("fbank", 16, [], [])

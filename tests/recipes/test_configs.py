@@ -11,7 +11,8 @@ from mt4ssl.clustering.kmeans import KMeansConfig
 from mt4ssl.config import build, parse_config
 from mt4ssl.data.corpus import read_corpus
 from mt4ssl.data.layouts import LAYOUTS
-from mt4ssl.train.finetuning import FinetuneConfig
+from mt4ssl.models.pretrained import load_architecture
+from mt4ssl.train.finetuning import FinetuneConfig, with_dropouts
 from mt4ssl.train.pretraining import PretrainConfig
 
 ROOT = Path(__file__).parents[2]
@@ -100,6 +101,15 @@ def test_the_template_of_a_corpus_shows_every_layout():
     for key, layout in LAYOUTS.items():
         for split in examples.values():
             assert key not in split or build(layout, split)
+
+
+def test_what_reads_tokens_has_the_layers_of_the_pre_training():
+    """But for dropouts, which fine-tuning sets."""
+    config = read("egs/mini_librispeech/conf/finetune.yaml,egs/mini_librispeech/conf/finetune_tokens.yaml")
+    tokens = load_architecture(ROOT / "egs/mini_librispeech/conf/tokens")
+    speech = read("egs/mini_librispeech/conf/pretrain.yaml").model
+    assert config.from_scratch and tokens.frontend.reads.labels == "tokens"
+    assert with_dropouts(tokens, config).encoder == with_dropouts(speech, config).encoder
 
 
 def test_a_later_file_replaces_keys_and_keeps_the_others(tmp_path):

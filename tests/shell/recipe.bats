@@ -119,6 +119,12 @@ setup() {
   [[ $output == *exp/finetune/mt4ssl_phone/* && $output != *scratch* ]]
 }
 
+@test "--finetune-cuts says what stages 8 and 9 read" {
+  run "$root/egs/mini_librispeech/run.sh" --dry-run true --stage 9 --stop-stage 9 --finetune-cuts tokens --data-dir "$PWD/data"
+  [ "$status" -eq 0 ]
+  [[ $output == *"'--cuts' '$PWD/data/tokens/mini_librispeech_cuts_dev.jsonl.gz'"* && $output != *data/fbank* ]]
+}
+
 @test "a measurement is runs of run.sh that differ in targets, seed and subset, and leave data/ alone" {
   cd "$root/egs"
   run mini_librispeech/local/measure.sh --systems "online mt4ssl" --seeds 3 -- --dry-run true --stage 9

@@ -100,3 +100,49 @@ def test_models_that_do_not_fit_are_refused(frozen):
         UserError, match="frozen reads fbank every 0.04 s, but model.frontend waveform every 0.02 s: give"
     ):
         thin(ModelTarget("model", frozen[1], [3], layer=3), frontend=FrontendConfig())
+
+
+def code_teacher(folder, **changes):
+    """A random encoder of labels, of which there are 7, one every 40 ms; saved in a folder."""
+    frontend = replace(FrontendConfig("codes", 24, [], [], labels="units", label_rate=25, classes=7), **changes)
+    torch.manual_seed(7)
+    encoder = SpeechEncoder(ModelConfig(frontend, ENCODER)).eval()
+    save_encoder(folder, encoder, torch.zeros(48), ModelConfig(frontend, ENCODER))
+    return encoder
+
+
+def test_a_code_teacher_reads_the_labels(tmp_path):
+    encoder = code_teacher(tmp_path / "codes")
+    units = torch.randint(7, (2, 20), generator=torch.Generator().manual_seed(2))
+    target = ModelTarget("model", str(tmp_path / "codes"), [2, 3], codes="units", layer=3, frames="all")
+    assert target.labels == "units"
+    model = thin(target.with_classes(7))
+    losses = model(INPUTS, None, {"units": units}, NONE)
+    layers, outputs = encoder(units, None)[0], model.student(INPUTS, None)[0]
+    answers = (normalised(layers[1]) + normalised(layers[2])) / 2
+    errors = (model.heads[0](outputs[2]) - answers).square().sum(2) / 48**0.5
+    assert losses.frames == 40
+    torch.testing.assert_close(losses.loss, errors.sum(), rtol=1e-4, atol=1e-3)
+
+    alone = model(INPUTS[:1], None, {"units": units[:1]}, NONE)
+    padded_units = F.pad(units[:1], (0, 5), value=3)
+    padded = model(F.pad(INPUTS[:1], (0, 0, 0, 20)), torch.tensor([80]), {"units": padded_units}, NONE)
+    torch.testing.assert_close(padded.loss, alone.loss, rtol=1e-4, atol=1e-4)
+
+
+def test_code_teachers_that_do_not_fit_are_refused(frozen, tmp_path):
+    folder = str(tmp_path / "codes")
+    target = ModelTarget("model", folder, [3], codes="units", layer=3)
+    code_teacher(folder)
+    with pytest.raises(UserError, match="codes reads units, but is given speech: `codes` of the target names"):
+        thin(replace(target, codes=None))
+    with pytest.raises(UserError, match="codes reads units, but is given phones"):
+        thin(replace(target, codes="phones"))
+    with pytest.raises(UserError, match="codes knows 7 labels, but there are 8 'units': train it on these"):
+        thin(target.with_classes(8))
+    with pytest.raises(UserError, match="frozen reads speech, but is given units"):
+        thin(replace(target, checkpoint=frozen[1]))
+    for changes in (dict(label_rate=50), dict(label_rate=50, kernels=[3], strides=[2])):
+        code_teacher(folder, **changes)
+        with pytest.raises(UserError, match="give the student the same frames, and a model of codes no strides"):
+            thin(target)

@@ -14,7 +14,7 @@ from mt4ssl.train.pretraining import NO_DATA, PretrainConfig
 
 EGS = Path(__file__).parents[2] / "egs"
 BASES = {"mini_librispeech": "pretrain", "librispeech": "pretrain_base"}
-OTHERS = ("pretrain", "finetune", "kmeans", "corpus")
+OTHERS = ("pretrain", "finetune", "kmeans", "corpus", "codes")  # codes is trained for cobert, whose teacher it is
 SYSTEMS = [
     (recipe, path.stem)
     for recipe in BASES
@@ -48,7 +48,8 @@ def test_system_trains(recipe, name, speech, tmp_path, monkeypatch):
     config = parse_config(PretrainConfig, "", [f"--config={EGS / recipe / 'conf' / name}.yaml", *NO_DATA])
     for target in config.targets:
         if isinstance(target, ModelTarget):
-            train(recipe, [base], speech, tmp_path / target.checkpoint, monkeypatch)
+            names = [base, "codes"] if target.codes else [base]
+            train(recipe, names, speech, tmp_path / target.checkpoint, monkeypatch)
     train(recipe, [base, name], speech, tmp_path / "system", monkeypatch)
     (values,) = read_log(tmp_path / "system", "train")
     assert values["step"] == 2 and values["loss"] > 0
