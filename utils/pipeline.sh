@@ -91,7 +91,7 @@ runs_any() { [ "$stage" -le "$2" ] && [ "$1" -le "$stop_stage" ]; }
 # plan VERB OPTIONS... -- ARGUMENTS...: for --dry-run, the size of a training, and the time it would take here
 plan() {
   if [ "$dry_run" = true ] && selected; then
-    python -m mt4ssl.bin.plan "$1" --processes "$ngpu" --pretraining "${pretrain_options[*]@Q}" "${@:2}"
+    python -m mt4ssl.bin.plan "$1" ${gpu:+--gpu "$gpu"} --processes "$ngpu" --pretraining "${pretrain_options[*]@Q}" "${@:2}"
   fi
 }
 

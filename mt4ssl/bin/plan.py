@@ -1,5 +1,6 @@
-"""What a training of stage 5 or 8 would take on this machine, from a short measured step; it needs no data.
+"""What a training of stage 5 or 8 would take on this machine, or on a GPU that is not here; it needs no data.
 
+Here a short step is measured, and elsewhere its operations are counted.
 Where the cuts are there already, also how often the training goes through them.
 """
 
@@ -8,6 +9,7 @@ from __future__ import annotations
 import argparse
 import math
 import shlex
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -28,6 +30,7 @@ from mt4ssl.train.planning import (
     plan_pretraining,
 )
 from mt4ssl.train.pretraining import NO_DATA, PretrainConfig
+from mt4ssl.train.projection import GPUS, SHARE, Gpu, shapes_alone
 from mt4ssl.train.task import LoopConfig
 
 UNKNOWN = "unknown before stage 1"
@@ -38,6 +41,9 @@ def get_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("verb", choices=["pretrain", "finetune"], help="kind of training")
     parser.add_argument("--processes", type=int, default=1, help="number of GPUs that the training is to have")
+    parser.add_argument(
+        "--gpu", choices=GPUS, help="GPU that is not here, for which the time is projected from its data sheet"
+    )
     parser.add_argument(
         "--kmeans",
         type=Path,
@@ -55,41 +61,52 @@ def get_args() -> argparse.Namespace:
 
 def main() -> None:
     args = get_args()
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    gpu = GPUS[args.gpu] if args.gpu else None
+    device = torch.device("cuda" if gpu or torch.cuda.is_available() else "cpu")
+    with shapes_alone() if gpu else nullcontext():
+        plan, loop, cuts, most_epochs = make_plan(args, device, gpu)
+    hours = corpus_hours(args.corpus or Path(cuts))
+    show(plan, args.processes, loop, device, gpu, hours)
+    if hours and (advice := advise_on_updates(loop, hours, most_epochs)):
+        print(advice)
+
+
+def make_plan(args: argparse.Namespace, device: torch.device, gpu: Gpu | None) -> tuple[Plan, LoopConfig, str, float]:
+    """Return the plan, what it is of, the manifest of its cuts, and how many epochs are not too many."""
     if args.verb == "pretrain":
         pretraining = parse_config(PretrainConfig, "", args.arguments)
         if args.kmeans:
             clusters = load_config(KMeansConfig, args.kmeans).clusters
             pretraining = pretraining.with_classes(lambda _: clusters)
-        plan, loop = plan_pretraining(pretraining, args.processes, device), pretraining.loop
-        cuts, most_epochs = pretraining.train_cuts, float(MANY_EPOCHS)
-    else:
-        finetuning = parse_config(FinetuneConfig, "", args.arguments)
-        model = parse_config(PretrainConfig, "", [*NO_DATA, *shlex.split(args.pretraining)]).model
-        tokens = len(Tokens(finetuning.lang)) if (Path(finetuning.lang) / "tokens.txt").exists() else CHARACTERS
-        model = with_dropouts(model, finetuning)
-        plan, loop = plan_finetuning(finetuning, model, tokens, args.processes, device), finetuning.loop
-        # fairseq's base_10m.yaml goes 35,000 times through its ten minutes: no number of epochs is too high.
-        cuts, most_epochs = finetuning.train_cuts, math.inf
-    hours = corpus_hours(args.corpus or Path(cuts))
-    show(plan, args.processes, loop, device, hours)
-    if hours and (advice := advise_on_updates(loop, hours, most_epochs)):
-        print(advice)
+        plan = plan_pretraining(pretraining, args.processes, device, gpu)
+        return plan, pretraining.loop, pretraining.train_cuts, MANY_EPOCHS
+    finetuning = parse_config(FinetuneConfig, "", args.arguments)
+    model = parse_config(PretrainConfig, "", [*NO_DATA, *shlex.split(args.pretraining)]).model
+    tokens = len(Tokens(finetuning.lang)) if (Path(finetuning.lang) / "tokens.txt").exists() else CHARACTERS
+    plan = plan_finetuning(finetuning, with_dropouts(model, finetuning), tokens, args.processes, device, gpu)
+    # fairseq's base_10m.yaml goes 35,000 times through its ten minutes: no number of epochs is too high.
+    return plan, finetuning.loop, finetuning.train_cuts, math.inf
 
 
-def show(plan: Plan, processes: int, loop: LoopConfig, device: torch.device, hours: float | None) -> None:
+def show(
+    plan: Plan, processes: int, loop: LoopConfig, device: torch.device, gpu: Gpu | None, hours: float | None
+) -> None:
     """Print the plan as a table."""
-    name = torch.cuda.get_device_name() if device.type == "cuda" else "CPU"
+    if gpu:
+        name, source = f"{gpu.name}; none here", f"{SHARE:.0%} of its data sheet, not compiled"
+    else:
+        name = torch.cuda.get_device_name() if device.type == "cuda" else "CPU"
+        name, source = f"{name}; {max(1, torch.cuda.device_count())} here", f"steps of {plan.measured_seconds:g} s"
     rows = [
         ["parameters", f"{plan.parameters / 1e6:.2f} M and {plan.fixed / 1e6:.2f} M that are not trained"],
         ["global batch", f"{loop.batch_seconds:g} s of audio"],
-        ["processes", f"{processes} ({name}; {max(1, torch.cuda.device_count())} here)"],
+        ["processes", f"{processes} ({name})"],
         ["accumulation", f"{plan.micro_batches} x {plan.micro_batch_seconds:g} s in each process"],
         ["updates", str(loop.updates)],
         ["hours in the corpus", f"{hours:.2f}" if hours else UNKNOWN],
         ["epochs", f"{epochs(loop, hours):.2f}" if hours else UNKNOWN],
         ["memory", f"{plan.memory / 2**30:.1f} GiB in each process"],
-        ["speed", f"{plan.speed:.1f} s of audio a second, from steps of {plan.measured_seconds:g} s"],
+        ["speed", f"{plan.speed:.1f} s of audio a second, from {source}"],
         ["projected", f"{plan.hours:.1f} hours"],
     ]
     print_table("plan", ["", "value"], rows)

@@ -1,18 +1,22 @@
-"""What a training would take, without its data: a few steps on noise of the right shape."""
+"""What a training would take, without its data: a few steps on noise of the right shape, on this machine or another."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.multiprocessing.reductions import StorageWeakRef
 
 from mt4ssl.data.batches import micro_batches
 from mt4ssl.data.cuts import Cuts
 from mt4ssl.models.ctc import CtcModel, ctc_loss
+from mt4ssl.models.encoder import Transformer
 from mt4ssl.models.frontend import FrontendConfig
 from mt4ssl.models.masking import draw_masks
 from mt4ssl.models.speech import ModelConfig
@@ -20,6 +24,7 @@ from mt4ssl.train.finetuning import FinetuneConfig, finetune_optimizer
 from mt4ssl.train.optim import make_optimizer
 from mt4ssl.train.pretraining import PretrainConfig, make_model
 from mt4ssl.train.processes import check_shares
+from mt4ssl.train.projection import Gpu
 from mt4ssl.train.speed import DTYPES, advise_when_out_of_memory, autocast, choose_dtype, time_of
 from mt4ssl.train.task import LoopConfig
 
@@ -41,7 +46,8 @@ class Plan:
     """Of each process in an update."""
     micro_batch_seconds: float
     memory: float
-    """Bytes for each process: on a GPU as measured, on a CPU counted from what one step keeps for its backward pass."""
+    """Bytes for each process: on a GPU that is here as measured, else counted from what one step keeps for its backward
+    pass."""
     measured_seconds: float
     """Of audio in the measured step."""
     speed: float
@@ -49,9 +55,13 @@ class Plan:
     hours: float
 
 
-def plan_pretraining(config: PretrainConfig, processes: int, device: torch.device) -> Plan:
-    """Plan a pre-training, whose targets say how many classes their labels have."""
-    model = make_model(config).to(device)
+def plan_pretraining(config: PretrainConfig, processes: int, device: torch.device, gpu: Gpu | None = None) -> Plan:
+    """Plan a pre-training, whose targets say how many classes their labels have.
+
+    A `gpu` that is not here needs `projection.shapes_alone`.
+    """
+    with device:
+        model = make_model(config)
     optimizer = make_optimizer([(model.parameters(), 1.0)], config.optim)
     rng = np.random.default_rng(0)
 
@@ -63,23 +73,30 @@ def plan_pretraining(config: PretrainConfig, processes: int, device: torch.devic
         return model(inputs, None, labels, torch.from_numpy(np.flatnonzero(mask)).to(device)).loss
 
     longest = min(TYPICAL_SECONDS, config.max_seconds)
-    return measure(model, optimizer, loss, longest, config.loop, processes, device)
+    return measure(model, optimizer, loss, longest, config.loop, processes, device, gpu)
 
 
 def plan_finetuning(
-    config: FinetuneConfig, architecture: ModelConfig, tokens: int, processes: int, device: torch.device
-) -> Plan:
-    """Plan a fine-tuning of an architecture, with its dropouts, to a number of tokens."""
-    model = CtcModel(architecture, config.ctc, tokens).to(device)
+    config: FinetuneConfig, architecture: ModelConfig, tokens: int, processes: int, device: torch.device,
+    gpu: Gpu | None = None,
+) -> Plan:  # fmt: skip
+    """Plan a fine-tuning of an architecture, with its dropouts, to a number of tokens.
+
+    A `gpu` that is not here needs `projection.shapes_alone`; what CTC itself takes is left out there.
+    """
+    with device:
+        model = CtcModel(architecture, config.ctc, tokens)
     optimizer = finetune_optimizer(model, config)
 
     def loss(rows: int, seconds: float) -> Tensor:
         inputs, lengths = noise(architecture.frontend, rows, seconds, device)
+        if gpu:  # without padding, which would have to be looked for
+            return model.head(model.encoder(inputs, None)[0][-1]).float().log_softmax(-1).sum()
         log_probs, lengths = model(inputs, lengths)
-        counts = torch.full((rows,), int(seconds * TOKENS_PER_SECOND), device=device)
-        return ctc_loss(log_probs, lengths, torch.randint(1, tokens, (rows, int(counts[0])), device=device), counts)
+        text = torch.randint(1, tokens, (rows, int(seconds * TOKENS_PER_SECOND)), device=device)
+        return ctc_loss(log_probs, lengths, text, torch.full((rows,), text.size(1), device=device))
 
-    return measure(model, optimizer, loss, TYPICAL_SECONDS, config.loop, processes, device)
+    return measure(model, optimizer, loss, TYPICAL_SECONDS, config.loop, processes, device, gpu)
 
 
 def noise(frontend: FrontendConfig, rows: int, seconds: float, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -90,34 +107,43 @@ def noise(frontend: FrontendConfig, rows: int, seconds: float, device: torch.dev
 
 def measure(
     model: nn.Module, optimizer: torch.optim.Optimizer, loss: Callable[[int, float], Tensor], longest: float,
-    loop: LoopConfig, processes: int, device: torch.device,
+    loop: LoopConfig, processes: int, device: torch.device, gpu: Gpu | None,
 ) -> Plan:  # fmt: skip
     """Time a micro-batch of utterances of `longest` seconds, and an update of the weights."""
+    clock = gpu.seconds if gpu else partial(time_of, device=device)
     parts, micro = micro_batches(loop.batch_seconds, loop.max_batch_seconds)
     check_shares(parts, processes, loop.batch_seconds)
     measured = micro if device.type == "cuda" else min(CPU_SECONDS, micro)
     seconds = min(longest, measured)
     rows = max(1, round(measured / seconds))
-    dtype = DTYPES[choose_dtype(loop.dtype, device)[0]]
+    if gpu:  # LayerDrop depends on a value, which shapes alone do not have: no layer is left out
+        for module in model.modules():
+            if isinstance(module, Transformer):
+                module.training = False
+    dtype = torch.bfloat16 if gpu else DTYPES[choose_dtype(loop.dtype, device)[0]]
 
     def work() -> None:
         with advise_when_out_of_memory(rows * seconds):
-            with autocast(dtype, device):
+            with nullcontext() if gpu else autocast(dtype, device):
                 result = loss(rows, seconds)
-            result.backward()
+            if not gpu:
+                result.backward()
 
     kept: dict[int, int] = {}
     with torch.autograd.graph.saved_tensors_hooks(lambda tensor: note_storage(kept, tensor), lambda tensor: tensor):
         work()
+    if gpu:
+        for parameter in model.parameters():
+            parameter.grad = torch.empty_like(parameter) if parameter.requires_grad else None
     # The better of two times each, updates first: steps are measured with Adam's moments in memory.
-    update_time, step_time = (min(time_of(do, device) for _ in range(2)) for do in (optimizer.step, work))
+    update_time, step_time = (min(clock(do) for _ in range(2)) for do in (optimizer.step, work))
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     fixed = sum(p.numel() for p in model.parameters()) - trained
-    if device.type == "cuda":
+    if device.type == "cuda" and not gpu:
         memory = float(torch.cuda.max_memory_allocated(device))
     else:
         for parameter in model.parameters():
-            kept.pop(parameter.untyped_storage().data_ptr(), None)
+            kept.pop(storage_id(parameter), None)
         # Weights, gradients and Adam's two moments in fp32, and what the backward pass needs of the micro-batch.
         memory = 4.0 * (4 * trained + fixed) + sum(kept.values()) * micro / (rows * seconds)
     speed = rows * seconds / step_time
@@ -128,9 +154,13 @@ def measure(
 
 def note_storage(kept: dict[int, int], tensor: Tensor) -> Tensor:
     """Note the bytes of a tensor that is kept for the backward pass, once for all views of it."""
-    storage = tensor.untyped_storage()
-    kept[storage.data_ptr()] = storage.nbytes()
+    kept[storage_id(tensor)] = tensor.untyped_storage().nbytes()
     return tensor
+
+
+def storage_id(tensor: Tensor) -> int:
+    """Return a number of the tensor's storage, which other views of it share; also of one that has no memory."""
+    return StorageWeakRef(tensor.untyped_storage()).cdata
 
 
 def corpus_hours(cuts: Path) -> float | None:

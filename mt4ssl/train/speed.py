@@ -138,14 +138,19 @@ def autocast(dtype: torch.dtype, device: torch.device) -> torch.autocast:
 
 def count_flops(work: Callable[[], T]) -> tuple[T, int]:
     """Do `work`; return its result and the FLOPs of its matrix products, convolutions and attention."""
-    backward = {
+    with flop_counter() as counter:
+        result = work()
+    return result, counter.get_total_flops()
+
+
+def flop_counter() -> FlopCounterMode:
+    """Return torch's counter, corrected; its `flop_registry` has a function of arguments and result per operator."""
+    corrections = {
         torch.ops.aten.convolution_backward: _convolution_backward,
         # An operator that has no count is run as its parts, which round otherwise: resuming would not be exact.
         torch.ops.aten.silu_backward.default: lambda *_, **__: 0,
     }
-    with FlopCounterMode(display=False, custom_mapping=backward) as counter:
-        result = work()
-    return result, counter.get_total_flops()
+    return FlopCounterMode(display=False, custom_mapping=corrections)
 
 
 def _convolution_backward(

@@ -11,7 +11,9 @@ from mt4ssl.bin import plan as plan_verb
 from mt4ssl.config import save_config
 from mt4ssl.train.finetuning import FinetuneTask
 from mt4ssl.train.planning import advise_on_updates, corpus_hours, plan_finetuning, plan_pretraining
-from mt4ssl.train.pretraining import PretrainTask
+from mt4ssl.train.pretraining import PretrainTask, make_model
+from mt4ssl.train.projection import GPUS, SHARE, Gpu, shapes_alone
+from mt4ssl.train.speed import count_flops
 from mt4ssl.train.task import LoopConfig
 
 CPU = torch.device("cpu")
@@ -67,3 +69,57 @@ def test_a_dry_run_tells_epochs(pretrain_config, corpus, tmp_path, monkeypatch, 
         output = capsys.readouterr().out
         assert output.count("unknown before stage 1") == unknown and "warning" not in output
     assert re.search(r"epochs +1.67\n", output)  # 6 updates of 4 s, 14.4 s in all
+
+
+GPU = Gpu("a GPU of round numbers", flops=1e12, bandwidth=1e10)
+
+
+@pytest.mark.parametrize(
+    "rows, inner, seconds",
+    [
+        (2000, 2000, 2 * 2000**3 / 1e12),  # of arithmetic, longer than the 24 MB take
+        (2000, 2, 2 * (2000 * 2 * 2 + 2000 * 2000) / 1e10),  # of bytes in bf16: both factors and the product
+    ],
+)
+def test_an_operation_takes_its_arithmetic_or_its_bytes(rows, inner, seconds):
+    with shapes_alone():
+        a, b = torch.empty(rows, inner, dtype=torch.bfloat16), torch.empty(inner, rows, dtype=torch.bfloat16)
+        assert GPU.seconds(lambda: a @ b) == pytest.approx(3 * seconds / SHARE)  # and twice that to go backwards
+        with torch.no_grad():
+            assert GPU.seconds(lambda: a @ b) == pytest.approx(seconds / SHARE)
+
+
+def test_views_take_no_time():
+    with shapes_alone():
+        x = torch.empty(8, 8)
+        assert GPU.seconds(lambda: x.view(64)[None].transpose(0, 1)) == 0.0
+
+
+def test_a_gpu_that_is_not_here_trains_the_same_model(pretrain_config, finetune_config):
+    here, cuda = plan_pretraining(pretrain_config, 1, CPU), torch.device("cuda")
+    with shapes_alone():
+        h100, a100 = (plan_pretraining(pretrain_config, 1, cuda, GPUS[name]) for name in ("h100", "a100"))
+        tuned = plan_finetuning(finetune_config, pretrain_config.model, 5, 1, cuda, GPUS["h100"])
+    assert (h100.parameters, h100.fixed, h100.micro_batches) == (here.parameters, here.fixed, here.micro_batches)
+    assert 0 < h100.hours < a100.hours and tuned.hours > 0
+    assert h100.memory > 16 * h100.parameters
+
+
+def test_the_flops_of_a_projected_step_are_those_of_a_real_one(pretrain_config):
+    """Where nothing is slow but arithmetic, the time says the FLOPs, which torch counts in the same step here."""
+    config = pretrain_config.model
+    frames = config.frontend.frames(400)
+    model = make_model(pretrain_config)
+    model.student.encoder.training = False  # no layer is left out
+    labels = {"kmeans": torch.zeros(1, frames, dtype=torch.long)}
+    masked = torch.arange(frames)[::2]
+
+    def step() -> None:
+        model(torch.randn(1, 400, 80), None, labels, masked).loss.backward()
+
+    _, flops = count_flops(step)
+    with shapes_alone():
+        gpu = Gpu("of endless bandwidth", flops=1e12, bandwidth=float("inf"))
+        plan = plan_pretraining(pretrain_config, 1, torch.device("cuda"), gpu)
+    assert plan.measured_seconds == 4.0
+    assert plan.measured_seconds / plan.speed * SHARE * gpu.flops == pytest.approx(flops, rel=0.1)

@@ -6,10 +6,12 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from subprocess import run
+from types import ModuleType
 
 import pytest
 import torch
 
+from mt4ssl.bin import finetune, pretrain
 from mt4ssl.checkpoint import load_checkpoint
 from mt4ssl.config import save_config
 from mt4ssl.data.batches import micro_batches
@@ -32,13 +34,22 @@ def pretraining(pretrain_config: PretrainConfig) -> PretrainConfig:
     return replace(pretrain_config, loop=loop)
 
 
-def train(verb: str, config: PretrainConfig | FinetuneConfig, folder: Path, count: int) -> str:
-    """Train in `folder` with `count` processes; return what they print."""
-    folder.mkdir()
-    save_config(replace(config, exp_dir=str(folder / "exp")), folder / "config.yaml")
-    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)]
-    command = [sys.executable, *launch, "-m", f"mt4ssl.bin.{verb}", "--config", str(folder / "config.yaml")]
-    return run(command, check=True, capture_output=True, text=True).stdout
+def train(verb: ModuleType, config: PretrainConfig | FinetuneConfig, folder: Path) -> Path:
+    """Train in `folder` in this process, and in <folder>2 with two others; return the folder of the experiment."""
+    for count, place in ((1, folder), (2, folder.with_name(f"{folder.name}2"))):
+        place.mkdir()
+        save_config(replace(config, exp_dir=str(place / "exp")), place / "config.yaml")
+        arguments = ["--config", str(place / "config.yaml")]
+        if count == 1:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(sys, "argv", ["verb", *arguments])
+                verb.main()
+        else:
+            launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", verb.__name__]
+            output = run([sys.executable, *launch, *arguments], check=True, capture_output=True, text=True).stdout
+            assert output.count(f"update {config.loop.updates} dev") == 1
+    check_equal(folder / "exp", place / "exp")
+    return folder / "exp"
 
 
 def results(values: dict) -> dict[str, float]:
@@ -61,14 +72,9 @@ def check_equal(one: Path, two: Path) -> None:
 def test_two_processes_train_as_one(
     pretraining: PretrainConfig, finetune_config: FinetuneConfig, tmp_path: Path
 ) -> None:
-    outputs = [train("pretrain", pretraining, tmp_path / f"pretrain{count}", count) for count in (1, 2)]
-    check_equal(tmp_path / "pretrain1/exp", tmp_path / "pretrain2/exp")
-    assert outputs[1].count("update 4 dev") == outputs[0].count("update 4 dev") == 1
-    pretrained = str(tmp_path / "pretrain1/exp")
+    pretrained = str(train(pretrain, pretraining, tmp_path / "pretrain"))
     finetuning = replace(finetune_config, pretrained=pretrained, from_scratch=False, dropout=0.1, loop=pretraining.loop)
-    for count in (1, 2):
-        train("finetune", finetuning, tmp_path / f"finetune{count}", count)
-    check_equal(tmp_path / "finetune1/exp", tmp_path / "finetune2/exp")
+    train(finetune, finetuning, tmp_path / "finetune")
 
 
 def test_more_processes_than_micro_batches_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
