@@ -9,7 +9,7 @@ set -euo pipefail
 dask=$PWD/.venv/bin/dask
 scheduler=$PWD/dask-${SLURM_JOB_ID:?submit this script with sbatch}.json
 if [ ! -x "$dask" ]; then
-  echo "dask_slurm.sh: $dask is missing: submit this from the clone, after .venv/bin/pip install '.[cluster]'" >&2
+  echo "dask_slurm.sh: $dask is missing: submit this from the clone's folder, after tools/setup.sh" >&2
   exit 1
 fi
 trap 'rm -f "$scheduler"' EXIT

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import Executor, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from tqdm import tqdm
 
@@ -85,9 +85,11 @@ def cached_map(
     todo = [key for key in items if key not in known]
     cache.parent.mkdir(parents=True, exist_ok=True)
     with cache.open("a", encoding="utf-8") as file, workers(jobs, title) as pool:
-        results = pool.map(work, [items[key] for key in todo], chunksize=max(1, min(64, len(todo) // (4 * jobs))))
-        for key, result in tqdm(zip(todo, results), desc=title, total=len(todo), disable=None):
-            known[key] = result
-            if keep(result):
-                file.write(f"\n{json.dumps([key, result])}")
+        chunk = max(1, min(64, len(todo) // (4 * jobs)))
+        mapped = cast("Generator[Any]", pool.map(work, [items[key] for key in todo], chunksize=chunk))
+        with closing(mapped) as results:
+            for key, result in tqdm(zip(todo, results), desc=title, total=len(todo), disable=None):
+                known[key] = result
+                if keep(result):
+                    file.write(f"\n{json.dumps([key, result])}")
     return {key: known[key] for key in items}

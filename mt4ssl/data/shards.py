@@ -48,6 +48,8 @@ def map_shards(
         futures = [pool.submit(make_shard, work, shard, manifest) for manifest, shard in todo.items()]
         for future in as_completed(futures):
             progress.update(future.result())
+    for half_written in folder.glob(".tmp*"):  # by a worker that was lost
+        half_written.unlink()
     return CutSet.from_cuts(cut for manifest in shards for cut in CutSet.from_file(manifest))
 
 

@@ -28,6 +28,7 @@ def cluster() -> Iterator[LocalCluster]:
 @pytest.fixture
 def cuts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CutSet:
     monkeypatch.setattr("mt4ssl.data.shards.SHARD_SIZE", 1)
+    (tmp_path / "tones").mkdir()
     return CutSet.from_file(tone_corpus(tmp_path / "tones", utterances=12).cuts)
 
 
