@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import dask
 import pytest
 from distributed import Client, LocalCluster
 from lhotse import CutSet
@@ -70,6 +71,6 @@ def test_an_error_of_a_worker_is_that_of_its_file(
 
 def test_a_scheduler_that_is_not_there_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(SCHEDULER, "tcp://127.0.0.1:9")
-    monkeypatch.setenv("DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT", "1s")
-    with pytest.raises(UserError, match="--dask tcp://127.0.0.1:9: no Dask scheduler answers"):
+    patient = dask.config.set({"distributed.comm.timeouts.connect": "1s"})
+    with patient, pytest.raises(UserError, match="--dask tcp://127.0.0.1:9: no Dask scheduler answers"):
         cached_map(abs, {"a": 1}, tmp_path / "cache.jsonl", 1, "numbers")
