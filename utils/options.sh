@@ -6,7 +6,8 @@ options_files+=("${BASH_SOURCE[0]}")
 
 stage=-1  # first stage to run
 stop_stage=12  # last stage to run
-nj=2  # parallel processes of stages 0 to 2 and 10
+nj=2  # parallel processes of stages 0 to 2, 4 and 10
+dask=  # a Dask scheduler, its address or its file: stages 1, 2 and 4 use all of its workers, on any number of machines
 ngpu=1  # processes of stages 5 and 8, each with a GPU if there are any, on each machine
 dry_run=false  # show what each stage would do, and how long the trainings would take
 gpu=  # with --dry-run true: a GPU that is not here, to project the trainings for: 4090, a100, h100, h200 or l40s

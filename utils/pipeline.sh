@@ -32,6 +32,7 @@ IFS=, read -ra finetune_configs <<<"$finetune_config"
 for path in "${pretrain_configs[@]}" "${finetune_configs[@]}" ${pretrained:+"$pretrained/config.yaml"}; do
   [ -f "$path" ] || fail "there is no file $path (paths are relative to $PWD)"
 done
+[[ -z $dask || $dask == *://* || -f $dask ]] || fail "--dask is an address such as tcp://host:8786, or a file, not '$dask'"
 if [ "$stage" -lt 0 ] && [ "$dry_run" = false ]; then
   "$MT4SSL_ROOT/tools/setup.sh"
 elif [ ! -x "$MT4SSL_ROOT/.venv/bin/python" ]; then
@@ -50,6 +51,7 @@ read -ra decode_args <<<"$decode_args"
 pretrain_options=("${pretrain_configs[@]/#/--config=}" "${pretrain_args[@]}")
 splits=("$train_set" "$dev_set" "${test_sets[@]}")
 export dl_dir # conf/corpus.yaml may name it
+export MT4SSL_DASK=$dask
 manifests=$data_dir/manifests
 kind=$unit greedy_words='' unit_args=() unit_inputs=()
 case $unit in # what words are spelled with
@@ -206,7 +208,7 @@ for iteration in $(seq "$rounds"); do
     stage 4 labels
     config=("$data_dir/$labels/*.yaml") # the same for all splits, written with the first
     for split in "${splits[@]}"; do
-      step "$name.$split" --in "$kmeans/centroids.npy" "$kmeans/config.yaml" "$(cuts "$features" "$split")" \
+      step "$name.$split" --nj "$nj" --in "$kmeans/centroids.npy" "$kmeans/config.yaml" "$(cuts "$features" "$split")" \
         "$(cuts fbank "$split")" --out "$(cuts "$labels" "$split")" "$data_dir/$labels/*_$split" "${config[@]}" -- \
         python -m mt4ssl.bin.make_labels --kmeans "$kmeans" --features "$(cuts "$features" "$split")" \
         --cuts "$(cuts fbank "$split")" --split "$split" --out "$(cuts "$labels" "$split")"

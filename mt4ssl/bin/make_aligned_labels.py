@@ -15,7 +15,7 @@ from mt4ssl.clustering.labels import AlignmentLabels, aligned_symbols, label_by_
 from mt4ssl.config import save_config
 from mt4ssl.data.loading import read_cuts
 from mt4ssl.data.signals import FBANK_SHIFT
-from mt4ssl.data.storage import store_arrays
+from mt4ssl.data.storage import store_labels
 from mt4ssl.errors import UserError, run_main
 from mt4ssl.files import atomic_path, write_lines
 from mt4ssl.table import print_table
@@ -36,7 +36,8 @@ def main() -> None:
     rows = []
     for name, cuts in splits.items():
         labels = label_by_alignment(cuts, args.alignment, symbols)
-        labelled = store_arrays(args.out / f"{args.name}_{name.partition('.')[0]}", args.name, FBANK_SHIFT, labels)
+        stored = args.out / f"{args.name}_{name.partition('.')[0]}.npys"
+        labelled = store_labels(stored, args.name, FBANK_SHIFT, labels)
         with atomic_path(args.out / name) as temporary:
             CutSet.from_cuts(labelled).to_file(temporary)
         rows.append([name, len(cuts), len(labelled), len(cuts) - len(labelled), len(symbols)])

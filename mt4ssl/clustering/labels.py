@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+from lhotse import CutSet
 from lhotse.cut import Cut
 from lhotse.utils import compute_num_frames
-from tqdm import tqdm
 
+from mt4ssl.clustering.features import frame_features
 from mt4ssl.clustering.kmeans import FrameFeatures, KMeansConfig
 from mt4ssl.clustering.quality import SILENCE, known_phones
 from mt4ssl.config import load_config, save_config
+from mt4ssl.data.shards import map_shards
 from mt4ssl.data.signals import FBANK_SHIFT
+from mt4ssl.data.storage import store_labels
 from mt4ssl.errors import UserError
 from mt4ssl.files import require
 
@@ -36,21 +40,32 @@ class Labeller:
         return scores.argmax(1).astype(self.dtype)
 
 
-def label_cuts(
-    labeller: Labeller, sources: Iterable[Cut], cuts: dict[str, Cut], name: str
-) -> Iterator[tuple[Cut, np.ndarray]]:
-    """Yield each of the cuts with its labels (T,), computed from the source of the same id; `name` is the split's.
+def label_cuts(kmeans: Path, sources: Iterable[Cut], cuts: Iterable[Cut], name: str, folder: Path, jobs: int) -> CutSet:
+    """Return cuts with the labels that the K-means of a folder gives to the sources of the same ids.
 
-    Raises UserError unless sources and cuts are the same utterances.
+    They are stored in shards in `folder`; `name` is the split's. Raises UserError unless both are the same utterances.
     """
-    count = 0
-    for source in tqdm(sources, unit="cut", disable=None, desc=f"labels of {name}"):
-        if source.id not in cuts:
+    featured, known = list(sources), {cut.id: cut for cut in cuts}
+    for source in featured:
+        if source.id not in known:
             raise UserError(f"the cuts of {name} lack utterance {source.id}, which has features: run stage 2 again")
-        yield cuts[source.id], labeller(source)
-        count += 1
-    if count != len(cuts):
-        raise UserError(f"{name} has {count} utterances with features, but {len(cuts)} cuts: run stage 2 again")
+    if len(featured) != len(known):
+        raise UserError(
+            f"{name} has {len(featured)} utterances with features, but {len(known)} cuts: run stage 2 again"
+        )
+    made_by = [(kmeans / file).read_bytes().hex() for file in ("config.yaml", "centroids.npy")]
+    return map_shards(
+        partial(label_shard, kmeans), [(source, known[source.id]) for source in featured],
+        "\n".join([*made_by, *(source.id for source in featured)]), folder, jobs, f"labels of {name}",
+    )  # fmt: skip
+
+
+def label_shard(kmeans: Path, pairs: Sequence[tuple[Cut, Cut]], stem: Path) -> list[Cut]:
+    """Label the second of each pair of cuts by the features of the first; the labels are stored as <stem>.npys."""
+    config = load_config(KMeansConfig, kmeans / "config.yaml")
+    labeller = Labeller(kmeans, frame_features(config))
+    labels = ((cut, labeller(source)) for source, cut in pairs)
+    return store_labels(stem.with_suffix(".npys"), config.name, labeller.features.frame_shift, labels)
 
 
 @dataclass

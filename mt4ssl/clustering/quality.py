@@ -9,6 +9,7 @@ import numpy as np
 from lhotse.cut import Cut
 from lhotse.supervision import AlignmentItem
 
+import mt4ssl.data.storage  # noqa: F401  (Lhotse learns to read labels)
 from mt4ssl.errors import UserError
 
 SILENCE = "sil"

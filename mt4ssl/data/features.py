@@ -1,26 +1,25 @@
-"""fbank and MFCC of whole manifests: parallel, resumable shard by shard."""
+"""fbank and MFCC of whole manifests, in shards."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from lhotse import CutSet, Fbank, FbankConfig, LilcomChunkyWriter, Mfcc, MfccConfig
+from lhotse.cut import Cut
 from lhotse.features.base import FeatureExtractor, register_extractor
 from torchaudio.functional import compute_deltas
-from tqdm import tqdm
 
 import mt4ssl.data.audio  # noqa: F401  (Lhotse learns the transform that mixes channels down)
+from mt4ssl.data.shards import map_shards
 from mt4ssl.data.signals import FBANK_BINS, FBANK_SHIFT, SAMPLING_RATE
 from mt4ssl.errors import UserError
 from mt4ssl.files import atomic_path
-
-SHARD_CUTS = 500
 
 
 def power(spectrum: torch.Tensor) -> torch.Tensor:
@@ -77,10 +76,20 @@ def make_extractor(kind: str) -> FeatureExtractor:
     return fbank
 
 
-def compute_shard(cuts: CutSet, kind: str, storage: Path, manifest: Path) -> int:
-    """Extract and store the features of one shard; the manifest appears last, so that it vouches for the arrays."""
-    torch.set_num_threads(1)
+def compute_features(cuts: CutSet, kind: str, storage_dir: Path, jobs: int) -> CutSet:
+    """Compute features of all cuts in shards of 500 under `storage_dir`; a rerun keeps the finished shards.
+
+    Returns the cuts with features, in the order they came. Raises UserError naming an audio file that cannot be read.
+    """
+    eager = list(cuts)
+    origin = "\n".join([kind, *(cut.id for cut in eager)])
+    return map_shards(partial(store_features, kind), eager, origin, storage_dir, jobs, kind)
+
+
+def store_features(kind: str, cuts: Sequence[Cut], stem: Path) -> list[Cut]:
+    """Extract and store the features of one shard as <stem>.lca; return the cuts with them."""
     extractor = make_extractor(kind)
+    storage = stem.with_suffix(".lca")
     stored = []
     with atomic_path(storage) as temporary, LilcomChunkyWriter(temporary) as writer:
         for plain in cuts:
@@ -91,31 +100,4 @@ def compute_shard(cuts: CutSet, kind: str, storage: Path, manifest: Path) -> int
                 raise UserError(f"{plain.recording.sources[0].source}: no features of {plain.id}: {reason}") from error
             cut.features.storage_path = str(storage)
             stored.append(cut)
-    with atomic_path(manifest) as temporary:
-        CutSet.from_cuts(stored).to_file(temporary)
-    return len(stored)
-
-
-def compute_features(cuts: CutSet, kind: str, storage_dir: Path, jobs: int) -> CutSet:
-    """Compute features of all cuts in shards of 500 under `storage_dir`; a rerun keeps the finished shards.
-
-    Returns the cuts with features, in the order they came. Raises UserError naming an audio file that cannot be read.
-    """
-    storage_dir.mkdir(parents=True, exist_ok=True)
-    cuts = cuts.to_eager()
-    shards = _shards(cuts)
-    manifests = [storage_dir / f"{number:05d}.jsonl.gz" for number in range(len(shards))]
-    todo = [number for number, manifest in enumerate(manifests) if not manifest.exists()]
-    with ProcessPoolExecutor(jobs) as pool, tqdm(total=len(cuts), unit="cut", disable=None, desc=kind) as progress:
-        progress.update(sum(len(shards[n]) for n in range(len(shards)) if n not in set(todo)))
-        futures = [
-            pool.submit(compute_shard, shards[n], kind, storage_dir / f"{n:05d}.lca", manifests[n]) for n in todo
-        ]
-        for future in as_completed(futures):
-            progress.update(future.result())
-    return CutSet.from_cuts(cut for manifest in manifests for cut in CutSet.from_file(manifest))
-
-
-def _shards(cuts: CutSet) -> list[CutSet]:
-    items: Sequence[Any] = list(cuts)
-    return [CutSet.from_cuts(items[start : start + SHARD_CUTS]) for start in range(0, len(items), SHARD_CUTS)]
+    return stored

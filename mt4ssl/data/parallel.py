@@ -1,17 +1,65 @@
-"""Work on many files in parallel, which a run that was stopped goes on with."""
+"""Work on many files in parallel, on this machine or behind a Dask scheduler, which a stopped run goes on with."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from concurrent.futures import ProcessPoolExecutor
+import os
+from collections.abc import Callable, Generator, Iterator, Mapping
+from concurrent.futures import Executor, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from tqdm import tqdm
 
 from mt4ssl.errors import UserError
+
+SCHEDULER = "MT4SSL_DASK"  # variable of the environment that run.sh --dask sets
+LOST = "a process was killed, by lack of memory or by one of the files: run the stage again, which goes on from there"
+
+
+@contextmanager
+def workers(jobs: int, title: str) -> Iterator[Executor]:
+    """Yield `jobs` processes of this machine, or all workers of the Dask scheduler that MT4SSL_DASK names.
+
+    Dask does again, elsewhere, what a worker that is lost has not finished: work has to be written whole. `title` is
+    what errors call the work. Raises UserError where processes are killed, and where no scheduler answers.
+    """
+    scheduler = os.environ.get(SCHEDULER)
+    if scheduler:
+        with dask_workers(scheduler, title) as pool:
+            yield pool
+        return
+    try:
+        with ProcessPoolExecutor(jobs) as pool:
+            yield pool
+    except BrokenProcessPool as error:
+        raise UserError(f"{title}: {LOST}, with --nj 1 if need be") from error
+
+
+@contextmanager
+def dask_workers(scheduler: str, title: str) -> Iterator[Executor]:
+    """Yield the workers of a scheduler, an address or the file that it wrote, as an executor."""
+    try:
+        from distributed import Client, KilledWorker
+    except ModuleNotFoundError as error:
+        raise UserError(f"--dask needs the package distributed ({error}): pip install mt4ssl[cluster]") from error
+    where = {"address": scheduler} if "://" in scheduler else {"scheduler_file": scheduler}
+    try:
+        client = Client(**where)
+    except (OSError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise UserError(
+            f"--dask {scheduler}: no Dask scheduler answers ({reason}); docs/cluster.md says how to start one"
+        ) from error
+    with client:
+        client.register_worker_callbacks(setup=partial(os.chdir, Path.cwd()))  # a recipe's paths are relative
+        try:
+            yield client.get_executor(pure=False)
+        except KilledWorker as error:
+            raise UserError(f"{title}: {LOST}") from error
 
 
 def cached_map(
@@ -36,16 +84,12 @@ def cached_map(
                 continue
     todo = [key for key in items if key not in known]
     cache.parent.mkdir(parents=True, exist_ok=True)
-    with cache.open("a", encoding="utf-8") as file, ProcessPoolExecutor(jobs) as pool:
-        results = pool.map(work, [items[key] for key in todo], chunksize=max(1, min(64, len(todo) // (4 * jobs))))
-        try:
+    with cache.open("a", encoding="utf-8") as file, workers(jobs, title) as pool:
+        chunk = max(1, min(64, len(todo) // (4 * jobs)))
+        mapped = cast("Generator[Any]", pool.map(work, [items[key] for key in todo], chunksize=chunk))
+        with closing(mapped) as results:
             for key, result in tqdm(zip(todo, results), desc=title, total=len(todo), disable=None):
                 known[key] = result
                 if keep(result):
                     file.write(f"\n{json.dumps([key, result])}")
-        except BrokenProcessPool as error:
-            raise UserError(
-                f"{title}: a process was killed, by lack of memory or by one of the files: run stage 1 again, which "
-                "goes on from there, with --nj 1 if need be"
-            ) from error
     return {key: known[key] for key in items}

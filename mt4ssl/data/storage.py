@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 from kaldiio import WriteHelper
 from lhotse import NumpyFilesWriter
+from lhotse.array import Array, TemporalArray
 from lhotse.cut import Cut
+from lhotse.features.io import FeaturesReader, register_reader
 
 from mt4ssl.files import atomic_path
 
@@ -40,5 +42,36 @@ def store_arrays(
             stored = writer.store_array(cut.id, array, **times)
             (stored.array if times else stored).storage_path = str(folder)
             setattr(cut, name, stored)
+            cuts.append(cut)
+    return cuts
+
+
+@register_reader
+class OffsetReader(FeaturesReader):
+    """Lhotse's reader of arrays that stand after one another in a file, each as in a .npy file; keys are offsets."""
+
+    name = "numpy_offsets"
+
+    def __init__(self, storage_path: str | Path) -> None:
+        self.path = storage_path
+
+    def read(self, key: str, left_offset_frames: int = 0, right_offset_frames: int | None = None) -> np.ndarray:
+        """Return an array (T, ...), or a part of it in time."""
+        with open(self.path, "rb") as file:
+            file.seek(int(key))
+            return np.load(file)[left_offset_frames:right_offset_frames]
+
+
+def store_labels(path: Path, name: str, frame_shift: float, labels: Iterable[tuple[Cut, np.ndarray]]) -> list[Cut]:
+    """Store labels (T,) of cuts in one file; return the cuts, which have them as the temporal array `name`.
+
+    A large corpus has more utterances than a file system should have files.
+    """
+    cuts = []
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        for cut, array in labels:
+            stored = Array(OffsetReader.name, str(path), str(file.tell()), list(array.shape))
+            np.save(file, array)
+            setattr(cut, name, TemporalArray(stored, 0, frame_shift, cut.start))
             cuts.append(cut)
     return cuts

@@ -44,7 +44,7 @@ def cuts(tmp_path):
 
 @pytest.fixture
 def small_shards(monkeypatch):
-    monkeypatch.setattr("mt4ssl.data.features.SHARD_CUTS", 2)
+    monkeypatch.setattr("mt4ssl.data.shards.SHARD_SIZE", 2)
 
 
 def test_stored_features_and_resume(cuts, tmp_path, small_shards):
