@@ -16,6 +16,7 @@ from lhotse.features.base import FeatureExtractor
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+import mt4ssl.data.storage  # noqa: F401  (Lhotse learns to read labels)
 from mt4ssl.data.cuts import Cuts
 from mt4ssl.data.features import make_extractor
 from mt4ssl.data.signals import FBANK_BINS, WAVEFORM, Signal

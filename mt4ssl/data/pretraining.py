@@ -10,7 +10,6 @@ import torch
 from lhotse.cut import Cut
 from torch import Tensor
 
-import mt4ssl.data.storage  # noqa: F401  (Lhotse learns to read labels)
 from mt4ssl.data.batches import BatchPlan, micro_batches
 from mt4ssl.data.cuts import Cuts
 from mt4ssl.data.loading import Batch, Frontend, has_times, load_input, load_labels
