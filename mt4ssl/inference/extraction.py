@@ -43,7 +43,7 @@ class Count:
 
 
 def audio_cuts(paths: Sequence[Path], count: Count) -> list[Cut]:
-    """Make a cut of each audio file that can be used, named after it: at 16 kHz, mixed down; UserError if one is missing."""
+    """Make a cut of each file that can be used, named after it: at 16 kHz, mixed down; UserError if one is missing."""
     cuts = []
     for path in tqdm(paths, unit="file", disable=None, desc="checking audio"):
         require(path, "no such audio file")
