@@ -73,14 +73,14 @@ def test_intervals_leave_no_gap_and_pauses_are_silence():
 
 
 def long_speech(words: int, blanks_are_sure: bool = True) -> tuple[np.ndarray, list[list[int]]]:
-    """Log-probs (T, 6) of words of two to five tokens, with pauses after some of them, and much noise; and the words."""
+    """Log-probs (T, 6) of words of two to five tokens, with pauses after some of them, and noise; and the words."""
     rng = np.random.default_rng(0)
     spellings = [rng.integers(1, 6, rng.integers(2, 6)).tolist() for _ in range(words)]
     frames = []
     for spelling in spellings:
         for token in spelling:
-            frames += [token] * rng.integers(1, 3) + [0] * rng.integers(1, 4)
-        frames += [0] * (rng.integers(10, 40) if rng.random() < 0.2 else 0)
+            frames += [token] * int(rng.integers(1, 3)) + [0] * int(rng.integers(1, 4))
+        frames += [0] * int(rng.integers(10, 40) * (rng.random() < 0.2))
     logits = rng.normal(size=(len(frames), 6)) * 2
     logits[np.arange(len(frames)), frames] += 4
     logits[:, 0] += 0 if blanks_are_sure else -9
