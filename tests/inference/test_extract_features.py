@@ -226,8 +226,8 @@ def test_nothing_is_written_where_all_is_bad(folder, tmp_path, run, bad):
 def test_a_model_that_gives_nan_is_said(folder, tmp_path):
     model = SpeechEncoder(MODELS["fbank"])
     torch.nn.init.constant_(model.projection.bias, torch.nan)
-    save_encoder(tmp_path, model, torch.zeros(32), MODELS["fbank"])
-    features = frame_features(KMeansConfig(features="layer", layer=1, checkpoint=str(tmp_path)))
+    save_encoder(tmp_path / "nan", model, torch.zeros(32), MODELS["fbank"])
+    features = frame_features(KMeansConfig(features="layer", layer=1, checkpoint=str(tmp_path / "nan")))
     with pytest.raises(UserError, match=r"^\S+ \(.*/c.wav\) has samples or features that are no numbers"):
         sample_frames(CutSet.from_file(folder / "cuts.jsonl.gz").to_eager(), features, 1000, 0)
 

@@ -78,8 +78,8 @@ def test_every_frame_comes_once_and_from_a_window_that_sees_around_it(short_wind
 @pytest.mark.parametrize("name", MODELS)
 def test_what_attention_reads_is_the_same_and_layers_are_nearly(short_windows, monkeypatch, wav, tmp_path, name):
     model = random_model(SpeechEncoder, MODELS[name])
-    save_encoder(tmp_path, model, torch.zeros(32), MODELS[name])
-    features, cut = AllLayers(tmp_path), Recording.from_file(wav).to_cut()
+    save_encoder(tmp_path / "model", model, torch.zeros(32), MODELS[name])
+    features, cut = AllLayers(tmp_path / "model"), Recording.from_file(wav).to_cut()
     seen = []
     hook = features.encoder.encoder.layers[0].register_forward_pre_hook(
         lambda _, inputs: seen.append(inputs[0].size(1))
@@ -87,7 +87,7 @@ def test_what_attention_reads_is_the_same_and_layers_are_nearly(short_windows, m
     windowed = features(cut)
     assert len(seen) == 6 and max(seen) <= 3 / MODELS[name].frontend.frame_shift
     hook.remove()
-    layers = Encoder(tmp_path).layers(wav)
+    layers = Encoder(tmp_path / "model").layers(wav)
 
     monkeypatch.setattr(long_utterances, "WINDOW", 60.0)
     whole = features(cut)
