@@ -81,7 +81,7 @@ def long_speech(words: int, blanks_are_sure: bool = True) -> tuple[np.ndarray, l
         for token in spelling:
             frames += [token] * int(rng.integers(1, 3)) + [0] * int(rng.integers(1, 4))
         frames += [0] * int(rng.integers(10, 40) * (rng.random() < 0.2))
-    logits = rng.normal(size=(len(frames), 6)) * 2
+    logits = rng.normal(size=(len(frames), 6)) * 1.5
     logits[np.arange(len(frames)), frames] += 4
     logits[:, 0] += 0 if blanks_are_sure else -9
     return (logits - np.log(np.exp(logits).sum(1, keepdims=True))).astype(np.float32), spellings
@@ -91,16 +91,17 @@ def test_states_are_those_of_the_best_path():
     log_probs, words = long_speech(60)
     tokens = [token for word in words for token in word]
     states = states_at(range(len(log_probs)), log_probs, tokens)
-    expected = [2 * sum(end <= frame for _, end in best_path(log_probs, tokens)[1]) for frame in range(len(log_probs))]
-    for number, (start, end) in enumerate(best_path(log_probs, tokens)[1]):
+    _, spans = best_path(log_probs, tokens)
+    expected = [2 * sum(end <= frame for _, end in spans) for frame in range(len(log_probs))]
+    for number, (start, end) in enumerate(spans):
         expected[start:end] = [2 * number + 1] * (end - start)
     assert states == expected
 
 
 def test_long_speech_in_parts_is_aligned_as_the_whole():
-    log_probs, words = long_speech(600)
+    log_probs, words = long_speech(400)
     parts = list(parts_between_pauses(log_probs, words, 300))
-    assert len(parts) > 10 and max(frames.stop - frames.start for frames, _ in parts) < 1500
+    assert len(parts) > 8 and max(frames.stop - frames.start for frames, _ in parts) < len(log_probs) / 3
     for side, size in ((0, len(log_probs)), (1, len(words))):
         assert [number for part in parts for number in range(size)[part[side]]] == list(range(size))
     symbols, duration = ["<blk>", *"abcde"], len(log_probs) * 0.02
@@ -108,8 +109,8 @@ def test_long_speech_in_parts_is_aligned_as_the_whole():
     _, spans = best_path(log_probs, [token for word in words for token in word])
     expected = intervals([token for word in words for token in word], spans, 0.02, symbols, duration)
     assert align_tokens(log_probs, [[word] for word in words], symbols, duration) == expected
-    wrong = [[word, [token % 5 + 1 for token in word]] for word in words]
-    assert align_tokens(log_probs, wrong, symbols, duration) == expected
+    ways = [[word] if number % 20 else [word, [token % 5 + 1 for token in word]] for number, word in enumerate(words)]
+    assert align_tokens(log_probs, ways, symbols, duration) == expected
 
 
 def test_long_speech_without_a_pause_is_aligned_whole_or_refused():

@@ -5,6 +5,7 @@ import pytest
 import soundfile
 import torch
 from lhotse import CutSet, Recording
+from lhotse.supervision import SupervisionSegment
 
 from mt4ssl.clustering.features import AllLayers
 from mt4ssl.data.cuts import Cuts
@@ -109,7 +110,10 @@ def test_a_recogniser_and_stage_9_say_nearly_what_they_say_of_the_whole(short_wi
     recogniser = Recogniser(tmp_path / "ctc")
     short = tmp_path / "short.wav"
     soundfile.write(short, soundfile.read(wav)[0][:16000], 16000)
-    CutSet.from_cuts(Recording.from_file(path).to_cut() for path in (wav, short)).to_file(tmp_path / "cuts.jsonl")
+    made = [Recording.from_file(path).to_cut() for path in (wav, short)]
+    for cut in made:
+        cut.supervisions = [SupervisionSegment(cut.id, cut.recording_id, 0, cut.duration, text="A B")]
+    CutSet.from_cuts(made).to_file(tmp_path / "cuts.jsonl")
     cuts = Cuts.read(tmp_path / "cuts.jsonl")
     monkeypatch.setattr("mt4ssl.inference.log_probs.BATCH_SECONDS", 3.0)
     found = recogniser.log_probs(wav)

@@ -43,8 +43,7 @@ def decode(matrices: dict[str, np.ndarray], max_frames: int, folder: Path, jobs:
     return decoder.decode(lattices, lengths, jobs, PAIRS), {name for batch, _ in lattices for name in batch}
 
 
-@pytest.mark.parametrize("jobs", [1, 3])
-@pytest.mark.parametrize("max_frames", [1, 1000])
+@pytest.mark.parametrize("jobs, max_frames", [(1, 1000), (3, 1)])
 def test_an_utterance_that_ends_k2_takes_no_other_one_along(tmp_path, capfd, jobs, max_frames):
     matrices = {f"u{n}": EVERY_OTHER[:n] for n in range(8)}
     for name, value in (("too_large", TOO_LARGE), ("large", LARGE), ("sudden", SUDDEN)):
