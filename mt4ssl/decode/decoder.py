@@ -24,7 +24,7 @@ from mt4ssl.decode.weights import Weights
 
 Lattices = list[tuple[list[str], Path]]  # [(utterance ids of a batch, file of its lattices)]
 Hypotheses = dict[Weights, dict[str, Optional[list[str]]]]  # {weights: {utterance id: words, None without a path}}
-NARROWINGS = 4  # how often beams are halved for an utterance that does not fit into memory
+NARROWINGS = 3  # how many narrower beams an utterance that does not fit into memory is tried with
 
 
 @dataclass
@@ -148,25 +148,12 @@ def map_forked(work: Callable[[Any], Any], items: Iterable[Any], jobs: int) -> I
     while left:
         done = 0
         try:
-            with forked(work, jobs) as pool:
+            with ProcessPoolExecutor(jobs, get_context("fork"), _remember, (work,)) as pool:
                 for result in pool.map(_do, left):
                     yield result
                     done += 1
-        except BrokenProcessPool:  # all that its processes were at is lost with the one that ended: each goes alone
-            yield from (do_alone(work, item) for item in left[done : done + jobs])
+        except BrokenProcessPool:  # one of these ended its process, and the others were lost with it
+            for item in left[done : done + jobs]:
+                yield from map_forked(work, [item], 1) if jobs > 1 else [None]
             done += jobs
         left = left[done:]
-
-
-def do_alone(work: Callable[[Any], Any], item: Any) -> Any:
-    """Return what `work` makes of an item in a process of its own, None where that process ends."""
-    try:
-        with forked(work, 1) as pool:
-            return pool.submit(_do, item).result()
-    except BrokenProcessPool:
-        return None
-
-
-def forked(work: Callable[[Any], Any], jobs: int) -> ProcessPoolExecutor:
-    """Return processes that do `work`."""
-    return ProcessPoolExecutor(jobs, get_context("fork"), _remember, (work,))

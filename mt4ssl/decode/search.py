@@ -21,14 +21,13 @@ class Beam(NamedTuple):
     max_active_states: int = 10000
 
     def narrower(self, times: int) -> list[Beam]:
-        """Return beams whose lattices are smaller and smaller: each has half of the one before it."""
-        halves = [2**number for number in range(1, times + 1)]
+        """Return beams whose lattices are smaller and smaller: each has a quarter of the one before it."""
         return [
             self._replace(
-                output=self.output / half,
-                max_active_states=max(self.min_active_states, self.max_active_states // half),
+                output=self.output / 4**number,
+                max_active_states=max(self.min_active_states, self.max_active_states // 4**number),
             )
-            for half in halves
+            for number in range(1, times + 1)
         ]
 
 

@@ -65,8 +65,8 @@ def test_a_batch_too_large_is_halved_and_nothing_is_lost(tmp_path):
     assert hypotheses == dict.fromkeys(PAIRS, expected) and made == matrices.keys() - {"u0"}
 
 
-def test_narrower_beams_are_halves():
-    assert Beam(max_active_states=100).narrower(3) == [Beam(20, 4, 30, 50), Beam(20, 2, 30, 30), Beam(20, 1, 30, 30)]
+def test_narrower_beams_are_quarters():
+    assert Beam(max_active_states=200).narrower(2) == [Beam(20, 2, 30, 50), Beam(20, 0.5, 30, 30)]
 
 
 def test_one_utterance_without_files():
