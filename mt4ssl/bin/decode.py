@@ -104,9 +104,13 @@ def main() -> None:
         arcs_per_frame=args.arcs_per_frame,
     )
     start = time.time()
-    jobs = args.nj if args.device == "cpu" else 1
+    jobs = args.nj if args.device == "cpu" else 0
     with tempfile.TemporaryDirectory() as folder:
         lattices = decoder.make_lattices(matrices, lengths, args.max_frames, Path(folder), jobs)
+        made = {name for batch, _ in lattices for name in batch}
+        failed = {name for name, frames in lengths.items() if frames and name not in made}
+        if failed and not lattices:
+            raise UserError(f"{args.log_probs}: k2 fails at every utterance, as the lines above say")
         decode = partial(decoder.decode, lattices, lengths, jobs)
         if args.ref:
             hypotheses = search(decode, lambda texts: count_errors(ref, without_gaps(texts)), pairs)
@@ -118,11 +122,12 @@ def main() -> None:
             old.unlink()
     for weights, texts in hypotheses.items():
         write_text(args.out / f"hyps-{args.split}-{weights}.txt", without_gaps(texts))
-    without_path = [utterance for utterance, words in hypotheses[pairs[0]].items() if words is None]
+    without_path = {utterance for utterance, words in hypotheses[pairs[0]].items() if words is None} - failed
     frames = sum(lengths.values())
     rows = [
         ["utterances", len(lengths)],
         ["  without a path (empty hypotheses)", len(without_path)],
+        ["  that k2 fails at (empty hypotheses)", len(failed)],
         ["frames", frames],
         ["seconds", seconds],
         ["frames per second", round(frames / seconds)],
@@ -132,6 +137,9 @@ def main() -> None:
     print_table(f"Decoded {args.split} with {args.method}", ["", "value"], rows)
     if without_path:
         print(f"no path was found for: {' '.join(sorted(without_path))}", file=sys.stderr)
+    if failed:
+        names = " ".join(sorted(failed))
+        print(f"warning: k2 fails, even with narrower beams, at: {names}; give it more memory", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from pathlib import Path
 from mt4ssl.clustering.features import LayerFeatures
 from mt4ssl.data.loading import read_cuts
 from mt4ssl.data.storage import write_ark
-from mt4ssl.errors import run_main
+from mt4ssl.errors import UserError, run_main
 from mt4ssl.inference.extraction import Count, audio_cuts, check_cuts, extract, layer_labeller, write_cuts, write_tokens
 from mt4ssl.table import print_table
 
@@ -38,9 +38,9 @@ def main() -> None:
 
     features = LayerFeatures(args.model, args.layer)
     labeller = layer_labeller(args.kmeans, features) if args.kmeans else None
-    cuts = audio_cuts(args.audio) if args.audio else read_cuts(str(args.cuts))[0]
-    check_cuts(cuts, kaldi=args.format == "ark")
     count = Count()
+    cuts = audio_cuts(args.audio, count) if args.audio else read_cuts(str(args.cuts))[0]
+    check_cuts(cuts, kaldi=args.format == "ark")
     extracted = extract(cuts, labeller or features, count)
     frame_shift = features.frame_shift
     if args.format == "lhotse":
@@ -52,12 +52,15 @@ def main() -> None:
     kind, width, size = "features", "dim", features.architecture.encoder.dim
     if labeller:
         kind, width, size = "tokens", "clusters", len(labeller.centroids)
-    rejected = len(cuts) - count.utterances
+    rejected = len(count.left_out)
+    total = count.utterances + rejected
     print_table(
         f"{kind} of layer {args.layer} of {args.model}",
         ["folder", "utterances in", "out", "rejected", "frames", width, "frame shift (s)"],
-        [[args.out, len(cuts), count.utterances, rejected, count.frames, size, str(frame_shift)]],
+        [[args.out, total, count.utterances, rejected, count.frames, size, str(frame_shift)]],
     )
+    if rejected:
+        raise UserError(f"{rejected} of {total} utterances are left out, such as {count.left_out[0]}")
 
 
 cli = partial(run_main, main)

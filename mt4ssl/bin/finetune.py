@@ -23,11 +23,12 @@ def main() -> None:
     print_table(
         f"fine-tuning {folder.name} from {'scratch' if config.from_scratch else config.pretrained}: "
         f"{len(task.tokens)} tokens, {loop.updates} updates of {loop.batch_seconds:g} s",
-        ["split", "cuts", "rejected (more tokens than frames)", "minutes"],
+        ["split", "cuts", "rejected (more tokens than frames)", "rejected (longer than max_seconds)", "minutes"],
         [
-            [split, len(data.cuts), rejected, data.cuts.durations.sum() / 60]
-            for split, data, rejected in (
-                ("train", task.train_data, task.rejected), ("dev", task.dev_data, task.dev_rejected)
+            [split, len(data.cuts), rejected, too_long, data.cuts.durations.sum() / 60]
+            for split, data, rejected, too_long in (
+                ("train", task.train_data, task.rejected, task.too_long),
+                ("dev", task.dev_data, task.dev_rejected, task.dev_too_long),
             )
         ],
     )  # fmt: skip

@@ -12,14 +12,18 @@ from lhotse.supervision import AlignmentItem
 from lhotse.utils import fastcopy
 from torchaudio.functional import forced_align, merge_tokens
 
+from mt4ssl.clustering.pauses import parts_between_pauses
 from mt4ssl.clustering.quality import SILENCE
 from mt4ssl.data.ctc import transcript
+from mt4ssl.data.signals import WINDOW
 from mt4ssl.errors import UserError
 from mt4ssl.files import write_lines
 from mt4ssl.lang.tokens import Tokens
 
 LONGEST_GAP = 0.2  # seconds between the middles of two tokens that leave no silence between them
 SHARE = 0.06  # seconds that a token next to silence lasts before and after its middle
+PART = 10.0  # seconds in which there is a pause as a rule
+MOST_STEPS = 2**31  # frames x states that torchaudio can count
 
 Spans = tuple[float, list[tuple[float, float]]]  # log-probability of the best path, and (start, end) of each token
 
@@ -27,8 +31,10 @@ Spans = tuple[float, list[tuple[float, float]]]  # log-probability of the best p
 def best_path(log_probs: np.ndarray, tokens: Sequence[int]) -> Spans:
     """Return the best CTC path of tokens (U,) through log-probs (T, V), blank 0: its score, and the tokens' frames.
 
-    Raises UserError if there are more tokens than frames for them.
+    Raises UserError if there are more tokens than frames for them, or too many of both.
     """
+    if len(log_probs) * (2 * len(tokens) + 1) >= MOST_STEPS:
+        raise UserError(f"{len(tokens)} tokens without a pause are too many to align: cut the recording")
     try:
         path, scores = forced_align(torch.tensor(log_probs)[None], torch.tensor([tokens], dtype=torch.int32))
     except RuntimeError as error:
@@ -87,10 +93,21 @@ def intervals(
 def align_tokens(
     log_probs: np.ndarray, words: Sequence[Sequence[list[int]]], symbols: Sequence[str], duration: float
 ) -> list[AlignmentItem]:
-    """Align words, each given by its pronunciations as token ids, with CTC log-probs (T, V) of `duration` seconds."""
-    tokens = choose_pronunciations(log_probs, words)
-    _, spans = best_path(log_probs, tokens)
-    return intervals(tokens, spans, duration / len(log_probs), symbols, duration)
+    """Align words, each given by its pronunciations as token ids, with CTC log-probs (T, V) of `duration` seconds.
+
+    What lasts longer than WINDOW seconds is aligned in parts, between pauses.
+    """
+    shift = duration / len(log_probs)
+    parts = [(slice(0, len(log_probs)), slice(0, len(words)))]
+    if duration > WINDOW:
+        parts = list(parts_between_pauses(log_probs, [ways[0] for ways in words], round(PART / shift)))
+    tokens: list[int] = []
+    spans: list[tuple[float, float]] = []
+    for frames, said in parts:
+        chosen = choose_pronunciations(log_probs[frames], words[said])
+        tokens += chosen
+        spans += [(frames.start + start, frames.start + end) for start, end in best_path(log_probs[frames], chosen)[1]]
+    return intervals(tokens, spans, shift, symbols, duration)
 
 
 def with_alignment(cut: Cut, kind: str, items: list[AlignmentItem]) -> Cut:

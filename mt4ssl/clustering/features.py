@@ -15,7 +15,9 @@ from mt4ssl.data.loading import check_finite, load_input
 from mt4ssl.data.signals import FBANK_SHIFT
 from mt4ssl.errors import UserError
 from mt4ssl.models.frontend import normalise
+from mt4ssl.models.long_utterances import encode_in_windows
 from mt4ssl.models.pretrained import load_student
+from mt4ssl.models.speech import SpeechEncoder
 
 
 class LayerFeatures:
@@ -37,14 +39,17 @@ class LayerFeatures:
 
     @torch.inference_mode()
     def __call__(self, cut: Cut) -> np.ndarray:
-        x = torch.from_numpy(load_input(cut, self.architecture.frontend.reads))[None].to(self.device)
-        if self.architecture.frontend.frames(x.size(1)) < 1:
+        frontend = self.architecture.frontend
+        x = torch.from_numpy(load_input(cut, frontend.reads))[None].to(self.device)
+        if frontend.frames(x.size(1)) < 1:
             return np.empty((0, self.architecture.encoder.dim), np.float32)
-        return self.encode(x, torch.tensor([x.size(1)], device=self.device))[0].float().cpu().numpy()
+        lengths = torch.tensor([x.size(1)], device=self.device)
+        (features,) = encode_in_windows(self.encoder, self.encode, x, lengths, frontend)
+        return check_finite(features[0].float().cpu().numpy(), cut)
 
-    def encode(self, x: Tensor, lengths: Tensor) -> Tensor:
-        """Return the features (1, T', ...) of one utterance."""
-        return self.encoder.layer(x, lengths, self.layer)
+    def encode(self, encoder: SpeechEncoder, x: Tensor, lengths: Tensor) -> list[Tensor]:
+        """Return the features (1, T', ...) of one utterance, alone in a list."""
+        return [encoder.layer(x, lengths, self.layer)]
 
 
 class AllLayers(LayerFeatures):
@@ -53,10 +58,9 @@ class AllLayers(LayerFeatures):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, 0)
 
-    def encode(self, x: Tensor, lengths: Tensor) -> Tensor:
-        transformer = self.encoder.encoder
-        first = transformer.embed(self.encoder.project(x, lengths)[0])
-        return torch.stack([first, *transformer.run(first)[0]], 2)
+    def encode(self, encoder: SpeechEncoder, x: Tensor, lengths: Tensor) -> list[Tensor]:
+        first = encoder.encoder.embed(encoder.project(x, lengths)[0])
+        return [torch.stack([first, *encoder.encoder.run(first)[0]], 2)]
 
 
 class MfccFeatures:

@@ -17,9 +17,11 @@ from torchaudio.functional import compute_deltas
 
 import mt4ssl.data.audio  # noqa: F401  (Lhotse learns the transform that mixes channels down)
 from mt4ssl.data.shards import map_shards
-from mt4ssl.data.signals import FBANK_BINS, FBANK_SHIFT, SAMPLING_RATE
+from mt4ssl.data.signals import FBANK_BINS, FBANK_SHIFT, SAMPLING_RATE, WINDOW
 from mt4ssl.errors import UserError
 from mt4ssl.files import atomic_path
+
+LEAST_SAMPLES = 140  # that lhotse can mirror at both ends until there is a frame of 400
 
 
 def power(spectrum: torch.Tensor) -> torch.Tensor:
@@ -61,17 +63,40 @@ class MfccDeltas(FeatureExtractor):
         return 39
 
     def extract(self, samples: np.ndarray, sampling_rate: int) -> np.ndarray:
-        """Turn samples (1, S) into features (T, 39)."""
+        """Turn samples (1, S) into features (T, 39), none of less than LEAST_SAMPLES."""
+        if samples.shape[1] < LEAST_SAMPLES:
+            return np.empty((0, 39), np.float32)
         static = torch.as_tensor(self.mfcc.extract(samples, sampling_rate)).T  # (13, T)
         deltas = compute_deltas(static)
         return torch.cat([static, deltas, compute_deltas(deltas)]).T.numpy()
+
+
+class PiecewiseFbank(Fbank):
+    """fbank, of long audio in parts of WINDOW seconds: lhotse needs many times the memory of what it is given."""
+
+    def extract(self, samples: np.ndarray, sampling_rate: int) -> np.ndarray:
+        """Turn samples (1, S) into fbank (T, 80), none of less than LEAST_SAMPLES."""
+        size, hop = samples.shape[1], round(self.frame_shift * sampling_rate)
+        if size < LEAST_SAMPLES:
+            return np.empty((0, FBANK_BINS), np.float32)
+        if size <= WINDOW * sampling_rate:
+            return super().extract(samples, sampling_rate)
+        frames, count = (size + hop // 2) // hop, round(WINDOW / self.frame_shift)
+        pieces = []
+        for first in range(0, frames, count):
+            # A frame more on both sides, which is mirrored audio in part, as the first and the last of all are.
+            before, after = min(first, 1), 1 if first + count < frames else 0
+            stop = (first + count + 1) * hop if after else size
+            piece = super().extract(samples[:, (first - before) * hop : stop], sampling_rate)
+            pieces.append(piece[before : len(piece) - after])
+        return np.concatenate(pieces)
 
 
 def make_extractor(kind: str) -> FeatureExtractor:
     """Return the extractor called `fbank` (80 bins) or `mfcc` (39 dimensions), both every 10 ms."""
     if kind == "mfcc":
         return MfccDeltas()
-    fbank = Fbank(FbankConfig(sampling_rate=SAMPLING_RATE, num_filters=FBANK_BINS, frame_shift=FBANK_SHIFT))
+    fbank = PiecewiseFbank(FbankConfig(sampling_rate=SAMPLING_RATE, num_filters=FBANK_BINS, frame_shift=FBANK_SHIFT))
     fbank.extractor._to_spec = power
     return fbank
 
@@ -93,11 +118,16 @@ def store_features(kind: str, cuts: Sequence[Cut], stem: Path) -> list[Cut]:
     stored = []
     with atomic_path(storage) as temporary, LilcomChunkyWriter(temporary) as writer:
         for plain in cuts:
+            source = plain.recording.sources[0].source
+            if plain.num_samples < LEAST_SAMPLES:
+                raise UserError(
+                    f"{source}: {plain.id} lasts {plain.duration:g} s, less than a frame: leave it out, as stage 1 does"
+                )
             try:
                 cut = plain.compute_and_store_features(extractor, writer)
             except Exception as error:  # lhotse wraps decoder errors in several types, all about this one file
                 reason = str(error).splitlines()[0]
-                raise UserError(f"{plain.recording.sources[0].source}: no features of {plain.id}: {reason}") from error
+                raise UserError(f"{source}: no features of {plain.id}: {reason}") from error
             cut.features.storage_path = str(storage)
             stored.append(cut)
     return stored

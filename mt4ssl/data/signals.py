@@ -7,6 +7,8 @@ from dataclasses import dataclass
 SAMPLING_RATE = 16000
 FBANK_SHIFT = 0.01  # seconds
 FBANK_BINS = 80
+WINDOW = 60.0
+"""Seconds of audio that are worked on at a time: longer utterances go in parts, so that memory stays what it is."""
 
 
 @dataclass(frozen=True)

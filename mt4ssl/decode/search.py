@@ -20,6 +20,16 @@ class Beam(NamedTuple):
     min_active_states: int = 30
     max_active_states: int = 10000
 
+    def narrower(self, times: int) -> list[Beam]:
+        """Return beams whose lattices are smaller and smaller: each has a quarter of the one before it."""
+        return [
+            self._replace(
+                output=self.output / 4**number,
+                max_active_states=max(self.min_active_states, self.max_active_states // 4**number),
+            )
+            for number in range(1, times + 1)
+        ]
+
 
 def scaled(hlg: k2.Fsa, lm_scale: float) -> k2.Fsa:
     """Return HLG with its scores multiplied by `lm_scale`, and the unscaled ones as `lm_scores`."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from mt4ssl.clustering.features import LayerFeatures
 from mt4ssl.clustering.kmeans import KMeansConfig
 from mt4ssl.clustering.labels import Labeller
 from mt4ssl.config import load_config
-from mt4ssl.data.audio import make_recording, probe
+from mt4ssl.data.audio import Probe, make_recording, probe
 from mt4ssl.data.signals import SAMPLING_RATE
 from mt4ssl.data.storage import store_arrays
 from mt4ssl.errors import UserError
@@ -23,24 +24,34 @@ from mt4ssl.files import atomic_path, require
 
 Extracted = Iterable[tuple[Cut, np.ndarray]]
 """Cuts with their features (T, C) or tokens (T,)."""
+COMMAND = "a name that ends in | would be run as a command: rename it"
 
 
 @dataclass
 class Count:
-    """What has been extracted so far."""
+    """What has been extracted so far, and what has not."""
 
     utterances: int = 0
     frames: int = 0
+    left_out: list[str] = field(default_factory=list)
+    """Of each utterance that cannot be used, its name and what is wrong."""
+
+    def leave_out(self, problem: str) -> None:
+        """Note an utterance that cannot be used, and say so at once."""
+        self.left_out.append(problem)
+        tqdm.write(f"left out: {problem}", file=sys.stderr)
 
 
-def audio_cuts(paths: Sequence[Path]) -> list[Cut]:
-    """Make a cut of each audio file, named after it: at 16 kHz, mixed down; UserError if it cannot be used."""
+def audio_cuts(paths: Sequence[Path], count: Count) -> list[Cut]:
+    """Make a cut of each file that can be used, named after it: at 16 kHz, mixed down; UserError if one is missing."""
     cuts = []
     for path in tqdm(paths, unit="file", disable=None, desc="checking audio"):
-        found = probe(str(require(path, "no such audio file")))
+        require(path, "no such audio file")
+        found = Probe(problem=COMMAND) if str(path).endswith("|") else probe(str(path))
         if found.problem:
-            raise UserError(f"{path}: {found.problem} {found.detail}".strip())
-        cuts.append(make_recording(path.stem, str(path), found, channel=None).to_cut())
+            count.leave_out(f"{path}: {found.problem} {found.detail}".strip())
+        else:
+            cuts.append(make_recording(path.stem, str(path), found, channel=None).to_cut())
     return cuts
 
 
@@ -76,18 +87,25 @@ def layer_labeller(folder: Path, features: LayerFeatures) -> Labeller:
 def extract(
     cuts: Iterable[Cut], features: Callable[[Cut], np.ndarray], count: Count
 ) -> Iterator[tuple[Cut, np.ndarray]]:
-    """Yield and count each cut with its features or tokens, except those too short for a frame.
+    """Yield and count each cut with its features or tokens; leave out those that cannot be read, or have no frame.
 
     Raises UserError if that leaves none.
     """
     for cut in tqdm(cuts, unit="cut", disable=None, desc="extracting"):
-        frames = features(cut)
-        if len(frames):
-            count.utterances += 1
-            count.frames += len(frames)
-            yield cut, frames
+        try:
+            frames = features(cut)
+        except UserError as error:
+            count.leave_out(str(error))
+            continue
+        if not len(frames):
+            file = f" ({cut.recording.sources[0].source})" if cut.has_recording else ""
+            count.leave_out(f"{cut.id}{file} lasts {cut.duration:g} s, too short for a frame of this model")
+            continue
+        count.utterances += 1
+        count.frames += len(frames)
+        yield cut, frames
     if not count.utterances:
-        raise UserError("no utterance is long enough for a frame")
+        raise UserError(f"no utterance can be used: {count.left_out[0]}")
 
 
 def write_tokens(folder: Path, extracted: Extracted) -> None:

@@ -24,12 +24,16 @@ from mt4ssl.lang.symbols import read_symbols
 from mt4ssl.lang.tokens import Tokens
 from mt4ssl.models.ctc import CtcConfig, CtcModel
 from mt4ssl.models.frontend import FrontendConfig
+from mt4ssl.models.long_utterances import encode_in_windows
 from mt4ssl.models.pretrained import load_student
 from mt4ssl.models.speech import ModelConfig
 
 
 def audio_input(path: str | Path, frontend: FrontendConfig) -> tuple[Tensor, Tensor]:
-    """Read an audio file as the front-end wants it: waveform (1, S) or fbank (1, T, 80), and its length (1,)."""
+    """Read an audio file as the front-end wants it: waveform (1, S) or fbank (1, T, 80), and its length (1,).
+
+    Raises UserError naming a file that is missing, no audio, not of 16 kHz, too short, or not of numbers alone.
+    """
     try:
         audio, rate = soundfile.read(require(path, "no such audio file"), dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as error:
@@ -37,7 +41,11 @@ def audio_input(path: str | Path, frontend: FrontendConfig) -> tuple[Tensor, Ten
     if rate != SAMPLING_RATE:
         raise UserError(f"{path} has {rate} samples a second: convert it to {SAMPLING_RATE}")
     samples = audio.mean(1)[None]  # (1, S)
+    if not np.isfinite(samples).all():
+        raise UserError(f"{path} has samples that are no numbers (NaN or infinite)")
     x: np.ndarray = fbank_extractor().extract(samples, rate)[None] if frontend.reads == FBANK else samples
+    if frontend.frames(x.shape[1]) < 1:
+        raise UserError(f"{path} lasts {samples.shape[1] / rate:g} s, too short for a frame of this model")
     return torch.as_tensor(x), torch.tensor([x.shape[1]])
 
 
@@ -52,7 +60,9 @@ class Encoder:
     @torch.inference_mode()
     def layers(self, path: str | Path) -> list[Tensor]:
         """Return the output (T, C) of every layer for an audio file of 16 kHz."""
-        outputs, _ = self.model(*audio_input(path, self.architecture.frontend))
+        frontend = self.architecture.frontend
+        x, lengths = audio_input(path, frontend)
+        outputs = encode_in_windows(self.model, lambda model, *inputs: model(*inputs)[0], x, lengths, frontend)
         return [output[0] for output in outputs]
 
 
@@ -103,7 +113,9 @@ class Recogniser:
     @torch.inference_mode()
     def log_probs(self, path: str | Path) -> np.ndarray:
         """Return the CTC log-probs (T, V) of an audio file of 16 kHz."""
-        log_probs, _ = self.model(*audio_input(path, self.architecture.frontend))
+        frontend = self.architecture.frontend
+        x, lengths = audio_input(path, frontend)
+        (log_probs,) = encode_in_windows(self.model, lambda model, *inputs: [model(*inputs)[0]], x, lengths, frontend)
         return log_probs[0].numpy()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import partial
@@ -60,10 +61,16 @@ class FinetuneConfig:
     head_lr_factor: NotNegative = 1.0
     """Learning rate of the head as a multiple of the encoder's."""
     augment: AugmentConfig = field(default_factory=AugmentConfig)
+    max_seconds: float | None = None
+    """Utterances longer than so many seconds are left out, of validation too, and counted; null leaves none out."""
     optim: OptimConfig = field(
         default_factory=lambda: OptimConfig(lr=5e-5, eps=1e-8, weight_decay=0.0, warmup=0.1, hold=0.4, final_scale=0.05)
     )
     loop: LoopConfig = field(default_factory=lambda: LoopConfig(updates=20_000, batch_seconds=1600.0))
+
+    def __post_init__(self) -> None:
+        if self.max_seconds is not None and not self.max_seconds > 0:
+            raise ValueError(f"max_seconds is {self.max_seconds:g}: it must be above 0")
 
 
 def with_dropouts(architecture: ModelConfig, config: FinetuneConfig) -> ModelConfig:
@@ -111,14 +118,17 @@ class FinetuneTask(Task):
             load_pretrained(self.model, Path(config.pretrained), config.reinit_layers)
         self.model.to(device)
         self.optimizer = finetune_optimizer(self.model, config)
-        self.train_data, self.rejected = self.dataset(config.train_cuts)
-        self.dev_data, self.dev_rejected = self.dataset(config.dev_cuts, skip_unknown=True)
+        self.train_data, self.rejected, self.too_long = self.dataset(config.train_cuts)
+        self.dev_data, self.dev_rejected, self.dev_too_long = self.dataset(config.dev_cuts, skip_unknown=True)
 
-    def dataset(self, path: str, skip_unknown: bool = False) -> tuple[CtcDataset, int]:
-        """Cuts whose transcript fits into their frames, and the number of those whose transcript does not."""
+    def dataset(self, path: str, skip_unknown: bool = False) -> tuple[CtcDataset, int, int]:
+        """Cuts to learn from, and the numbers of those with more tokens than frames and of those that are too long."""
         encode = partial(self.tokens.encode, skip_unknown=skip_unknown)
         loop, frontend, slots = self.config.loop, self.architecture.frontend, self.config.ctc.slots
-        cuts, _ = read_cuts(path)
+        every, _ = read_cuts(path)
+        cuts = every.take(every.durations <= (self.config.max_seconds or math.inf))
+        if not len(cuts):
+            raise UserError(f"{path}: every utterance is longer than max_seconds, which is {self.config.max_seconds:g}")
         fitting = [
             index for index, cut in enumerate(cuts) if fits(encode(transcript(cut), cut.id), cut, frontend, slots)
         ]
@@ -128,7 +138,7 @@ class FinetuneTask(Task):
             cuts.take(fitting), frontend, encode, loop.batch_seconds, loop.max_batch_seconds, loop.seed,
             self.config.augment, slots,
         )  # fmt: skip
-        return data, len(cuts) - len(fitting)
+        return data, len(cuts) - len(fitting), len(every) - len(cuts)
 
     def unknown_in_dev(self) -> dict[str, list[str]]:
         """Return {utterance of dev: its characters without a token}: its loss is that of the others."""

@@ -8,7 +8,15 @@ from lhotse import CutSet
 from lhotse.supervision import AlignmentItem, SupervisionSet
 from lhotse.testing.dummies import dummy_cut, dummy_supervision
 
-from mt4ssl.clustering.alignment import align_tokens, best_path, choose_pronunciations, with_alignment, write_ctm
+from mt4ssl.clustering.alignment import (
+    align_tokens,
+    best_path,
+    choose_pronunciations,
+    intervals,
+    with_alignment,
+    write_ctm,
+)
+from mt4ssl.clustering.pauses import parts_between_pauses, states_at
 from mt4ssl.errors import UserError
 
 
@@ -62,6 +70,53 @@ def test_intervals_leave_no_gap_and_pauses_are_silence():
     ends = [0.15, 0.245, 0.34, 0.49, 0.61, 0.8]
     np.testing.assert_allclose([item.end for item in items], ends, atol=1e-6)
     np.testing.assert_allclose([item.start for item in items], [0.0, *ends[:-1]], atol=1e-6)
+
+
+def long_speech(words: int, blanks_are_sure: bool = True) -> tuple[np.ndarray, list[list[int]]]:
+    """Log-probs (T, 6) of words of two to five tokens, with pauses after some of them, and noise; and the words."""
+    rng = np.random.default_rng(0)
+    spellings = [rng.integers(1, 6, rng.integers(2, 6)).tolist() for _ in range(words)]
+    frames = []
+    for spelling in spellings:
+        for token in spelling:
+            frames += [token] * int(rng.integers(1, 3)) + [0] * int(rng.integers(1, 4))
+        frames += [0] * int(rng.integers(10, 40) * (rng.random() < 0.2))
+    logits = rng.normal(size=(len(frames), 6)) * 1.5
+    logits[np.arange(len(frames)), frames] += 4
+    logits[:, 0] += 0 if blanks_are_sure else -9
+    return (logits - np.log(np.exp(logits).sum(1, keepdims=True))).astype(np.float32), spellings
+
+
+def test_states_are_those_of_the_best_path():
+    log_probs, words = long_speech(60)
+    tokens = [token for word in words for token in word]
+    states = states_at(range(len(log_probs)), log_probs, tokens)
+    _, spans = best_path(log_probs, tokens)
+    expected = [2 * sum(end <= frame for _, end in spans) for frame in range(len(log_probs))]
+    for number, (start, end) in enumerate(spans):
+        expected[start:end] = [2 * number + 1] * (end - start)
+    assert states == expected
+
+
+def test_long_speech_in_parts_is_aligned_as_the_whole():
+    log_probs, words = long_speech(400)
+    parts = list(parts_between_pauses(log_probs, words, 300))
+    assert len(parts) > 8 and max(frames.stop - frames.start for frames, _ in parts) < len(log_probs) / 3
+    for side, size in ((0, len(log_probs)), (1, len(words))):
+        assert [number for part in parts for number in range(size)[part[side]]] == list(range(size))
+    symbols, duration = ["<blk>", *"abcde"], len(log_probs) * 0.02
+    assert duration > 60
+    _, spans = best_path(log_probs, [token for word in words for token in word])
+    expected = intervals([token for word in words for token in word], spans, 0.02, symbols, duration)
+    ways = [[word] if number % 20 else [word, [token % 5 + 1 for token in word]] for number, word in enumerate(words)]
+    assert align_tokens(log_probs, ways, symbols, duration) == expected
+
+
+def test_long_speech_without_a_pause_is_aligned_whole_or_refused():
+    log_probs, words = long_speech(300, blanks_are_sure=False)
+    assert len(list(parts_between_pauses(log_probs, words, 300))) < 3
+    with pytest.raises(UserError, match="30000 tokens without a pause are too many to align"):
+        best_path(np.broadcast_to(np.float32(-1), (40_000, 2)), [1] * 30_000)
 
 
 def test_more_tokens_than_frames():

@@ -78,9 +78,10 @@ def test_sample_is_uniform_over_the_corpus():
     assert len(sample_frames(cuts, CutNumbers(), 10**6, seed=0)) == 1250
 
 
-def test_a_sample_that_is_no_number_names_its_file(tmp_path):
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_sample_that_is_no_number_names_its_file(tmp_path, value):
     cuts = []
-    for name, sample in {"good": 0.2, "bad": np.nan}.items():
+    for name, sample in {"good": 0.2, "bad": value}.items():
         samples = np.where(np.arange(16000) == 8000, sample, 0.1)
         soundfile.write(tmp_path / f"{name}.wav", samples, 16000, subtype="FLOAT")
         cuts.append(Recording.from_file(tmp_path / f"{name}.wav").to_cut())

@@ -67,3 +67,25 @@ def test_unreadable_audio_is_named(cuts, tmp_path, small_shards):
     with pytest.raises(UserError, match="utt 3.flac") as caught:
         compute_features(cuts, "fbank", tmp_path / "feats", jobs=1)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("size", [32_000, 32_079, 32_081, 47_999, 64_080, 70_001])
+def test_fbank_in_parts_is_fbank(monkeypatch, size):
+    samples = (np.random.default_rng(1).normal(size=(1, size)) * 0.1).astype(np.float32)
+    whole = make_extractor("fbank").extract(samples, 16000)
+    monkeypatch.setattr("mt4ssl.data.features.WINDOW", 0.5)
+    parts = make_extractor("fbank").extract(samples, 16000)
+    assert parts.shape == whole.shape == ((size + 80) // 160, 80)
+    np.testing.assert_allclose(parts, whole, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["fbank", "mfcc"])
+def test_audio_too_short_for_a_frame_has_none_and_is_named(tmp_path, kind):
+    extractor = make_extractor(kind)
+    frames = [len(extractor.extract(SAMPLES[:, :size], 16000)) for size in (0, 1, 79, 80, 139, 140, 239, 240, 399, 400)]
+    assert frames == [0, 0, 0, 0, 0, 1, 1, 2, 2, 3]
+    soundfile.write(tmp_path / "short.wav", SAMPLES[0, :100], 16000)
+    cuts = CutSet.from_cuts([Recording.from_file(tmp_path / "short.wav").to_cut()])
+    with pytest.raises(UserError, match=r"short.wav: short lasts 0.00625 s, less than a frame") as caught:
+        compute_features(cuts, kind, tmp_path / "feats", jobs=1)
+    assert "\n" not in str(caught.value)

@@ -175,16 +175,61 @@ def test_tokens_are_nearest_centroids(folder, kmeans, tmp_path, run, capsys):
         assert part.load_custom("tokens").tolist() == nearest[cut.id][5:15]
 
 
-def test_what_is_too_short_is_counted(folder, tmp_path, run, capsys):
-    soundfile.write(tmp_path / "short.wav", np.full(399, 0.1), 16000)
+@pytest.fixture
+def bad(tmp_path) -> dict[str, str]:
+    """Audio files that cannot be used, with what is said of each."""
+    samples = {
+        "short": np.full(100, 0.1),
+        "nan": np.where(np.arange(16000) == 9000, np.nan, 0.1),
+        "infinite": np.where(np.arange(16000) == 9000, np.inf, 0.1),
+        "absurd": np.where(np.arange(16000) == 9000, 1e30, 0.1),  # a number, but its power is none
+    }
+    for name, values in samples.items():
+        soundfile.write(tmp_path / f"{name}.wav", values, 16000, subtype="FLOAT")
+    return dict.fromkeys(samples, "no numbers") | {"short": "0.00625 s, too short for a frame"}
+
+
+@pytest.mark.parametrize("form", ["ark", "lhotse"])
+@pytest.mark.parametrize("source", ["audio", "cuts"])
+@pytest.mark.parametrize("name", MODELS)
+def test_bad_audio_is_left_out_and_named(folder, tmp_path, run, capsys, bad, name, source, form):
+    if name == "waveform":
+        del bad["absurd"]
+    paths = [folder / "a.wav", *(tmp_path / f"{name}.wav" for name in bad), folder / "b.wav"]
+    if source == "cuts":
+        CutSet.from_cuts(Recording.from_file(path).to_cut() for path in paths).to_file(tmp_path / "cuts.jsonl")
+        paths = [tmp_path / "cuts.jsonl"]
     out = tmp_path / "out"
-    options = ["--model", folder / "waveform", "--layer", 1, "--out", out, "--audio", tmp_path / "short.wav"]
-    run(*options, folder / "a.wav")
-    assert capsys.readouterr().out.splitlines()[-2].split()[-6:-3] == ["2", "1", "1"]
-    assert list(kaldiio.load_scp(str(out / "feats.scp"))) == ["a"]
-    with pytest.raises(UserError, match="no utterance is long enough"):
-        run(*options)
-    assert list(kaldiio.load_scp(str(out / "feats.scp"))) == ["a"]
+    with pytest.raises(UserError, match=f"{len(bad)} of {len(bad) + 2} utterances are left out, such as ") as error:
+        run("--model", folder / name, "--layer", 1, "--format", form, "--out", out, f"--{source}", *paths)
+    assert "\n" not in str(error.value)
+    printed = capsys.readouterr()
+    lines = [line for line in printed.err.splitlines() if line.startswith("left out: ")]
+    assert len(lines) == len(bad)
+    for key, said in bad.items():
+        assert [line for line in lines if f"{key}.wav" in line and said in line], lines
+    assert printed.out.splitlines()[-2].split()[-6:-3] == [str(len(bad) + 2), "2", str(len(bad))]
+    if form == "ark":
+        read = kaldiio.load_scp(str(out / "feats.scp"))
+    else:
+        read = {cut.id: cut.features_l1.load() for cut in CutSet.from_file(out / "cuts.jsonl.gz")}
+    assert list(read) == ["a", "b"] and all(np.isfinite(read[key]).all() for key in read)
+
+
+def test_nothing_is_written_where_all_is_bad(folder, tmp_path, run, bad):
+    out = tmp_path / "out"
+    with pytest.raises(UserError, match=r"no utterance can be used: .*short.wav\) lasts 0.00625 s"):
+        run("--model", folder / "waveform", "--layer", 1, "--out", out, "--audio", tmp_path / "short.wav")
+    assert not list(out.iterdir())
+
+
+def test_a_model_that_gives_nan_is_said(folder, tmp_path):
+    model = SpeechEncoder(MODELS["fbank"])
+    torch.nn.init.constant_(model.projection.bias, torch.nan)
+    save_encoder(tmp_path / "nan", model, torch.zeros(32), MODELS["fbank"])
+    features = frame_features(KMeansConfig(features="layer", layer=1, checkpoint=str(tmp_path / "nan")))
+    with pytest.raises(UserError, match=r"^\S+ \(.*/c.wav\) has samples or features that are no numbers"):
+        sample_frames(CutSet.from_file(folder / "cuts.jsonl.gz").to_eager(), features, 1000, 0)
 
 
 def test_errors(folder, kmeans, tmp_path, run):
@@ -199,10 +244,8 @@ def test_errors(folder, kmeans, tmp_path, run):
     CutSet.from_cuts([mono.pad(3.0)]).to_file(tmp_path / "mixed.jsonl.gz")
     gone = Recording.from_file(tmp_path / "other/a.wav")
     gone.sources[0].source = str(tmp_path / "gone.wav")
-    CutSet.from_cuts([mono, gone.to_cut().with_id("gone")]).to_file(tmp_path / "gone.jsonl.gz")
-    soundfile.write(tmp_path / "nan.wav", np.where(np.arange(16000) == 9000, np.nan, 0.1), 16000, subtype="FLOAT")
-    not_numbers = Recording.from_file(tmp_path / "nan.wav").to_cut()
-    CutSet.from_cuts([mono, not_numbers]).to_file(tmp_path / "nan.jsonl.gz")
+    CutSet.from_cuts([gone.to_cut().with_id("gone")]).to_file(tmp_path / "gone.jsonl.gz")
+    soundfile.write(tmp_path / "touch x|", np.full(1600, 0.1), 16000, format="WAV")
     save_folder(tmp_path / "ctc", {}, {"kind": "ctc", "model": {}, "ctc": {}})
     save_kmeans(tmp_path / "mfcc", np.zeros((2, 39), np.float32), 0, 9, KMeansConfig())
     wide = KMeansConfig(features="layer", layer=1)
@@ -222,10 +265,7 @@ def test_errors(folder, kmeans, tmp_path, run):
         ([*model, "--cuts", tmp_path / "slow.jsonl.gz"], "8000 samples a second"),
         ([*model, "--cuts", tmp_path / "mixed.jsonl.gz"], "is a MixedCut"),
         ([*model, "--cuts", tmp_path / "gone.jsonl.gz"], "gone.wav"),
-        (
-            [*model, "--cuts", tmp_path / "nan.jsonl.gz"],
-            f"({tmp_path}/nan.wav) has samples or features that are no numbers",
-        ),
+        ([*model, "--audio", tmp_path / "touch x|"], "would be run as a command"),
         ([*model, "--audio", wav, "--kmeans", tmp_path / "none"], "centroids.npy is missing"),
         ([*model, "--audio", wav, "--kmeans", kmeans], "was trained on layer 2, not on layer 1"),
         ([*model, "--audio", wav, "--kmeans", tmp_path / "mfcc"], "was trained on MFCC, not on layer 1"),

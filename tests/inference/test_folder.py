@@ -97,3 +97,15 @@ def test_audio_that_does_not_fit(wav, tmp_path):
         audio_input(tmp_path / "not.wav", FRONTENDS[0])
     with pytest.raises(UserError, match="missing"):
         audio_input(tmp_path / "none.wav", FRONTENDS[0])
+
+
+@pytest.mark.parametrize("frontend", FRONTENDS, ids=lambda config: config.type)
+def test_audio_that_no_model_can_take_is_named(frontend, tmp_path):
+    for size in (0, 1, 100, 139):
+        soundfile.write(tmp_path / "short.wav", np.full(size, 0.1), 16000)
+        with pytest.raises(UserError, match=f"short.wav lasts {size / 16000:g} s, too short for a frame"):
+            audio_input(tmp_path / "short.wav", frontend)
+    for value in (np.nan, np.inf):
+        soundfile.write(tmp_path / "bad.wav", np.where(np.arange(16000) == 9000, value, 0.1), 16000, subtype="FLOAT")
+        with pytest.raises(UserError, match=r"bad.wav has samples that are no numbers"):
+            audio_input(tmp_path / "bad.wav", frontend)

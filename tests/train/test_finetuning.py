@@ -1,5 +1,6 @@
 """Fine-tuning learns, starts from the student, freezes what it should, and averages checkpoints."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -165,11 +166,13 @@ def test_characters_as_words_have_one_error_rate_and_speeds_are_an_option(other_
     save_config(replace(other_dev, lang=str(tmp_path / "lang")), tmp_path / "finetune.yaml")
     command = [
         sys.executable, "-m", "mt4ssl.bin.finetune", "--config", str(tmp_path / "finetune.yaml"),
-        "--augment.speeds", "[0.9,1.0,1.1]",
+        "--augment.speeds", "[0.9,1.0,1.1]", "--max-seconds", "1.3",
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert load_config(FinetuneConfig, Path(other_dev.exp_dir) / "config.yaml").augment.speeds == [0.9, 1.0, 1.1]
+    assert "rejected (longer than max_seconds)" in done.stdout
+    assert re.search(r"\n  train +8 +0 +4 +0\.14\n  dev +8 +0 +4 ", done.stdout), done.stdout
     assert "warning: 1 utterances of dev have characters that no token spells, utt0 for example Ω AÉ" in done.stdout
     assert "CER %" in done.stdout and "WER" not in done.stdout
     assert {"loss", "cer"} <= read_log(Path(other_dev.exp_dir), "dev")[-1].keys() and "wer" not in done.stdout
@@ -179,3 +182,17 @@ def test_unalignable_utterances_are_counted(finetune_config, pretrained):
     config = replace(finetune_config, ctc=replace(finetune_config.ctc, slots=1))
     task = FinetuneTask(config, CPU)
     assert task.rejected == task.dev_rejected == 0
+
+
+def test_utterances_longer_than_max_seconds_are_left_out_and_counted(finetune_config, pretrained, corpus):
+    """Utterances of 0.9, 1.2 and 1.5 s."""
+    task = FinetuneTask(finetune_config, CPU)
+    assert task.too_long == task.dev_too_long == 0 and len(task.train_data.cuts) == 12
+    task = FinetuneTask(replace(finetune_config, max_seconds=1.2), CPU)
+    kept = [cut.id for cut in load_manifest(corpus.cuts) if cut.duration <= 1.2]
+    for data, too_long in ((task.train_data, task.too_long), (task.dev_data, task.dev_too_long)):
+        assert [cut.id for cut in data.cuts] == kept and too_long == 12 - len(kept) == 4
+    with pytest.raises(UserError, match="every utterance is longer than max_seconds, which is 0.5"):
+        FinetuneTask(replace(finetune_config, max_seconds=0.5), CPU)
+    with pytest.raises(ValueError, match="max_seconds is -1: it must be above 0"):
+        replace(finetune_config, max_seconds=-1.0)
