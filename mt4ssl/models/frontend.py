@@ -246,6 +246,7 @@ class CodesFrontend(Subsampler):
 
     def __init__(self, config: FrontendConfig) -> None:
         super().__init__(config, config.dim)
+        self.normalise = False  # labels are no measurements
         self.embedding = nn.Embedding(config.classes, config.dim)
 
     @staticmethod
