@@ -13,9 +13,9 @@ BAD_UPDATES = "bad_updates.jsonl"
 WINDOW = 100
 """Number of updates whose gradient norms the median is of."""
 FACTOR = 100.0
-"""Gradient norms over so many times their median are high. Those of a healthy training stay within a tenth and ten
-times of it (Megatron-LM takes ten times the largest of 100 for an error); a ten more lets them change for good where
-parts of a model begin to learn, as with `freeze_updates`."""
+"""Gradient norms over so many times their median are high. Those of a healthy training stay within a factor of ten of it
+(Megatron-LM warns of ten times the largest of 100); another ten is for levels that change for good, as where
+`freeze_updates` end."""
 LONGEST = 100
 """Number of updates in a row with high norms that end a training: a few of them may come from the data."""
 
@@ -37,7 +37,9 @@ class Health:
     """The last WINDOW gradient norms that were not high."""
 
     def judge(self, norm: float, losses: list[float]) -> str:
-        """Take in an update; return what is wrong with it, "" where nothing is. `in_a_row` says whether to skip it.
+        """Take in an update; return what is wrong with it, "" where nothing is.
+
+        It is to be skipped where `in_a_row` is not 0 then.
 
         Args:
             norm: of the update's gradients.

@@ -70,7 +70,7 @@ def train(task: Task) -> None:
             if wrong := health.judge(norm, losses):
                 monitor.warn(done, wrong, data.cuts_of(step, losses))
                 health.check(loop.max_skipped, f"{folder}: update {done} {wrong}")
-            if health.in_a_row:
+            if health.in_a_row:  # this one is skipped
                 # It leaves weights, moments, teacher and codes as they were, and nothing in the log. It counts as an
                 # update all the same: learning rate, decay and batches belong to its number, and go on with the next.
                 task.skip_update()

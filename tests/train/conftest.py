@@ -31,7 +31,7 @@ def corpus(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def loud(corpus, tmp_path_factory):
-    """Manifest of the corpus, twice over, in which the features of "loud" are finite, and their sum over time is not."""
+    """Manifest of the corpus, twice over; the features of its cut "loud" are finite, and their sum over time is not."""
     folder = tmp_path_factory.mktemp("loud")
     cuts = [cut.with_id(f"{cut.id}-{time}") for cut in load_manifest(corpus.cuts) for time in (0, 1)]
     with NumpyFilesWriter(folder / "features") as writer:

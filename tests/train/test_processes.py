@@ -29,8 +29,8 @@ MEASURED = {"split", "audio_s_per_s", "utilisation", "data_wait"}
 
 @pytest.fixture
 def pretraining(pretrain_config: PretrainConfig, loud: str) -> PretrainConfig:
-    """Three micro-batches an update, LayerDrop and dropout, a codebook that all of an update moves, and a loud utterance,
-    whose updates are skipped."""
+    """Three micro-batches an update, LayerDrop and dropout, a codebook that all of an update moves; updates that have
+    the loud utterance are skipped."""
     pretrain_config.model.encoder.layerdrop = 0.3
     pretrain_config.targets.append(CodebookTarget("codebook", clusters=4, layer=2, teacher_layer=2))
     loop = replace(pretrain_config.loop, batch_seconds=12, max_batch_seconds=4, updates=4, validate_every=4)
