@@ -13,7 +13,7 @@ BAD_UPDATES = "bad_updates.jsonl"
 WINDOW = 100
 """Number of updates whose gradient norms the median is of."""
 FACTOR = 100.0
-"""Gradient norms over so many times their median are high. Those of a healthy training stay within a factor of ten of it
+"""Gradient norms over so many times their median are high. Those of a healthy training stay within a factor of ten
 (Megatron-LM warns of ten times the largest of 100); another ten is for levels that change for good, as where
 `freeze_updates` end."""
 LONGEST = 100
