@@ -30,17 +30,16 @@ def corpus(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def loud(corpus, tmp_path_factory):
+def loud(corpus):
     """Manifest of the corpus, twice over; the features of its cut "loud" are finite, and their sum over time is not."""
-    folder = tmp_path_factory.mktemp("loud")
     cuts = [cut.with_id(f"{cut.id}-{time}") for cut in load_manifest(corpus.cuts) for time in (0, 1)]
-    with NumpyFilesWriter(folder / "features") as writer:
+    with NumpyFilesWriter(corpus.folder / "loud") as writer:
         key = writer.write("loud", np.full((cuts[4].num_frames, 80), 1e38, np.float32))
     place = dict(storage_type=writer.name, storage_path=str(writer.storage_path), storage_key=key)
     cuts[4] = cuts[4].with_id("loud")
     cuts[4].features = replace(cuts[4].features, **place)
-    CutSet.from_cuts(cuts).to_file(folder / "cuts.jsonl.gz")
-    return str(folder / "cuts.jsonl.gz")
+    CutSet.from_cuts(cuts).to_file(corpus.folder / "loud.jsonl.gz")
+    return str(corpus.folder / "loud.jsonl.gz")
 
 
 @pytest.fixture
