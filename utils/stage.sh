@@ -236,8 +236,8 @@ recorded_identity() { grep -v -e '^out ' -e '^seconds ' -e '^beside ' "$1"; }
 
 # without OPTIONS TEXT: the quoted command in TEXT without these options of a training's loop, a pattern, and their values
 without() { sed -E "s/ '--loop\.($1)(=[^']*'|' '[^']*')//g" <<<"$2"; }
-free_options='workers|log.every|validate.every|save.every|save.minutes|keep' # no result depends on them
-open_options='updates|max.batch.seconds'                                    # a training goes on with others
+free_options='workers|log.every|validate.every|save.every|save.minutes|max.skipped|keep' # no result depends on them
+open_options='updates|max.batch.seconds'                                                # a training goes on with others
 
 # Whether nothing has changed but open options of a training, which says what of them it can go on with.
 goes_on() {

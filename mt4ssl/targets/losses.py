@@ -30,5 +30,8 @@ def masked_regression(prediction: Tensor, target: Tensor) -> Tensor:
 
 
 def mean_std(x: Tensor) -> Tensor:
-    """Mean over channels of the standard deviation over frames of (N, C): near zero when representations collapse."""
+    """Mean over channels of the standard deviation over frames of (N, C): near zero when representations collapse.
+
+    Of (B, T, C), that of the standard deviation over utterances, over frames too.
+    """
     return torch.sqrt(x.float().var(dim=0) + 1e-6).mean()

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from mt4ssl.ranges import Count, CountOrZero, Share
 from mt4ssl.targets.base import Answers, Clean, Student, Target
+from mt4ssl.targets.losses import mean_std
 
 
 @dataclass
@@ -53,14 +54,36 @@ class TeacherTarget(Target):
 
 
 class TeacherAnswers(Answers):
-    """The mean of the teacher's last `top_k` layer results."""
+    """The mean of the teacher's last `top_k` layer results.
+
+    In training it measures how far utterances differ at the same frame. Answers that depend on the position alone do
+    not, and yet their spread over frames is a good one, since each utterance is normalised over its frames.
+    """
+
+    spread: Tensor
+    """(2,), added up over an update: a spread over utterances for each of them, and their number."""
 
     def __init__(self, top_k: int, dim: int) -> None:
         super().__init__()
         self.top_k, self.outputs = top_k, dim
+        self.register_buffer("spread", torch.zeros(2), persistent=False)
 
     def forward(self, clean: Clean) -> Tensor:
-        return teacher_target(clean.teacher(), self.top_k, clean.padding)
+        target = teacher_target(clean.teacher(), self.top_k, clean.padding)
+        count = len(target)
+        if self.training and clean.lengths is None and count > 1:
+            self.spread[0] += mean_std(target) * count
+            self.spread[1] += count
+        return target
+
+    def update_sums(self) -> list[Tensor]:
+        return [self.spread]
+
+    def finish_update(self) -> dict[str, Tensor]:
+        """Return the spread over utterances: NaN where no batch had two that are equally long."""
+        mean = self.spread[0] / self.spread[1]
+        self.spread.zero_()
+        return {"utterance_std": mean}
 
 
 class Teacher(nn.Module):

@@ -26,6 +26,7 @@ from mt4ssl.models.pretrained import load_architecture, student_weights
 from mt4ssl.models.speech import ModelConfig
 from mt4ssl.ranges import CountOrZero, NotNegative, ShareBelowOne
 from mt4ssl.train.optim import OptimConfig, make_optimizer
+from mt4ssl.train.processes import share
 from mt4ssl.train.task import Averages, LoopConfig, StepSums, Task
 
 
@@ -194,9 +195,9 @@ class FinetuneTask(Task):
         """Loss and error rates of greedy search on the whole dev set."""
         averages = Averages()
         data = self.dev_data.epoch()
-        for batch in load_steps(data, range(len(data)), self.config.loop.workers):
+        for batch in load_steps(data, share(len(data)), self.config.loop.workers):
             averages.add(self.losses(batch.to(self.device)).sums)
-        return averages.values()
+        return averages.over_processes().values()
 
 
 def load_pretrained(model: CtcModel, folder: Path, reinit_layers: int = 0) -> None:

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import math
 import signal
 import sys
 import time
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from mt4ssl.data.loading import Batch, load_steps
-from mt4ssl.errors import UserError
 from mt4ssl.models.speech import compile_layers
+from mt4ssl.train.health import BAD_UPDATES
 from mt4ssl.train.monitor import Monitor
 from mt4ssl.train.optim import set_lr
 from mt4ssl.train.processes import MicroBatches, add_up, add_up_gradients, is_first, wait_for_all
@@ -32,12 +31,13 @@ def train(task: Task) -> None:
 
     Of several processes, which `join_processes` brings together, each takes a share of the micro-batches; what comes
     out does not depend on their number. SIGTERM and SIGINT finish the update, save it, and exit with 143 or 130.
-    Raises UserError when the loss or the gradients stop being finite, or when the task's own check fails.
+    An update whose loss or gradients are not finite is skipped. Raises UserError after too many of these, and when the
+    task's own check fails.
     """
     keep_freed_memory()
     config, folder, loop, optim = asdict(task.config), Path(task.config.exp_dir), task.config.loop, task.config.optim
     averages = Averages()
-    start, wanted_dtype = resume(task, folder, averages)
+    start, wanted_dtype, health = resume(task, folder, averages)
     data = MicroBatches(task.train_data, loop.batch_seconds)
     dtype_name, peak = choose_dtype(wanted_dtype, task.device)
     dtype = DTYPES[dtype_name]
@@ -52,36 +52,45 @@ def train(task: Task) -> None:
     saved = time.monotonic()
     with StopRequest() as stop, closing(load_steps(data, range(start, loop.updates), loop.workers)) as updates:
         for step in range(start, loop.updates):
+            done, last = step + 1, step + 1 == loop.updates
             with speed.waiting():
                 batches = next(updates)
             lr = set_lr(task.optimizer, optim, step, loop.updates)
-            count = 0.0
+            parts: list[StepSums] = []
             for number, batch in batches.items():
                 # Dropout and LayerDrop depend on this alone, as the data do: neither resuming nor sharing changes them.
                 torch.manual_seed(loop.seed * 1_000_003 + step + number * 100_000_007)
                 task.start_batch(step, number)
-                sums = speed.count(partial(accumulate, task, batch, dtype), batch.seconds)
-                count += sums.count
-                averages.add(sums.sums)
+                parts.append(speed.count(partial(accumulate, task, batch, dtype), batch.seconds))
             add_up_gradients(task.model)
             # The processes agree after which update they save or stop.
             is_due = time.monotonic() - saved > 60 * loop.save_minutes
-            count, due, stopping = add_up([count, is_due, bool(stop.number)])
-            norm = finish_gradients(task.model, count, optim.clip_norm, step, folder)
-            task.optimizer.step()
+            count, due, stopping = add_up([sum(part.count for part in parts), is_due, bool(stop.number)])
+            norm, losses = finish_gradients(task.model, count, data.all_losses([part.loss for part in parts]))
+            if wrong := health.judge(norm, losses):
+                monitor.warn(done, wrong, data.cuts_of(step, losses))
+                health.check(loop.max_skipped, f"{folder}: update {done} {wrong}")
+            if health.in_a_row:  # this one is skipped
+                # It leaves weights, moments, teacher and codes as they were, and nothing in the log. It counts as an
+                # update all the same: learning rate, decay and batches belong to its number, and go on with the next.
+                task.skip_update()
+            else:
+                clip_gradients(task.model, norm, optim.clip_norm)
+                task.optimizer.step()
+                for part in parts:
+                    averages.add(part.sums)
+                averages.add_values({"grad_norm": norm, "lr": lr, **task.finish_update(done)})
             task.optimizer.zero_grad(set_to_none=True)
-            averages.add_values({"grad_norm": norm, "lr": lr, **task.finish_update(step + 1)})
             monitor.progress.update()
             if loop.compile and step == start:  # FLOPs are counted first: those of compiled layers cannot be
                 compile_layers(task.model)
 
-            done, last = step + 1, step + 1 == loop.updates
             if done % loop.log_every == 0 or last:
-                values = {**averages.over_processes().values(), **speed.read()}
+                values = {**averages.over_processes().values(), "skipped": health.skipped, **speed.read()}
                 task.check_values(done, values)
                 monitor.log(done, "train", values)
                 averages = Averages()
-            if is_first() and (done % loop.validate_every == 0 or last):
+            if done % loop.validate_every == 0 or last:
                 with speed.paused():
                     validate(task, monitor, done, dtype)
             state = {"step": done, "config": config, "dtype": dtype_name}
@@ -90,7 +99,7 @@ def train(task: Task) -> None:
             if done % loop.save_every == 0 or last or due or stopping:
                 not_logged = averages.over_processes().state()
                 if is_first():
-                    save_last(task, folder, {**state, "averages": not_logged})
+                    save_last(task, folder, {**state, "averages": not_logged, "health": asdict(health)})
                 saved = time.monotonic()
             if stopping and not last:
                 monitor.close()
@@ -98,6 +107,8 @@ def train(task: Task) -> None:
     if is_first():
         save_final(task, folder, {"step": loop.updates, "config": config})
     monitor.close()
+    if health.skipped:
+        print(f"{health.skipped} of {loop.updates} updates were skipped: {folder}/{BAD_UPDATES} names their cuts")
     wait_for_all()
 
 
@@ -115,26 +126,30 @@ def accumulate(task: Task, batch: Batch, dtype: torch.dtype) -> StepSums:
         with autocast(dtype, task.device):
             sums = task.losses(batch.to(task.device))
         sums.loss.backward()
-    return sums
+    return replace(sums, loss=sums.loss.detach())
 
 
-def finish_gradients(model: nn.Module, count: float, clip_norm: float, step: int, folder: Path) -> float:
-    """Turn summed gradients into means, clip them, and return their norm before clipping."""
+def finish_gradients(model: nn.Module, count: float, losses: Tensor) -> tuple[float, list[float]]:
+    """Turn summed gradients and losses into means; return the gradients' norm and the losses.
+
+    This is the one moment of an update in which the CPU waits for the device.
+    """
     gradients = [p.grad for p in model.parameters() if p.grad is not None]
     torch._foreach_mul_(gradients, 1 / max(count, 1.0))
-    norm = torch.nn.utils.get_total_norm(gradients).item()
-    if not math.isfinite(norm):
-        raise UserError(
-            f"{folder}: gradients are {norm} in update {step + 1}; lower optim.lr, set optim.clip_norm, or use fp32"
-        )
-    if clip_norm:
-        torch.nn.utils.clip_grads_with_norm_(model.parameters(), clip_norm, torch.tensor(norm))
-    return norm
+    norm = torch.nn.utils.get_total_norm(gradients)
+    numbers = torch.cat([norm[None], losses / max(count, 1.0)]).tolist()
+    return numbers[0], numbers[1:]
+
+
+def clip_gradients(model: nn.Module, norm: float, most: float) -> None:
+    """Scale gradients of a known norm down to `most`; 0 leaves them alone."""
+    if most:
+        torch.nn.utils.clip_grads_with_norm_(model.parameters(), most, torch.tensor(norm))
 
 
 @torch.no_grad()
 def validate(task: Task, monitor: Monitor, step: int, dtype: torch.dtype) -> None:
-    """Log the task's held-out measures."""
+    """Log the task's held-out measures, of which each process takes its share."""
     task.model.eval()
     with autocast(dtype, task.device):
         monitor.log(step, "dev", task.validate())

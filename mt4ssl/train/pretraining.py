@@ -26,7 +26,7 @@ from mt4ssl.targets import AnyTarget
 from mt4ssl.targets.kmeans import KMeansTarget
 from mt4ssl.targets.teacher import EmaConfig, TeacherTarget
 from mt4ssl.train.optim import OptimConfig, make_optimizer
-from mt4ssl.train.processes import add_up_in_place
+from mt4ssl.train.processes import add_up_in_place, share
 from mt4ssl.train.task import Averages, LoopConfig, StepSums, Task
 
 NO_DATA = ["--train-cuts", "", "--dev-cuts", "", "--exp-dir", ""]
@@ -41,6 +41,9 @@ class GuardConfig:
     """Number of updates before which nothing is checked."""
     min_target_std: NotNegative = 0.1
     """Least spread of the teacher's targets over frames."""
+    min_utterance_std: NotNegative = 0.1
+    """Least spread of the teacher's targets over utterances, at the same frame: targets that depend on the position
+    alone have none, and a good spread over frames."""
     min_prediction_std: NotNegative = 0.01
     """Least spread of the student's predictions over frames."""
     min_perplexity: NotNegative = 2.0
@@ -153,24 +156,30 @@ class PretrainTask(Task):
         add_up_in_place(self.model.update_sums())
         return self.model.finish_update(step)
 
+    def skip_update(self) -> None:
+        for sums in self.model.update_sums():
+            sums.zero_()
+
     def check_values(self, step: int, values: dict[str, float]) -> None:
         guard = self.config.guard
         limits = {
             "target_std": guard.min_target_std,
+            "utterance_std": guard.min_utterance_std,
             "prediction_std": guard.min_prediction_std,
             "perplexity": guard.min_perplexity,
         }
         for kind, least in limits.items():
             for name, value in values.items():
                 if name.endswith(f"_{kind}") and value < least and step > guard.after:
+                    alike = "utterances" if kind == "utterance_std" else "frames"
                     raise UserError(
-                        f"{self.config.exp_dir}: collapse: {name} is {value:.3g} (< {least}) at update {step}: frames "
+                        f"{self.config.exp_dir}: collapse: {name} is {value:.3g} (< {least}) at update {step}: {alike} "
                         "look alike to the teacher; lower optim.lr, raise ema.decay, or give the kmeans target weight"
                     )
 
     def validate(self) -> dict[str, float]:
         """All of the dev set once, always with the same crops and masks."""
         averages = Averages()
-        for number in range(self.dev_data.plan.batches_per_epoch):
+        for number in share(self.dev_data.plan.batches_per_epoch):
             averages.add(self.losses(self.dev_data.batch(number).to(self.device)).sums)
-        return averages.values()
+        return averages.over_processes().values()

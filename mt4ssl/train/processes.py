@@ -10,7 +10,9 @@ import ctypes
 import os
 import signal
 import sys
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
+from math import isfinite
 from typing import TYPE_CHECKING, Protocol
 
 import torch
@@ -21,10 +23,12 @@ from torch.utils.data import Dataset
 from mt4ssl.errors import UserError
 
 if TYPE_CHECKING:
+    from mt4ssl.data.batches import BatchPlan
+    from mt4ssl.data.cuts import Cuts
     from mt4ssl.data.loading import Batch
 
 SET_PDEATHSIG = 1  # linux/prctl.h
-VALIDATION = timedelta(hours=4)  # how long processes wait for the one that validates and saves
+PATIENCE = timedelta(minutes=30)  # how long processes wait for each other: longest for the one that saves
 
 
 def join_processes() -> torch.device:
@@ -36,20 +40,26 @@ def join_processes() -> torch.device:
     device = torch.device("cuda", int(os.environ["LOCAL_RANK"])) if cuda else torch.device("cpu")
     if cuda:
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if cuda else "gloo", timeout=VALIDATION)
+    dist.init_process_group("nccl" if cuda else "gloo", timeout=PATIENCE)
     if not is_first():
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115  (until the process ends)
     return device
 
 
 def is_first() -> bool:
-    """Whether this process is the one that logs, validates and saves."""
+    """Whether this process is the one that logs and saves."""
     return not dist.is_initialized() or dist.get_rank() == 0
 
 
 def process_count() -> int:
     """Return how many processes train together."""
     return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def share(count: int) -> range:
+    """Return this process's share of so many items: every n-th, of n processes."""
+    first, processes = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+    return range(first, count, processes)
 
 
 def wait_for_all() -> None:
@@ -70,6 +80,8 @@ def check_shares(parts: int, processes: int, batch_seconds: float) -> None:
 class UpdateData(Protocol):
     """Data of a training: batches by number, of which `parts` make an update."""
 
+    cuts: Cuts
+    plan: BatchPlan
     parts: int
 
     def batch(self, number: int) -> Batch: ...
@@ -82,12 +94,24 @@ class MicroBatches(Dataset):
     """
 
     def __init__(self, data: UpdateData, batch_seconds: float) -> None:
-        first, count = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
-        check_shares(data.parts, count, batch_seconds)
-        self.data, self.numbers = data, range(first, data.parts, count)
+        check_shares(data.parts, process_count(), batch_seconds)
+        self.data, self.numbers = data, share(data.parts)
 
     def __getitem__(self, step: int) -> dict[int, Batch]:
         return {number: self.data.batch(step * self.data.parts + number) for number in self.numbers}
+
+    def all_losses(self, losses: Sequence[Tensor]) -> Tensor:
+        """Return the losses of all of an update's micro-batches (parts,), given those of this process."""
+        everyones = losses[0].new_zeros(self.data.parts)
+        everyones[self.numbers.start :: self.numbers.step] = torch.stack(list(losses))
+        add_up_in_place([everyones])
+        return everyones
+
+    def cuts_of(self, step: int, losses: Sequence[float]) -> list[str]:
+        """Return the ids of the cuts of an update: of micro-batches whose loss is not finite, or of all if each is."""
+        bad = [number for number, loss in enumerate(losses) if not isfinite(loss)] or range(self.data.parts)
+        plan, parts = self.data.plan, self.data.parts
+        return [self.data.cuts[index].id for number in bad for index in plan[step * parts + number]]
 
 
 def add_up(values: list[float]) -> list[float]:
@@ -98,6 +122,22 @@ def add_up(values: list[float]) -> list[float]:
     sums = torch.tensor(values, dtype=torch.float64, device=device)
     dist.all_reduce(sums)
     return sums.tolist()
+
+
+def of_each(value: float) -> list[float]:
+    """Return every process's value, in the order of their ranks."""
+    values = [0.0] * process_count()
+    values[dist.get_rank() if dist.is_initialized() else 0] = value
+    return add_up(values)
+
+
+def names_of_all(names: Iterable[str]) -> list[str]:
+    """Return the names that any process has, sorted."""
+    if not dist.is_initialized():
+        return sorted(names)
+    everyones: list[list[str]] = [[]] * process_count()
+    dist.all_gather_object(everyones, list(names))
+    return sorted(set().union(*everyones))
 
 
 def add_up_in_place(sums: list[Tensor]) -> None:

@@ -11,13 +11,15 @@ from mt4ssl.checkpoint import load_checkpoint, load_weights, save_checkpoint, st
 from mt4ssl.config import build
 from mt4ssl.data.batches import micro_batches
 from mt4ssl.errors import UserError
+from mt4ssl.train.health import Health
+from mt4ssl.train.processes import of_each
 from mt4ssl.train.task import Averages, Task
 
 LAST, PREVIOUS = "last.pt", "previous.pt"
 """The newest checkpoint that a training can go on from, and the one before it, which is there until the end."""
 FREE = (
     "exp_dir", "guard.", "loop.workers", "loop.log_every", "loop.validate_every", "loop.save_every",
-    "loop.save_minutes", "loop.keep",
+    "loop.save_minutes", "loop.max_skipped", "loop.keep",
 )  # fmt: skip
 """Beginnings of the keys that no weight depends on."""
 
@@ -43,20 +45,22 @@ def save_final(task: Task, folder: Path, state: Mapping[str, Any]) -> None:
     (folder / PREVIOUS).unlink(missing_ok=True)
 
 
-def resume(task: Task, folder: Path, averages: Averages) -> tuple[int, str]:
-    """Load the newest good checkpoint if there is one; return the updates done and their dtype.
+def resume(task: Task, folder: Path, averages: Averages) -> tuple[int, str, Health]:
+    """Load the newest good checkpoint if there is one; return the updates done, their dtype and how healthy they were.
 
-    `averages` get what was not yet logged. Raises UserError if another config made it, or none can be read.
+    `averages` get what was not yet logged. Raises UserError if another config made it, or none can be read, or other
+    processes go on from another one.
     """
     state = load_newest(folder)
+    check_starts(state["step"] if state else 0, folder)
     if state is None:
-        return 0, task.config.loop.dtype
+        return 0, task.config.loop.dtype, Health()
     # Settings that there were none of yet have their defaults, which change nothing.
     check_config(asdict(build(type(task.config), state["config"])), asdict(task.config), state["step"], folder)
     load_weights(task.model, state["model"], folder)
     task.optimizer.load_state_dict(state["optimizer"])
     averages.add(state.get("averages", {}))
-    return state["step"], state["dtype"]
+    return state["step"], state["dtype"], Health(**state.get("health", {}))
 
 
 def load_newest(folder: Path) -> dict[str, Any] | None:
@@ -78,6 +82,16 @@ def load_newest(folder: Path) -> dict[str, Any] | None:
     if damaged:
         raise UserError(f"{folder} has no checkpoint to go on from that can be read: remove it, or use another exp_dir")
     return None
+
+
+def check_starts(start: int, folder: Path) -> None:
+    """Raise UserError naming processes and updates unless all processes go on after the same update."""
+    starts = of_each(start)
+    if len(set(starts)) > 1:
+        listed = ", ".join(f"process {rank} after update {update:.0f}" for rank, update in enumerate(starts))
+        raise UserError(
+            f"{folder} is not the same for all processes ({listed}): put exp_dir where each of them sees it"
+        )
 
 
 def check_config(trained: dict[str, Any], config: dict[str, Any], step: int, folder: Path) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from mt4ssl.config import save_config
 from mt4ssl.ranges import Count, CountOrZero, Positive
-from mt4ssl.train.processes import UpdateData, add_up
+from mt4ssl.train.processes import UpdateData, add_up, names_of_all
 
 
 @dataclass
@@ -39,6 +39,8 @@ class LoopConfig:
     """Number of updates between two checkpoints that are kept for averaging."""
     save_minutes: Positive = 30.0
     """A training that is interrupted goes on from a checkpoint that is at most so many minutes old."""
+    max_skipped: CountOrZero = 10
+    """Number of updates in a row that may be skipped, as their loss or gradients are not finite."""
     keep: Count = 5
     """Number of step checkpoints that are kept, for averaging."""
     workers: CountOrZero = 2
@@ -47,7 +49,7 @@ class LoopConfig:
     """Seed of everything random in the training."""
 
 
-Sums = Mapping[str, tuple[Tensor | float, float]]
+Sums = Mapping[str, tuple[Tensor | float, Tensor | float]]
 """Per name a sum and what it is to be divided by."""
 
 
@@ -88,6 +90,9 @@ class Task:
         """Act after update `step`, counted from 1; returned values are logged."""
         return {}
 
+    def skip_update(self) -> None:
+        """Forget what an update has added up, since it is skipped."""
+
     def check_values(self, step: int, values: dict[str, float]) -> None:
         """Raise UserError if what is about to be logged shows a failed training."""
 
@@ -101,7 +106,7 @@ class Averages:
 
     def __init__(self) -> None:
         self.sums: dict[str, Tensor | float] = defaultdict(float)
-        self.counts: dict[str, float] = defaultdict(float)
+        self.counts: dict[str, Tensor | float] = defaultdict(float)
 
     def add(self, sums: Sums) -> None:
         for name, (value, count) in sums.items():
@@ -109,20 +114,22 @@ class Averages:
             self.counts[name] += count
 
     def add_values(self, values: Mapping[str, Tensor | float]) -> None:
-        """Add values that count once each."""
-        self.add({name: (value, 1) for name, value in values.items()})
+        """Add values that count once each; a tensor that is NaN, not being defined this time, does not count."""
+        for name, value in values.items():
+            known = (~value.isnan()).double() if isinstance(value, Tensor) else 1
+            self.add({name: (value.nan_to_num() if isinstance(value, Tensor) else value, known)})
 
     def values(self) -> dict[str, float]:
-        return {name: float(self.sums[name]) / count for name, count in self.counts.items() if count}
+        return {name: value / count for name, (value, count) in self.state().items() if count}
 
     def state(self) -> dict[str, tuple[float, float]]:
         """Return all sums and divisors, for `add` to take up again."""
-        return {name: (float(value), self.counts[name]) for name, value in self.sums.items()}
+        return {name: (float(value), float(self.counts[name])) for name, value in self.sums.items()}
 
     def over_processes(self) -> Averages:
-        """Return the sums of all processes, which must have added the same names."""
-        averages, names = Averages(), sorted(self.sums)
-        parts = add_up([float(self.sums[name]) for name in names] + [self.counts[name] for name in names])
-        averages.sums.update(zip(names, parts))
-        averages.counts.update(zip(names, parts[len(names) :]))
+        """Return the sums of all processes."""
+        own, averages = self.state(), Averages()
+        names = names_of_all(own)
+        sums = add_up([part for name in names for part in own.get(name, (0.0, 0.0))])
+        averages.add(dict(zip(names, zip(sums[::2], sums[1::2]))))
         return averages

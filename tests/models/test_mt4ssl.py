@@ -101,7 +101,7 @@ def test_teacher_moves_by_ema_and_copies_positions():
     with torch.no_grad():
         for p in model.student.parameters():
             p.add_(1.0)
-    assert model.finish_update(5) == {"ema_decay": pytest.approx(0.945)}
+    assert model.finish_update(5)["ema_decay"] == pytest.approx(0.945)
     student = model.student.encoder.state_dict()
     for full_name, weight in model.teacher.state_dict().items():
         name = full_name.removeprefix("encoder.")

@@ -3,8 +3,10 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from lhotse import CutSet, NumpyFilesWriter, load_manifest
 from tones import tone_corpus
 
 from mt4ssl.checkpoint import save_checkpoint
@@ -25,6 +27,19 @@ from mt4ssl.train.task import LoopConfig
 @pytest.fixture(scope="session")
 def corpus(tmp_path_factory):
     return tone_corpus(tmp_path_factory.mktemp("tone corpus"))
+
+
+@pytest.fixture(scope="session")
+def loud(corpus):
+    """Manifest of the corpus, twice over; the features of its cut "loud" are finite, and their sum over time is not."""
+    cuts = [cut.with_id(f"{cut.id}-{time}") for cut in load_manifest(corpus.cuts) for time in (0, 1)]
+    with NumpyFilesWriter(corpus.folder / "loud") as writer:
+        key = writer.write("loud", np.full((cuts[4].num_frames, 80), 1e38, np.float32))
+    place = dict(storage_type=writer.name, storage_path=str(writer.storage_path), storage_key=key)
+    cuts[4] = cuts[4].with_id("loud")
+    cuts[4].features = replace(cuts[4].features, **place)
+    CutSet.from_cuts(cuts).to_file(corpus.folder / "loud.jsonl.gz")
+    return str(corpus.folder / "loud.jsonl.gz")
 
 
 @pytest.fixture

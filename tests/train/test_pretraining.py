@@ -18,8 +18,8 @@ from mt4ssl.results import read_log
 from mt4ssl.targets.codebook import CodebookTarget
 from mt4ssl.targets.kmeans import KMeansTarget
 from mt4ssl.targets.random_projection import RandomProjectionTarget
+from mt4ssl.targets.teacher import Teacher
 from mt4ssl.train.loop import train
-from mt4ssl.train.optim import OptimConfig
 from mt4ssl.train.pretraining import GuardConfig, PretrainConfig, PretrainTask, with_clusters
 from mt4ssl.train.speed import DTYPES, choose_dtype
 
@@ -33,7 +33,10 @@ def run(config):
 
 
 def test_learns_and_logs(pretrain_config):
-    config = replace(pretrain_config, loop=replace(pretrain_config.loop, updates=60, log_every=10, validate_every=30))
+    config = replace(
+        pretrain_config, loop=replace(pretrain_config.loop, updates=60, log_every=10, validate_every=30),
+        guard=GuardConfig(after=1),
+    )  # fmt: skip
     run(config)
     log = read_log(Path(config.exp_dir), "train")
     assert [values["step"] for values in log] == list(range(10, 61, 10))
@@ -42,6 +45,7 @@ def test_learns_and_logs(pretrain_config):
     assert wanted | {"ema_decay", "grad_norm", "lr", "audio_s_per_s", "data_wait"} <= set(log[-1])
     assert wanted <= set(read_log(Path(config.exp_dir), "dev")[-1])
     assert log[-1]["ema_decay"] == 0.99
+    assert all(values["1_teacher_utterance_std"] > 0.15 for values in log)  # 0.1 would be a collapse
 
 
 SYSTEMS = {
@@ -181,7 +185,12 @@ def test_an_epoch_that_sees_little_is_told(pretrain_config, tmp_path, monkeypatc
 
 
 @pytest.mark.parametrize(
-    "limit, name", [("min_target_std", "1_teacher_target_std"), ("min_perplexity", "2_codebook1_perp")]
+    "limit, name",
+    [
+        ("min_target_std", "1_teacher_target_std"),
+        ("min_utterance_std", "1_teacher_utterance_std"),
+        ("min_perplexity", "2_codebook1_perp"),
+    ],
 )
 def test_collapse_is_reported(pretrain_config, limit, name):
     pretrain_config.targets.append(CodebookTarget("codebook", clusters=4, layer=2, teacher_layer=1))
@@ -190,10 +199,20 @@ def test_collapse_is_reported(pretrain_config, limit, name):
         run(config)
 
 
-def test_diverged_gradients_are_reported(pretrain_config):
-    config = replace(pretrain_config, optim=OptimConfig(lr=1e30, warmup=0.0))
-    with pytest.raises(UserError, match="gradients are"):
+def by_position(self, x, padding):
+    """What a teacher answers that has learned to tell positions alone."""
+    frames, channels = (torch.arange(1.0, 1 + size) for size in x.shape[1:])
+    return [torch.sin(frames[:, None] * channels).expand_as(x)] * 2
+
+
+def test_targets_of_the_position_alone_are_a_collapse(pretrain_config, monkeypatch):
+    """Each frame differs from the others, which is all that the spread over frames sees, and no utterance does."""
+    monkeypatch.setattr(Teacher, "forward", by_position)
+    config = replace(pretrain_config, guard=GuardConfig(after=2))
+    with pytest.raises(UserError, match="1_teacher_utterance_std is 0.001 .* at update 4: utterances look alike"):
         run(config)
+    (values,) = read_log(Path(config.exp_dir), "train")
+    assert values["1_teacher_target_std"] > 0.8
 
 
 def test_the_checkpoints_that_are_kept(pretrain_config):

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
 from subprocess import run
 from types import ModuleType
 
 import pytest
 import torch
+import torch.distributed as dist
 
 from mt4ssl.bin import finetune, pretrain
-from mt4ssl.checkpoint import load_checkpoint
+from mt4ssl.checkpoint import load_checkpoint, save_checkpoint
 from mt4ssl.config import save_config
 from mt4ssl.data.batches import micro_batches
 from mt4ssl.errors import UserError
@@ -21,17 +23,20 @@ from mt4ssl.targets.codebook import CodebookTarget
 from mt4ssl.train import processes
 from mt4ssl.train.finetuning import FinetuneConfig
 from mt4ssl.train.pretraining import PretrainConfig
+from mt4ssl.train.resuming import resume
+from mt4ssl.train.task import Averages, Task
 
 MEASURED = {"split", "audio_s_per_s", "utilisation", "data_wait"}
 
 
 @pytest.fixture
-def pretraining(pretrain_config: PretrainConfig) -> PretrainConfig:
-    """Three micro-batches an update, LayerDrop and dropout, and a codebook that all of an update moves."""
+def pretraining(pretrain_config: PretrainConfig, loud: str) -> PretrainConfig:
+    """Three micro-batches an update, LayerDrop and dropout, a codebook that all of an update moves; updates that have
+    the loud utterance are skipped."""
     pretrain_config.model.encoder.layerdrop = 0.3
     pretrain_config.targets.append(CodebookTarget("codebook", clusters=4, layer=2, teacher_layer=2))
     loop = replace(pretrain_config.loop, batch_seconds=12, max_batch_seconds=4, updates=4, validate_every=4)
-    return replace(pretrain_config, loop=loop)
+    return replace(pretrain_config, loop=loop, train_cuts=loud)
 
 
 def train(verb: ModuleType, config: PretrainConfig | FinetuneConfig, folder: Path) -> Path:
@@ -73,8 +78,30 @@ def test_two_processes_train_as_one(
     pretraining: PretrainConfig, finetune_config: FinetuneConfig, tmp_path: Path
 ) -> None:
     pretrained = str(train(pretrain, pretraining, tmp_path / "pretrain"))
+    skipped = [(tmp_path / name / "exp/bad_updates.jsonl").read_text() for name in ("pretrain", "pretrain2")]
+    assert skipped[0] == skipped[1] and "loud" in skipped[0]
     finetuning = replace(finetune_config, pretrained=pretrained, from_scratch=False, dropout=0.1, loop=pretraining.loop)
     train(finetune, finetuning, tmp_path / "finetune")
+
+
+def in_a_process(rank: int, folder: Path) -> tuple[str, dict[str, float], list[int]]:
+    """What one of two processes is told when it goes on from its own folder; means over both; its share of 5 things."""
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
+    averages = Averages()
+    averages.add({"loss": (1.0 + rank, 1), f"only of {rank}": (4.0, 2)})
+    with pytest.raises(UserError) as caught:
+        resume(Task(), folder / str(rank), Averages())
+    return str(caught.value), averages.over_processes().values(), list(processes.share(5))
+
+
+def test_processes_compare_where_they_start_and_share_what_they_validate(tmp_path: Path) -> None:
+    for rank in (0, 1):
+        save_checkpoint(tmp_path / str(rank) / "last.pt", {"step": 4 + 2 * rank})
+    with get_context("fork").Pool(2) as pool:
+        told, means, shares = zip(*pool.starmap(in_a_process, [(0, tmp_path), (1, tmp_path)], chunksize=1))
+    assert all("(process 0 after update 4, process 1 after update 6)" in error for error in told)
+    assert means == ({"loss": 1.5, "only of 0": 2.0, "only of 1": 2.0},) * 2
+    assert shares == ([0, 2, 4], [1, 3])
 
 
 def test_more_processes_than_micro_batches_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -77,7 +77,9 @@ def test_nothing_to_go_on_from_is_said(interrupted):
 
 
 def test_keys_that_change_no_result_may_change(interrupted, whole, tmp_path):
-    changed = with_loop(interrupted, workers=1, validate_every=1, save_every=5, save_minutes=1.0, keep=1)
+    changed = with_loop(
+        interrupted, workers=1, validate_every=1, save_every=5, save_minutes=1.0, keep=1, max_skipped=0
+    )  # fmt: skip
     moved = Path(interrupted.exp_dir).rename(tmp_path / "moved")
     resumed = run(replace(changed, exp_dir=str(moved)))
     assert all(torch.equal(weight, resumed[name]) for name, weight in weights(whole).items())
