@@ -134,10 +134,11 @@ finish() {
   for path; do
     expand "$path" >/dev/null || { complain "$name ended well but did not make $path" && return 1; }
   done
-  {
+  { # not in what was started, in which a killed run would leave half of it
+    cat "$record.started"
     echo "$word $seconds"
     list_files out "$@"
-  } >>"$record.started" && mv "$record.started" "$record"
+  } >"$exp_dir/done/.new" && mv "$exp_dir/done/.new" "$record" && rm "$record.started"
 }
 
 # Returns when the steps that run beside each other have ended; stops if one of them failed.
