@@ -71,7 +71,8 @@ class TwoProcesses:
 
     def __init__(self):
         path = Path(__file__).with_name("two_processes.py")
-        self.server = Popen([sys.executable, path], stdin=PIPE, stdout=PIPE, text=True)
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        self.server = Popen([sys.executable, path], stdin=PIPE, stdout=PIPE, text=True, env=environment)
 
     def start(self, config):
         """Train beside `config.exp_dir`; return the process that launches."""
