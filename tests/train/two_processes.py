@@ -12,6 +12,7 @@ import os
 import sys
 import traceback
 
+import torch._dynamo  # noqa: F401  (or each process would import it, for its optimiser)
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from mt4ssl.bin import pretrain
