@@ -1,19 +1,18 @@
 """Kill a recipe again and again, start it with the same command each time, and compare what it finally writes.
 
-For each variant of the tiny recipe (tests/recipes/tiny; all stages, 0 to 12) there are three runs: one that
-nothing interrupts; one that is ended at random moments, every few seconds; and one that is ended in the middle
-of writing certain files, checkpoints, manifests and arks among them. The last two are started again until they
-end by themselves. After each kill every process of the run must end within half a minute, and the same command
-must go on; at last all files must be those of the run that nothing interrupted, to the last bit. The moments
-follow from --seed, and from how long that run took.
+For each variant of the tiny recipe (tests/recipes/tiny; all stages, 0 to 12) there are two runs: one that nothing
+interrupts, and one that is ended again and again until it ends by itself: twice at a random moment, then in
+the middle of writing a file, a checkpoint, a manifest or an ark, and so on. After each kill every process of
+the run must end within half a minute, and the same command must go on; at last all files must be those of the
+run that nothing interrupted, to the last bit. The moments follow from --seed, and from how long that run took.
 
 The variants are plain (phones; two rounds of K-means and pre-training, a model without pre-training beside the
 other, rescoring with a 4-gram), on-the-fly, two-processes (--ngpu 2, under torchrun) and bpe; the last three
-are shorter. They are more than a hundred kills together, and take about an hour and a half on two cores. k2 is
-needed (tools/install_k2.sh).
+are shorter. They are more than a hundred kills together, and take about an hour on two cores. k2 is needed
+(tools/install_k2.sh).
 
---variants espeak is another one, of an hour: egs/espeak, killed (SIGKILL) twice in the middle of its pre-training
-and twice in the middle of its fine-tuning.
+--variants espeak is another one, of an hour: egs/espeak, ended twice in the middle of its pre-training and
+twice in the middle of its fine-tuning.
 
 Each kill is printed, and written to WORK/kills.md with its result once the run has ended. The exit status is
 1 if a file differed, if a process went on running, or if a start failed.
@@ -31,7 +30,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from compare import RULE, differences
@@ -74,20 +73,19 @@ class Variant:
     options: list[str]
     writes: list[str]
     recipe: Path = TINY
-    at_random: bool = True
-    while_writing: list[Kill] = field(default_factory=WHILE_WRITING.copy)
+    random: int = 2  # kills at random moments before each in the writing of a file
 
 
-def tiny(*options: str, unit: str = "phone", every: int = 2) -> Variant:
-    """The tiny recipe with options; of the files, it is killed in every so-maniest."""
+def tiny(*options: str, unit: str = "phone", first: int = 0) -> Variant:
+    """The tiny recipe with options; it is killed in every second of the files."""
     trainings = ["--pretrain-args", f"--loop.updates 40 {LOOP}", "--finetune-args", f"--loop.updates 60 {LOOP}"]
     writes = WRITES.replace("_*", f"_{unit}").split()
-    return Variant([*trainings, *options], writes[::every])
+    return Variant([*trainings, *options], writes[first::2])
 
 
 FP32 = "--loop.dtype fp32"  # `auto` depends on which is faster
 VARIANTS = {
-    "plain": tiny(every=1),
+    "plain": tiny(first=1),
     "on-the-fly": tiny("--on-the-fly", "true", *SHORTER),
     "two-processes": tiny("--ngpu", "2", *SHORTER),
     "bpe": tiny("--unit", "bpe", "--bpe-size", "40", *SHORTER, unit="bpe_40"),
@@ -95,8 +93,7 @@ VARIANTS = {
         ["--stage", "0", "--pretrain-args", FP32, "--finetune-args", FP32],
         ["exp/pretrain/mt4ssl_iter1/last.pt"] * 2 + ["exp/finetune/mt4ssl_phone/last.pt"] * 2,
         ROOT / "egs/espeak",
-        at_random=False,
-        while_writing=[Kill(signal.SIGKILL, "all processes")],
+        random=0,
     ),
 }
 
@@ -127,7 +124,7 @@ class Campaign:
         self.outputs = (work / f"output-{number}.txt" for number in itertools.count())
 
     def run_variant(self, name: str) -> None:
-        """Run a variant without an interruption, then with both kinds; compare."""
+        """Run a variant without an interruption, then with many; compare."""
         variant = VARIANTS[name]
         self.make_recipe(variant)
         begin = time.monotonic()
@@ -140,16 +137,13 @@ class Campaign:
         print(f"{name}: {seconds:.0f} s without an interruption", flush=True)
         whole = self.work / f"{name} without an interruption"
         self.recipe.rename(whole)
-        kinds = []
-        if variant.at_random:
-            generator = random.Random(f"{self.seed} {name}")
-            kinds.append((RandomMoments(generator, seconds / self.mean_kills), AT_RANDOM))
-        kinds.append((WritesOf(self.recipe, variant.writes), variant.while_writing))
-        for moments, kills in kinds:
-            self.make_recipe(variant)
-            shutil.copytree(whole / "download/espeak_tools", self.recipe / "download/espeak_tools")  # from PyPI
-            rows = self.end_again_and_again(name, command, moments, itertools.cycle(kills))
-            self.compare(name, rows, whole)
+        generator = random.Random(f"{self.seed} {name}")
+        at_random = (RandomMoments(generator, seconds / self.mean_kills), itertools.cycle(AT_RANDOM))
+        inside = (WritesOf(self.recipe, variant.writes), itertools.cycle(WHILE_WRITING))
+        self.make_recipe(variant)
+        shutil.copytree(whole / "download/espeak_tools", self.recipe / "download/espeak_tools")  # from PyPI
+        rows = self.end_again_and_again(name, command, [at_random] * variant.random + [inside])
+        self.compare(name, rows, whole)
 
     def make_recipe(self, variant: Variant) -> None:
         """Make a recipe that has not run yet."""
@@ -159,21 +153,22 @@ class Campaign:
         shutil.copy(TINY / "path.sh", self.recipe)
 
     def end_again_and_again(
-        self, name: str, command: list[str | Path], moments: RandomMoments | WritesOf, kills: Iterator[Kill]
+        self, name: str, command: list[str | Path], kinds: list[tuple[RandomMoments | WritesOf, Iterator[Kill]]]
     ) -> list[Row]:
         """Start the command, end it at the next moment, and start it again, until it ends by itself."""
         rows: list[Row] = []
-        while True:
+        for moments, kills in itertools.cycle(kinds):
             with Run(command, next(self.outputs)) as run:
                 moment = moments.wait(run)
                 if moment is None:
                     self.check_end(name, run)
-                    return rows
+                    break
                 kill, step, begin = next(kills), run.last_step() or "before the first", time.monotonic()
                 run.kill(kill, moment.writer)
                 self.check_gone(name, run)
                 rows.append(Row(name, step, kill, moment.text, time.monotonic() - begin, "not compared yet"))
                 print(f"{name}, kill {len(rows)}: " + ", ".join(rows[-1].cells()[1:-1]), flush=True)
+        return rows
 
     def check_gone(self, name: str, run: Run) -> None:
         """Note what of a run goes on after its end."""
@@ -235,7 +230,7 @@ def get_args() -> argparse.Namespace:
     )
     parser.add_argument("--work", type=Path, help="folder of the runs, which stays (default: a temporary one)")
     parser.add_argument("--variants", nargs="+", default=usual, choices=VARIANTS, help=f"default: {' '.join(usual)}")
-    parser.add_argument("--kills", type=int, default=18, help="random kills of each variant, about (default: 18)")
+    parser.add_argument("--kills", type=int, default=30, help="kills of each variant, about (default: 30)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the moments (default: 0)")
     return parser.parse_args()
 
