@@ -238,6 +238,7 @@ def get_args() -> argparse.Namespace:
 def main() -> None:
     args = get_args()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background, and so by all that is started
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the run at hand is ended too
     os.environ.update(MT4SSL_ROOT=str(ROOT), OMP_NUM_THREADS="1")
     work = (args.work or Path(tempfile.mkdtemp(prefix="mt4ssl faults "))).absolute()
     work.mkdir(parents=True, exist_ok=True)
