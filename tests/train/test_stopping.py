@@ -25,7 +25,7 @@ def no_peak(monkeypatch):
 
 def test_a_signal_saves_and_the_rest_is_as_uninterrupted(pretrain_config, tmp_path, monkeypatch, capsys):
     """Sent in the fourth update, and to the worker too, it ends the fifth, in the middle of two lines of the log."""
-    loop = replace(pretrain_config.loop, updates=8, log_every=4, save_every=100, workers=1)
+    loop = replace(pretrain_config.loop, updates=8, log_every=4, validate_every=8, save_every=100, workers=1)
     whole, *interrupted = (replace(pretrain_config, loop=loop, exp_dir=str(tmp_path / name)) for name in "abc")
     run(whole)
     original = PretrainTask.finish_update
@@ -106,11 +106,10 @@ def wait_for_update(config, update):
 
 def test_two_processes_stop_after_the_same_update_and_go_on_exactly(pretrain_config, tmp_path, two_processes):
     """Whether the launcher gets the signal, or is killed, or one of them is."""
-    loop = replace(pretrain_config.loop, batch_seconds=8, updates=40, log_every=20, save_every=5, workers=1)
+    loop = replace(pretrain_config.loop, batch_seconds=8, updates=40, log_every=20, save_every=5)
     loop = replace(loop, validate_every=1000, keep=10)
     whole, config = (replace(pretrain_config, loop=loop, exp_dir=str(tmp_path / name / "exp")) for name in "ab")
-    two_processes.start(whole)
-    assert "update 40 dev" in two_processes.printed(whole)
+    run(whole)  # one process, which does the same to the last bit
 
     step = 0
     for number in (signal.SIGTERM, signal.SIGKILL):
