@@ -8,10 +8,10 @@ run that nothing interrupted, to the last bit. The moments follow from --seed, a
 
 The variants are plain (phones; two rounds of K-means and pre-training, a model without pre-training beside the
 other, rescoring with a 4-gram), on-the-fly, two-processes (--ngpu 2, under torchrun) and bpe; the last three
-are shorter. They are more than a hundred kills together, and take about an hour on two cores. k2 is needed
+are shorter. They are about a hundred and twenty kills together, which take hours on two cores. k2 is needed
 (tools/install_k2.sh).
 
---variants espeak is another one, of an hour: egs/espeak, ended twice in the middle of its pre-training and
+--variants espeak is another one, egs/espeak with all its data, ended twice in the middle of its pre-training and
 twice in the middle of its fine-tuning.
 
 Each kill is printed, and written to WORK/kills.md with its result once the run has ended. The exit status is
