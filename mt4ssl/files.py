@@ -22,6 +22,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     temporary = path.with_name(f".tmp{os.getpid()}.{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _remove(temporary)  # of a process of the same number that was killed: in containers numbers repeat
         yield temporary
         if path.is_dir():
             shutil.rmtree(path)
@@ -31,10 +32,15 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
             raise
         raise UserError(f"{path} cannot be written ({error.strerror}): make room, and run it again") from error
     finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary)
-        else:
-            temporary.unlink(missing_ok=True)
+        _remove(temporary)
+
+
+def _remove(path: Path) -> None:
+    """Remove a file or a directory, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def write_lines(path: str | Path, lines: Iterable[str]) -> None:

@@ -134,10 +134,11 @@ finish() {
   for path; do
     expand "$path" >/dev/null || { complain "$name ended well but did not make $path" && return 1; }
   done
-  {
+  { # not in what was started, in which a killed run would leave half of it
+    cat "$record.started"
     echo "$word $seconds"
     list_files out "$@"
-  } >>"$record.started" && mv "$record.started" "$record"
+  } >"$exp_dir/done/.new" && mv "$exp_dir/done/.new" "$record" && rm "$record.started"
 }
 
 # Returns when the steps that run beside each other have ended; stops if one of them failed.
@@ -303,6 +304,7 @@ start() {
   if [ -z "$threads" ] && [ -t 1 ] && [[ $(script --version 2>/dev/null) == *util-linux* ]]; then
     (
       trap - INT QUIT # which a shell ignores in the background
+      echo "begin $BASHPID" >&"$guard"
       SHELL=$BASH exec script --quiet --return --append --command "${command[*]@Q}" "$1" {driver_lock}>&- {guard}>&-
     ) <&0 &
     started=$!
@@ -311,6 +313,7 @@ start() {
     tee=$!
     (
       trap - INT QUIT
+      echo "begin $BASHPID" >&"$guard"
       [ -z "$threads" ] || export OMP_NUM_THREADS=$threads
       # shellcheck disable=SC2016 # the command may be a function of bash, which setsid does not know
       exec setsid "$BASH" -c '"$@"' "$name" "${command[@]}" >&"$copy" 2>&1 {copy}>&- {driver_lock}>&- {guard}>&-
@@ -319,7 +322,6 @@ start() {
     exec {copy}>&-
   fi
   begun[$started]=${EPOCHREALTIME/[.,]/} tees[$started]=$tee
-  echo "begin $started" >&"$guard"
 }
 
 # await PROCESS LOG: returns the status of a command, once all that it started has ended and the log is whole.
@@ -365,7 +367,8 @@ watch_over() {
 }
 
 if [ "$dry_run" = false ]; then
-  exec {guard}> >(watch_over)
+  # In a session of its own, so that it outlives a signal to all processes of this one.
+  exec {guard}> >(exec setsid "$BASH" -c "$(declare -f send watch_over); watch_over")
   trap 'pass_on TERM 143' TERM
   trap 'pass_on TERM 129' HUP
   trap 'pass_on INT 130' INT
