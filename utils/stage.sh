@@ -26,18 +26,13 @@
 : "${stage:?}" "${stop_stage:?}" "${data_dir:?}" "${exp_dir:?}"
 declare -A made_by=()
 stage_number='' stage_name='' stage_file='' steps_run=0 steps_skipped=0
-# By the process of each command that runs: when it began, in microseconds, and what copies its output into the log; the
-# name and the outputs of a step that runs beside others.
+# By the process of each command that runs: when it began, and what copies its output into the log; the name and the
+# outputs of a step that runs beside others.
 declare -A begun=() tees=() beside=()
 started='' stop_status=0 # the process that started last; the status that a signal to this run asks for
-if [ "${dry_run:=false}" = false ]; then
-  mkdir -p "$exp_dir/done" "$exp_dir/log"
-  exec {driver_lock}>"$exp_dir/done/.lock"
-  if ! flock --timeout 3 "$driver_lock"; then # what a killed run leaves is being ended
-    echo "error: another run is at work in $exp_dir: wait for it, or choose another --exp-dir" >&2
-    exit 1
-  fi
-fi
+# shellcheck source=lock.sh
+. "${BASH_SOURCE[0]%/*}/lock.sh"
+if [ "${dry_run:=false}" = false ]; then take_lock; fi
 
 # stage NUMBER NAME: the steps that follow belong to this stage
 stage() {
@@ -93,7 +88,7 @@ step() {
   fi
 
   for path in "${confs[@]}" "${inputs[@]}"; do require "$path"; done
-  identity "$@" >"$now"
+  identity "$@" >"$now" || stage_error "$(not_noted)"
   reason=$(difference)
   if [ -z "$reason" ]; then
     steps_skipped=$((steps_skipped + 1))
@@ -120,12 +115,13 @@ step() {
 
 # finish PROCESS BESIDE NAME OUTPUT...: waits for the command of a step, and notes that it is done, and how long it took.
 finish() {
-  local process=$1 word=seconds name=$3 log path seconds status=0 record=$exp_dir/done/$stage_file.$3
+  local process=$1 word=seconds name=$3 log path seconds status=0
+  local record=$exp_dir/done/$stage_file.$3 new=$exp_dir/done/.new
   if [ -n "$2" ]; then word=beside; fi
   log=$(log_of "$name" "$2")
   shift 3
   await "$process" "$log" || status=$?
-  seconds=$(((${EPOCHREALTIME/[.,]/} - begun[$process]) / 1000000))
+  seconds=$((($(since_boot) - begun[$process]) / 100))
   unset "begun[$process]"
   if [ "$status" -ne 0 ]; then
     complain "$name ended with status $status; the log is $log"
@@ -134,10 +130,13 @@ finish() {
   for path; do
     expand "$path" >/dev/null || { complain "$name ended well but did not make $path" && return 1; }
   done
-  {
-    echo "$word $seconds"
-    list_files out "$@"
-  } >>"$record.started" && mv "$record.started" "$record"
+  # Until all of it is noted, the step counts as interrupted: its outputs stay, and it goes on from them.
+  if { cat "$record.started" && echo "$word $seconds" && list_files out "$@"; } >"$new" && mv "$new" "$record"; then
+    rm "$record.started"
+  else
+    complain "$(not_noted)"
+    return 1
+  fi
 }
 
 # Returns when the steps that run beside each other have ended; stops if one of them failed.
@@ -184,6 +183,15 @@ say() { echo "stage $stage_number ($stage_name): $1"; }
 
 complain() { echo "error: $(say "$1")" >&2; }
 
+not_noted() { echo "cannot note in $exp_dir/done what is read and made: see above, then run the same command again"; }
+
+# Hundredths of a second since the machine started: somebody may set the clock.
+since_boot() {
+  local up
+  read -r up _ </proc/uptime
+  echo "${up/./}"
+}
+
 stage_error() {
   complain "$1"
   exit "${2:-1}"
@@ -226,9 +234,8 @@ require() {
 
 # identity COMMAND...: all that must stay the same for the outputs to stay good
 identity() {
-  if [ -n "$processes" ]; then without "$free_options" "command ${*@Q}"; else echo "command ${*@Q}"; fi
-  list_contents "${confs[@]}"
-  list_files in "${inputs[@]}"
+  { if [ -n "$processes" ]; then without "$free_options" "command ${*@Q}"; else echo "command ${*@Q}"; fi; } &&
+    list_contents "${confs[@]}" && list_files in "${inputs[@]}"
 }
 
 # recorded_identity RECORD: what `identity` printed when that was written, without what has been noted since
@@ -299,7 +306,7 @@ set_aside() {
 # other have none: they would write over each other's.
 start() {
   local copy tee=''
-  echo "\$ ${command[*]@Q}" >>"$1"
+  echo "\$ ${command[*]@Q}" >>"$1" || stage_error "$(not_noted)"
   if [ -z "$threads" ] && [ -t 1 ] && [[ $(script --version 2>/dev/null) == *util-linux* ]]; then
     (
       trap - INT QUIT # which a shell ignores in the background
@@ -318,7 +325,7 @@ start() {
     started=$!
     exec {copy}>&-
   fi
-  begun[$started]=${EPOCHREALTIME/[.,]/} tees[$started]=$tee
+  begun[$started]=$(since_boot) tees[$started]=$tee
   echo "begin $started" >&"$guard"
 }
 
@@ -353,15 +360,28 @@ pass_on() {
 # Ends what runs when this shell is gone, whatever ended it, and keeps the lock until then. It is told what begins and ends.
 watch_over() {
   local -A groups=()
-  local what process
+  local what process status
   trap '' TERM HUP INT
-  while read -r what process; do
-    if [ "$what" = begin ]; then groups[$process]=; else unset "groups[$process]"; fi
+  while true; do
+    read -r -t 30 what process && status=0 || status=$?
+    if [ "$status" -gt 128 ]; then # nothing to read yet
+      show_life
+    elif [ "$status" -ne 0 ]; then
+      break
+    elif [ "$what" = begin ]; then
+      groups[$process]=
+    else
+      unset "groups[$process]"
+    fi
   done
   for process in "${!groups[@]}"; do send TERM "$process"; done
   for process in "${!groups[@]}"; do
-    while grep -q '^State:\s*[^XZ]' "/proc/$process/status" 2>/dev/null; do sleep 0.1; done
+    while grep -q '^State:\s*[^XZ]' "/proc/$process/status" 2>/dev/null; do
+      show_life
+      sleep 0.1
+    done
   done
+  release_lock
 }
 
 if [ "$dry_run" = false ]; then
