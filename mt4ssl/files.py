@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mt4ssl.errors import NOT_WRITTEN, UserError
+
+UNFINISHED = ("inline_container", "PytorchStreamWriter", "cannot be opened", "requested and")
+"""What torch and numpy say, without a number, of a file that they cannot write."""
 
 
 @contextmanager
@@ -26,15 +29,21 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         if path.is_dir():
             shutil.rmtree(path)
         temporary.replace(path)
-    except OSError as error:
-        if error.errno not in NOT_WRITTEN:
-            raise
-        raise UserError(f"{path} cannot be written ({error.strerror}): make room, and run it again") from error
-    finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary)
+    except (OSError, RuntimeError) as error:
+        number = getattr(error, "errno", None)
+        if number in NOT_WRITTEN:
+            problem, remedy = os.strerror(number), NOT_WRITTEN[number]
+        elif any(words in str(error) for words in UNFINISHED):
+            problem, remedy = "not all of it", "make room"
         else:
-            temporary.unlink(missing_ok=True)
+            raise
+        raise UserError(f"{path} cannot be written ({problem}): {remedy}, and run it again") from error
+    finally:
+        with suppress(OSError):  # of a disk that is read-only, or gone
+            if temporary.is_dir():
+                shutil.rmtree(temporary)
+            else:
+                temporary.unlink(missing_ok=True)
 
 
 def write_lines(path: str | Path, lines: Iterable[str]) -> None:
