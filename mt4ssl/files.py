@@ -25,25 +25,31 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     temporary = path.with_name(f".tmp{os.getpid()}.{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _remove(temporary)  # of a process of the same number that was killed: in containers numbers repeat
         yield temporary
         if path.is_dir():
             shutil.rmtree(path)
         temporary.replace(path)
-    except (OSError, RuntimeError) as error:
-        number = getattr(error, "errno", None)
-        if number in NOT_WRITTEN:
-            problem, remedy = os.strerror(number), NOT_WRITTEN[number]
-        elif any(words in str(error) for words in UNFINISHED):
+    except (OSError, RuntimeError, UserError) as error:
+        reason = error.__cause__ if isinstance(error, UserError) else error  # it may name what was to be written
+        if isinstance(reason, OSError) and reason.errno in NOT_WRITTEN:
+            problem, remedy = os.strerror(reason.errno), NOT_WRITTEN[reason.errno]
+        elif any(words in str(reason) for words in UNFINISHED):
             problem, remedy = "not all of it", "make room"
         else:
             raise
         raise UserError(f"{path} cannot be written ({problem}): {remedy}, and run it again") from error
     finally:
         with suppress(OSError):  # of a disk that is read-only, or gone
-            if temporary.is_dir():
-                shutil.rmtree(temporary)
-            else:
-                temporary.unlink(missing_ok=True)
+            _remove(temporary)
+
+
+def _remove(path: Path) -> None:
+    """Remove a file or a directory, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def write_lines(path: str | Path, lines: Iterable[str]) -> None:

@@ -24,6 +24,17 @@ def test_directories_are_replaced(tmp_path):
     assert [p.name for p in (tmp_path / "folder").iterdir()] == ["second"]
 
 
+def test_what_a_killed_process_of_the_same_number_left_is_not_taken(tmp_path):
+    with pytest.raises(RuntimeError), atomic_path(tmp_path / "folder") as unfinished:
+        raise RuntimeError
+    unfinished.mkdir()
+    (unfinished / "half").touch()
+    with atomic_path(tmp_path / "folder") as temporary:
+        assert temporary == unfinished
+        temporary.mkdir()
+    assert list((tmp_path / "folder").iterdir()) == []
+
+
 def test_a_full_disk_is_one_line(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("old")

@@ -130,7 +130,7 @@ finish() {
   for path; do
     expand "$path" >/dev/null || { complain "$name ended well but did not make $path" && return 1; }
   done
-  # Until all of it is noted, the step counts as interrupted: its outputs stay, and it goes on from them.
+  # Not in what was started, in which a run that is killed, or a full disk, would leave half of it.
   if { cat "$record.started" && echo "$word $seconds" && list_files out "$@"; } >"$new" && mv "$new" "$record"; then
     rm "$record.started"
   else
@@ -310,6 +310,7 @@ start() {
   if [ -z "$threads" ] && [ -t 1 ] && [[ $(script --version 2>/dev/null) == *util-linux* ]]; then
     (
       trap - INT QUIT # which a shell ignores in the background
+      echo "begin $BASHPID" >&"$guard"
       SHELL=$BASH exec script --quiet --return --append --command "${command[*]@Q}" "$1" {driver_lock}>&- {guard}>&-
     ) <&0 &
     started=$!
@@ -318,6 +319,7 @@ start() {
     tee=$!
     (
       trap - INT QUIT
+      echo "begin $BASHPID" >&"$guard"
       [ -z "$threads" ] || export OMP_NUM_THREADS=$threads
       # shellcheck disable=SC2016 # the command may be a function of bash, which setsid does not know
       exec setsid "$BASH" -c '"$@"' "$name" "${command[@]}" >&"$copy" 2>&1 {copy}>&- {driver_lock}>&- {guard}>&-
@@ -326,7 +328,6 @@ start() {
     exec {copy}>&-
   fi
   begun[$started]=$(since_boot) tees[$started]=$tee
-  echo "begin $started" >&"$guard"
 }
 
 # await PROCESS LOG: returns the status of a command, once all that it started has ended and the log is whole.
@@ -385,7 +386,9 @@ watch_over() {
 }
 
 if [ "$dry_run" = false ]; then
-  exec {guard}> >(watch_over)
+  # In a session of its own, so that it outlives a signal to all processes of this one.
+  functions=$(declare -f send show_life release_lock watch_over)
+  exec {guard}> >(exec setsid "$BASH" -c "$functions; driver_lock=$driver_lock watch_over")
   trap 'pass_on TERM 143' TERM
   trap 'pass_on TERM 129' HUP
   trap 'pass_on INT 130' INT

@@ -10,6 +10,8 @@ import ctypes
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
@@ -52,10 +54,24 @@ def process_count() -> int:
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
+@contextmanager
+def others_running() -> Iterator[None]:
+    """Turn what is raised when another process is gone into a UserError; that one has said why, if it could."""
+    try:
+        yield
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(
+            f"another process of this training has ended, see above ({reason}): the same command goes on from the last "
+            "checkpoint"
+        ) from error
+
+
 def wait_for_all() -> None:
-    """Return when every process has come here."""
+    """Return when every process has come here; UserError if one has ended."""
     if dist.is_initialized():
-        dist.barrier()
+        with others_running():
+            dist.barrier()
 
 
 def check_shares(parts: int, processes: int, batch_seconds: float) -> None:
@@ -90,13 +106,19 @@ class MicroBatches(Dataset):
         return {number: self.data.batch(step * self.data.parts + number) for number in self.numbers}
 
 
+def all_reduce(tensor: Tensor) -> None:
+    """Replace a tensor by its sum over all processes; UserError if one of them has ended."""
+    with others_running():
+        dist.all_reduce(tensor)
+
+
 def add_up(values: list[float]) -> list[float]:
     """Return the sums of every process's values."""
     if not values or not dist.is_initialized():
         return values
     device = "cuda" if dist.get_backend() == "nccl" else "cpu"
     sums = torch.tensor(values, dtype=torch.float64, device=device)
-    dist.all_reduce(sums)
+    all_reduce(sums)
     return sums.tolist()
 
 
@@ -104,7 +126,7 @@ def add_up_in_place(sums: list[Tensor]) -> None:
     """Replace tensors by their sums over all processes."""
     if dist.is_initialized():
         for each in sums:
-            dist.all_reduce(each)
+            all_reduce(each)
 
 
 def add_up_gradients(model: nn.Module) -> None:
@@ -115,7 +137,7 @@ def add_up_gradients(model: nn.Module) -> None:
     used = torch.tensor([p.grad is not None for p in parameters], dtype=torch.float32, device=parameters[0].device)
     gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
     flat = torch.cat([used, *(gradient.flatten() for gradient in gradients)])
-    dist.all_reduce(flat)
+    all_reduce(flat)
     used, *sums = flat.split([len(parameters), *(p.numel() for p in parameters)])
     for parameter, count, gradient in zip(parameters, used.tolist(), sums):
         parameter.grad = gradient.view_as(parameter) if count else None

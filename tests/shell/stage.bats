@@ -320,7 +320,8 @@ check_nothing_left() {
   for option in "" "--beside 1"; do
     rm -rf exp pids
     slow_step "$option"
-    kill -9 "$recipe"
+    if [ -z "$option" ]; then killed=-$recipe; else killed=$recipe; fi # with all of its group, or alone
+    kill -9 -- "$killed"
     status=0
     wait "$recipe" || status=$?
     [ "$status" -eq 137 ]

@@ -6,7 +6,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from subprocess import PIPE, STDOUT, Popen
+from subprocess import PIPE, Popen
 
 import pytest
 import torch
@@ -17,34 +17,37 @@ from mt4ssl.config import save_config
 from mt4ssl.train.pretraining import PretrainTask
 
 
-@pytest.mark.parametrize("number, status", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-@pytest.mark.parametrize("workers", [0, 1])
-def test_a_signal_saves_and_the_rest_is_as_uninterrupted(
-    pretrain_config, tmp_path, monkeypatch, capsys, number, status, workers
-):
-    """Sent in the fourth update, or to the worker too, it ends the fifth, in the middle of two lines of the log."""
-    loop = replace(pretrain_config.loop, updates=8, log_every=4, save_every=100, workers=workers)
-    config = replace(pretrain_config, loop=loop)
-    whole = replace(config, exp_dir=str(tmp_path / "whole"))
+@pytest.fixture(autouse=True)
+def no_peak(monkeypatch):
+    """To measure the processor takes longer than these trainings."""
+    monkeypatch.setattr("mt4ssl.train.speed.matrix_peak", lambda *_: 1e9)
+
+
+def test_a_signal_saves_and_the_rest_is_as_uninterrupted(pretrain_config, tmp_path, monkeypatch, capsys):
+    """Sent in the fourth update, and to the worker too, it ends the fifth, in the middle of two lines of the log."""
+    loop = replace(pretrain_config.loop, updates=8, log_every=4, save_every=100, workers=1)
+    whole, *interrupted = (replace(pretrain_config, loop=loop, exp_dir=str(tmp_path / name)) for name in "abc")
     run(whole)
     original = PretrainTask.finish_update
 
-    def finish_update(self, step):
-        if step == 5:
-            children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-            for process in (os.getpid(), *map(int, children[-workers:] if workers else [])):
-                os.kill(process, number)
-        return original(self, step)
+    for config, number, status in zip(interrupted, (signal.SIGTERM, signal.SIGINT), (143, 130)):
 
-    with monkeypatch.context() as patch:
-        patch.setattr(PretrainTask, "finish_update", finish_update)
-        with pytest.raises(SystemExit) as caught:
-            run(config)
-    assert caught.value.code == status
-    assert load_checkpoint(Path(config.exp_dir) / "last.pt")["step"] == 6
-    assert f"{number.name}: update 6 is saved in" in capsys.readouterr().out
-    assert signal.getsignal(signal.SIGINT) == signal.default_int_handler
-    check_as_whole(config, whole)
+        def finish_update(self, step, number=number):
+            if step == 5:
+                children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+                for process in (os.getpid(), int(children[-1])):
+                    os.kill(process, number)
+            return original(self, step)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(PretrainTask, "finish_update", finish_update)
+            with pytest.raises(SystemExit) as caught:
+                run(config)
+        assert caught.value.code == status
+        assert load_checkpoint(Path(config.exp_dir) / "last.pt")["step"] == 6
+        assert f"{number.name}: update 6 is saved in" in capsys.readouterr().out
+        assert signal.getsignal(signal.SIGINT) == signal.default_int_handler
+        check_as_whole(config, whole)
 
 
 def test_a_second_signal_ends_at_once():
@@ -63,37 +66,71 @@ def test_a_second_signal_ends_at_once():
         assert process.wait(10) == -signal.SIGINT
 
 
-def start(config, folder):
-    """Two processes under torchrun, which train in `folder`."""
-    folder.mkdir(exist_ok=True)
-    save_config(replace(config, exp_dir=str(folder / "exp")), folder / "config.yaml")
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command = [*launch, "-m", "mt4ssl.bin.pretrain", "--config", str(folder / "config.yaml")]
-    return Popen(command, stdout=PIPE, stderr=STDOUT, text=True)
+class TwoProcesses:
+    """Trainings of two processes under torchrun's agent; see two_processes.py."""
+
+    def __init__(self):
+        path = Path(__file__).with_name("two_processes.py")
+        self.server = Popen([sys.executable, path], stdin=PIPE, stdout=PIPE, text=True)
+
+    def start(self, config):
+        """Train beside `config.exp_dir`; return the process that launches."""
+        folder = Path(config.exp_dir).parent
+        folder.mkdir(exist_ok=True)
+        save_config(config, folder / "config.yaml")
+        (folder / "printed").unlink(missing_ok=True)
+        print(folder / "config.yaml", folder / "printed", sep="\t", file=self.server.stdin, flush=True)
+        return int(self.server.stdout.readline())
+
+    def printed(self, config):
+        """Wait until all processes have ended; return what they printed."""
+        assert self.server.stdout.readline() == "\n"
+        return (Path(config.exp_dir).parent / "printed").read_text()
 
 
-def test_processes_stop_after_the_same_update_and_go_on_exactly(pretrain_config, tmp_path):
-    """Whether the launcher gets the signal, or is killed."""
-    loop = replace(pretrain_config.loop, batch_seconds=8, updates=100, log_every=10, save_every=1000, workers=1)
-    config = replace(pretrain_config, loop=replace(loop, validate_every=1000))
-    with start(config, tmp_path / "whole") as process:
-        assert "update 100 dev" in process.communicate()[0]
-    log, step = tmp_path / "interrupted/exp/log.jsonl", 0
-    for end in (Popen.terminate, Popen.kill):
-        with start(config, tmp_path / "interrupted") as process:
-            while not (log.exists() and f'"step": {step // 10 * 10 + 20}' in log.read_text()):
-                assert process.poll() is None
-                time.sleep(0.01)
-            end(process)
-            output = process.communicate()[0]
-        assert output.count("SIGTERM: update") == 1, output
-        step = load_checkpoint(log.parent / "last.pt")["step"]
-    assert 40 <= step < 100
-    with start(config, tmp_path / "interrupted") as process:
-        assert f"going on after update {step}" in process.communicate()[0]
-    one, two = (replace(config, exp_dir=str(tmp_path / name / "exp")) for name in ("whole", "interrupted"))
-    resumed = weights(two)
-    assert all(torch.equal(weight, resumed[name]) for name, weight in weights(one).items())
-    for first, second in zip(logged(one), logged(two), strict=True):
-        assert first.pop("split") == second.pop("split")
-        assert first == pytest.approx(second, rel=1e-5)  # sums over processes, of which an interruption makes two
+@pytest.fixture
+def two_processes():
+    started = TwoProcesses()
+    yield started
+    started.server.kill()
+    started.server.communicate()
+
+
+def wait_for_update(config, update):
+    log, end = Path(config.exp_dir) / "log.jsonl", time.monotonic() + 60
+    while not (log.exists() and f'"step": {update}' in log.read_text()):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_two_processes_stop_after_the_same_update_and_go_on_exactly(pretrain_config, tmp_path, two_processes):
+    """Whether the launcher gets the signal, or is killed, or one of them is."""
+    loop = replace(pretrain_config.loop, batch_seconds=8, updates=90, log_every=10, save_every=10, workers=1)
+    loop = replace(loop, validate_every=1000)
+    whole, config = (replace(pretrain_config, loop=loop, exp_dir=str(tmp_path / name / "exp")) for name in "ab")
+    two_processes.start(whole)
+    assert "update 90 dev" in two_processes.printed(whole)
+
+    step = 0
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        launcher = two_processes.start(config)
+        wait_for_update(config, step // 10 * 10 + 10)
+        os.kill(launcher, number)
+        printed = two_processes.printed(config)
+        assert printed.count("SIGTERM: update") == 1, printed
+        assert printed.count(f"going on after update {step}") == bool(step)
+        step = load_checkpoint(Path(config.exp_dir) / "last.pt")["step"]
+    assert 20 <= step < 90
+
+    launcher = two_processes.start(config)
+    wait_for_update(config, step // 10 * 10 + 10)
+    other = Path(f"/proc/{launcher}/task/{launcher}/children").read_text().split()[-1]
+    os.kill(int(other), signal.SIGKILL)
+    printed = two_processes.printed(config)
+    assert printed.count("error: another process of this training has ended") == 1, printed
+
+    two_processes.start(config)
+    assert "going on after update" in two_processes.printed(config)
+    resumed = weights(config)
+    assert all(torch.equal(weight, resumed[name]) for name, weight in weights(whole).items())
+    assert logged(config) == logged(whole)
