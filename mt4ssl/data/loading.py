@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 from mt4ssl.data.cuts import Cuts
 from mt4ssl.data.features import make_extractor
 from mt4ssl.data.signals import FBANK_BINS, WAVEFORM, Signal
-from mt4ssl.errors import UserError
+from mt4ssl.errors import SHARED_MEMORY, UserError
 from mt4ssl.files import require
 
 if TYPE_CHECKING:
@@ -43,6 +44,10 @@ class Batch:
     def pin_memory(self) -> Self:
         """Return the batch in memory that a GPU can copy from while the CPU goes on; DataLoader calls this."""
         return self._with_tensors(Tensor.pin_memory)
+
+    def share_memory(self) -> None:
+        """Move the tensors to memory that other processes can read."""
+        self._with_tensors(lambda x: x.share_memory_() if x.numel() else x)  # nothing cannot be shared, and need not be
 
     def _with_tensors(self, change: Callable[[Tensor], Tensor]) -> Self:
         return replace(self, **{name: _change(value, change) for name, value in vars(self).items()})
@@ -112,11 +117,26 @@ def leave_signals_to_the_training(_: int) -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
+def share(batches: Any) -> Any:
+    """Move the tensors of a batch, or of a dict of them, to shared memory; UserError where there is no room in it.
+
+    torch would do it when the batch is sent, in a thread whose errors nobody sees: the training would wait for ever.
+    """
+    try:
+        for batch in batches.values() if isinstance(batches, dict) else [batches]:
+            batch.share_memory()
+    except RuntimeError as error:
+        room = shutil.disk_usage("/dev/shm").total / 2**20
+        raise UserError(f"a batch does not fit into /dev/shm, which has {room:.0f} MiB: {SHARED_MEMORY}") from error
+    return batches
+
+
 def load_steps(dataset: Dataset, steps: range, workers: int) -> Generator[Any]:
     """Iterate over dataset[step] for the given steps, prepared by `workers` processes ahead of time."""
     loader = DataLoader(
         dataset, sampler=steps, batch_size=None, num_workers=workers, prefetch_factor=4 if workers else None,
         pin_memory=torch.cuda.is_available(), worker_init_fn=leave_signals_to_the_training,
+        collate_fn=share if workers else None,
     )  # fmt: skip
     try:
         yield from loader

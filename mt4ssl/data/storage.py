@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-from kaldiio import WriteHelper
+from kaldiio import save_ark
 from lhotse import NumpyFilesWriter
 from lhotse.cut import Cut
 
@@ -17,9 +17,10 @@ def write_ark(path: Path, arrays: Iterable[tuple[str, np.ndarray]]) -> None:
     """Write utterance ids with their matrices (T, C) as <path>.ark and <path>.scp."""
     ark, scp = path.with_name(f"{path.name}.ark"), path.with_name(f"{path.name}.scp")
     with atomic_path(ark) as new_ark, atomic_path(scp) as new_scp:
-        with WriteHelper(f"ark,scp:{new_ark},{new_scp}") as writer:
+        # Open files, not their names, of which kaldiio takes some for commands, or for two.
+        with new_ark.open("wb") as ark_file, new_scp.open("w", encoding="utf-8") as scp_file:
             for name, array in arrays:
-                writer(name, array)
+                save_ark(ark_file, {name: array}, scp=scp_file)
         # The scp was written against the temporary ark.
         new_scp.write_text(new_scp.read_text(encoding="utf-8").replace(str(new_ark), str(ark)), encoding="utf-8")
 
