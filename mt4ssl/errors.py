@@ -42,7 +42,7 @@ SIGNS = {
     "start new thread": f"there is not enough memory for another thread: {MEMORY}",
     "usable temporary directory": "no folder takes temporary files: make room in /tmp, or set TMPDIR",
 }
-"""What messages have in them that come without a number, above all torch's, and a line for each; the first one counts."""
+"""What messages without a number have in them, above all torch's, and a line for each; the first that fits counts."""
 
 
 class UserError(Exception):

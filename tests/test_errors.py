@@ -3,6 +3,7 @@
 import os
 import resource
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -29,8 +30,8 @@ def fill_memory():
 @pytest.mark.parametrize(
     "work, line",
     [
-        (lambda: open("no/such/folder", "w"), "no/such/folder: No such file or directory: see whether"),
-        (lambda: open("/dev/null/x", "w"), "/dev/null/x: Not a directory: see what stands in its place"),
+        (lambda: Path("no/such/folder").write_text(""), "no/such/folder: No such file or directory: see whether"),
+        (lambda: Path("/dev/null/x").write_text(""), "/dev/null/x: Not a directory: see what stands in its place"),
         (open_many, "too many files are open: raise the limit (ulimit -n"),
         (lose_a_process, "a process was killed, perhaps for lack of memory: lower"),
         (fill_memory, "there is not enough memory: lower"),

@@ -1,4 +1,4 @@
-"""Check the configs of a recipe's trainings before hours of work; print the labels that pre-training needs, one a line."""
+"""Check the configs of a recipe before hours of work; print the labels that its pre-training needs, one a line."""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
@@ -126,8 +125,7 @@ def share(batches: Any) -> Any:
         for batch in batches.values() if isinstance(batches, dict) else [batches]:
             batch.share_memory()
     except RuntimeError as error:
-        room = shutil.disk_usage("/dev/shm").total / 2**20
-        raise UserError(f"a batch does not fit into /dev/shm, which has {room:.0f} MiB: {SHARED_MEMORY}") from error
+        raise UserError(f"a batch does not fit into shared memory: {SHARED_MEMORY}") from error
     return batches
 
 

@@ -75,7 +75,7 @@ def test_a_worker_that_is_killed(config, whole, before_update):
 def test_shared_memory_that_is_full(config, whole):
     with room_for(60_000):  # a batch needs twice that
         line = error_of(partial(run, config))
-    assert "a batch does not fit into /dev/shm, which has " in line and "--shm-size" in line
+    assert "a batch does not fit into shared memory: make /dev/shm larger" in line
     check_as_whole(config, whole)
 
 
