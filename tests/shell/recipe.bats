@@ -74,13 +74,13 @@ setup() {
     mv "yesno/conf/$1.before" "yesno/conf/$1"
   }
   check kmeans.yaml "clusters: .*" "clusters: 0" "conf/kmeans.yaml: clusters is 0: it must be at least 2"
-  check kmeans_iter2.yaml "layer: .*" "layer: 99" "conf/kmeans_iter2.yaml: layer is 99: the model has 3" --km-iter 2
+  check kmeans_iter2.yaml "layer: .*" "layer: 99" "conf/kmeans_iter2.yaml: layer is 99: the model has 4" --km-iter 2
   check finetune.yaml "$" "" "loop.updates is 0: it must be at least 1" --finetune-args "--loop.updates 0"
   check finetune.yaml "$" "" "optim.lr is -1: it must be above 0" --scratch-args "--optim.lr -1"
   check pretrain.yaml "$" "" "mask.prob is 2: it must be at least 0 and at most 1" --pretrain-args "--mask.prob 2"
   sed -i "s/layer: [0-9]*/layer: 99/" yesno/conf/pretrain.yaml
   run yesno/run.sh --stage 0
-  [[ $status -eq 1 && ${#lines[@]} -eq 1 && $output == "error: target "*"layer=99"*" needs more layers than the encoder's 3" ]]
+  [[ $status -eq 1 && ${#lines[@]} -eq 1 && $output == "error: target "*"layer=99"*" needs more layers than the encoder's 4" ]]
   [ ! -e yesno/data ]
 }
 
