@@ -232,7 +232,7 @@ for iteration in $(seq "$rounds"); do
     --dev-cuts "$(cuts "$labels" "$dev_set")" --exp-dir "$(pretraining "$iteration")"
   )
   step "$name" --conf "${pretrain_configs[@]}" --in "$(cuts "$labels" "$train_set")" \
-    "$(cuts "$labels" "$dev_set")" --out "$(pretraining "$iteration")" --ngpu "$ngpu" -- \
+    --dev "$(cuts "$labels" "$dev_set")" --out "$(pretraining "$iteration")" --ngpu "$ngpu" -- \
     python -m mt4ssl.bin.pretrain "${training[@]}"
   plan pretrain --corpus "$(supervisions "$train_set")" --kmeans "$kmeans_config" -- "${training[@]}"
 done

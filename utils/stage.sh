@@ -8,10 +8,10 @@
 #
 # --in, --out and --conf take files, folders or quoted patterns; of --conf it is the content that counts, and not the
 # time. --nj N is appended to the command, --ngpu N, of a training, starts its `python -m` through torchrun; they are no
-# part of its identity, since results do not depend on them, nor are those options of a training that change no result.
-# With --beside N a step runs on N threads beside those that follow, until wait_for_steps, and has a log of its own. Steps
-# of stages that are not selected are only noted as makers of files. With dry_run=true, steps are shown, and nothing is
-# run.
+# part of its identity, since results do not depend on them, nor are those options of a training that change no result,
+# and files of --dev, which it validates on and which must be there. With --beside N a step runs on N threads beside those
+# that follow, until wait_for_steps, and has a log of its own. Steps of stages that are not selected are only noted as
+# makers of files. With dry_run=true, steps are shown, and nothing is run.
 #
 # SIGTERM, SIGHUP and SIGINT are passed on to what runs, which is waited for: a training saves first. However a run ends,
 # SIGKILL included, what it started is ended, and exp/done/.lock held until then.
@@ -61,18 +61,19 @@ end_stages() {
   fi
 }
 
-# step NAME [--conf PATH...] [--in PATH...] [--out PATH...] [--nj N] [--ngpu N] [--beside N] -- COMMAND...
-# The functions it calls see its variables: confs, inputs, outputs, unrecorded, processes, command, record, now.
+# step NAME [--conf PATH...] [--in PATH...] [--dev PATH...] [--out PATH...] [--nj N] [--ngpu N] [--beside N] -- COMMAND...
+# The functions it calls see its variables: confs, inputs, devs, outputs, unrecorded, processes, command, record, now.
 step() {
-  local name=$1 option='' path reason confs=() inputs=() outputs=() unrecorded=() processes='' threads='' command
+  local name=$1 option='' path reason confs=() inputs=() devs=() outputs=() unrecorded=() processes='' threads='' command
   local record=$exp_dir/done/$stage_file.$1 now=$exp_dir/done/.now
   shift
   while [ "$1" != -- ]; do
     case $option,$1 in
-      *,--conf | *,--in | *,--out | *,--nj | *,--ngpu | *,--beside) option=$1 ;;
-      *,--* | ,*) stage_error "$name: step takes --conf, --in, --out, --nj, --ngpu and --beside, not '$1'" ;;
+      *,--conf | *,--in | *,--dev | *,--out | *,--nj | *,--ngpu | *,--beside) option=$1 ;;
+      *,--* | ,*) stage_error "$name: step takes --conf, --in, --dev, --out, --nj, --ngpu and --beside, not '$1'" ;;
       --conf,*) confs+=("$1") ;;
       --in,*) inputs+=("$1") ;;
+      --dev,*) devs+=("$1") ;;
       --out,*) outputs+=("$1") made_by[$1]="$stage_number ($stage_name)" ;;
       --nj,*) unrecorded=(--nj "$1") ;;
       --ngpu,*) processes=$1 ;;
@@ -87,7 +88,7 @@ step() {
     return
   fi
 
-  for path in "${confs[@]}" "${inputs[@]}"; do require "$path"; done
+  for path in "${confs[@]}" "${inputs[@]}" "${devs[@]}"; do require "$path"; done
   identity "$@" >"$now" || stage_error "$(not_noted)"
   reason=$(difference)
   if [ -z "$reason" ]; then
@@ -174,7 +175,7 @@ show_step() {
   full_command "$@"
   say "$name"
   [ ${#confs[@]} -eq 0 ] || printf '  config   %s\n' "${confs[@]}"
-  [ ${#inputs[@]} -eq 0 ] || printf '  input    %s\n' "${inputs[@]}"
+  [ ${#inputs[@]} -eq 0 ] || printf '  input    %s\n' "${inputs[@]}" "${devs[@]}"
   printf '  output   %s\n' "${outputs[@]}"
   echo "  command  ${command[*]@Q}"
 }
@@ -238,8 +239,9 @@ identity() {
     list_contents "${confs[@]}" && list_files in "${inputs[@]}"
 }
 
-# recorded_identity RECORD: what `identity` printed when that was written, without what has been noted since
-recorded_identity() { grep -v -e '^out ' -e '^seconds ' -e '^beside ' "$1"; }
+# recorded_identity RECORD: what `identity` printed when that was written, without what has been noted since, and without
+# files that have become those of --dev
+recorded_identity() { grep -v -e '^out ' -e '^seconds ' -e '^beside ' "${devs[@]/#/-e^in .* }" "$1"; }
 
 # without OPTIONS TEXT: the quoted command in TEXT without these options of a training's loop, a pattern, and their values
 without() { sed -E "s/ '--loop\.($1)(=[^']*'|' '[^']*')//g" <<<"$2"; }

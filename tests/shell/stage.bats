@@ -223,6 +223,23 @@ END
   [[ $output == *"what was in exp/train is now in exp/old/"* ]]
 }
 
+@test "what a training validates on must be there, and may change" {
+  echo dev >dev.txt
+  export ngpu=1
+  sed -i "s/corpus.txt --out exp\/train/corpus.txt dev.txt --out exp\/train/" recipe.sh # as it was before there was --dev
+  recipe
+  sed -i "s/corpus.txt dev.txt/corpus.txt --dev dev.txt/" recipe.sh
+  recipe
+  [ -z "$ran" ]
+  echo "another dev" >dev.txt
+  recipe
+  [ -z "$ran" ]
+  rm dev.txt
+  recipe
+  [ "$status" -eq 1 ]
+  [ "${lines[-1]}" = "error: stage 3 (train): dev.txt is missing" ]
+}
+
 @test "of a folder given as config the content counts" {
   mkdir -p conf/__pycache__
   echo one >conf/a.sh
