@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from collections.abc import Collection
 from concurrent.futures import BrokenExecutor
 from typing import Callable
 
@@ -49,6 +50,12 @@ class UserError(Exception):
     """One clear line: what is wrong, where (file, utterance), and what to do about it."""
 
 
+def number_of(error: BaseException | None, among: Collection[int]) -> int | None:
+    """Return the number of what the system refused; libraries may pass on its words alone."""
+    number = getattr(error, "errno", None)
+    return number if number in among else next((each for each in among if os.strerror(each) in str(error)), None)
+
+
 def refusal(error: Exception) -> str | None:
     """Return a line on what the system refused and what to do about it; None of an error that is no refusal."""
     text = str(error)
@@ -60,11 +67,9 @@ def refusal(error: Exception) -> str | None:
         for sign, line in SIGNS.items():
             if sign in text:
                 return line
-    if isinstance(error, OSError):
-        # One that comes from a process of a DataLoader has the words alone.
-        number = error.errno or next((number for number in REMEDIES if os.strerror(number) in text), 0)
-        if number in REMEDIES:
-            return f"{error.filename or 'a file'}: {os.strerror(number)}: {REMEDIES[number]}"
+    number = number_of(error, REMEDIES)
+    if isinstance(error, OSError) and number is not None:
+        return f"{error.filename or 'a file'}: {os.strerror(number)}: {REMEDIES[number]}"
     return None
 
 

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from mt4ssl.errors import NOT_WRITTEN, UserError
+from mt4ssl.errors import NOT_WRITTEN, UserError, number_of
 
-UNFINISHED = ("inline_container", "PytorchStreamWriter", "cannot be opened", "requested and")
-"""What torch and numpy say, without a number, of a file that they cannot write."""
+UNFINISHED = ("inline_container", "PytorchStreamWriter", "cannot be opened")
+"""What torch says of a file that it cannot write, and not why."""
 
 
 @contextmanager
@@ -30,10 +30,11 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         if path.is_dir():
             shutil.rmtree(path)
         temporary.replace(path)
-    except (OSError, RuntimeError, UserError) as error:
+    except Exception as error:
         reason = error.__cause__ if isinstance(error, UserError) else error  # it may name what was to be written
-        if isinstance(reason, OSError) and reason.errno in NOT_WRITTEN:
-            problem, remedy = os.strerror(reason.errno), NOT_WRITTEN[reason.errno]
+        number = number_of(reason, NOT_WRITTEN)
+        if number is not None:
+            problem, remedy = os.strerror(number), NOT_WRITTEN[number]
         elif any(words in str(reason) for words in UNFINISHED):
             problem, remedy = "not all of it", "make room"
         else:

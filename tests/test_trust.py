@@ -14,7 +14,7 @@ FORBIDDEN = set(
 )
 SHELL = {
     "eval": r"\beval\b",
-    "sh -c": r'(?:\bsh|\$\{?BASH\}?"?) -\w*c\b',
+    "sh -c": r'(?:\b(?:ba)?sh|\$\{?BASH\}?"?) -\w*c\b',
     "script": r"\bscript\b.* --command",
     "| sh": r"\|\s*(?:ba)?sh\b",
     "curl": r"\b(?:curl|wget)\b",
@@ -40,21 +40,28 @@ def tracked(*patterns: str) -> list[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
 
 
+def dotted(function: ast.expr) -> str:
+    """A function as it is called, without what it is taken from if that is no name."""
+    if isinstance(function, ast.Attribute):
+        return f"{dotted(function.value)}.{function.attr}"
+    return function.id if isinstance(function, ast.Name) else ""
+
+
 def forbidden(node: ast.AST) -> set[str]:
     """What of a piece of Python is forbidden."""
     if isinstance(node, ast.ImportFrom):
         return {f"{node.module}.{alias.name}" for alias in node.names} & FORBIDDEN
     if not isinstance(node, ast.Call):
         return set()
-    name = ast.unparse(node.func)
-    options = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
+    name = dotted(node.func)
+    options = {keyword.arg: getattr(keyword.value, "value", None) for keyword in node.keywords}
     wrong = {
         name: name in FORBIDDEN
-        or (name == "torch.load" and options.get("weights_only") != "True")
+        or (name == "torch.load" and options.get("weights_only") is not True)
         or (name == "yaml.load" and "yaml.SafeLoader" not in ast.unparse(node))
-        or (name.endswith(".extractall") and options.get("filter") != "'data'")
-        or options.get("allow_pickle") == "True",
-        f"{name}(shell=True)": options.get("shell") == "True",
+        or (name.endswith(".extractall") and options.get("filter") != "data")
+        or options.get("allow_pickle") is True,
+        f"{name}(shell=True)": options.get("shell") is True,
     }
     return {call for call, is_wrong in wrong.items() if is_wrong}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,22 @@ def write_ark(path: Path, arrays: Iterable[tuple[str, np.ndarray]]) -> None:
         new_scp.write_text(new_scp.read_text(encoding="utf-8").replace(str(new_ark), str(ark)), encoding="utf-8")
 
 
+def npy(array: np.ndarray) -> bytes:
+    """Return the content of a .npy file: numpy itself may write half of it to a full disk without a word."""
+    content = BytesIO()
+    np.save(content, array, allow_pickle=False)
+    return content.getvalue()
+
+
+class ArrayWriter(NumpyFilesWriter):
+    """Lhotse's writer of .npy files, which says so when the disk is full."""
+
+    def write(self, key: str, value: np.ndarray) -> str:
+        with self.io.open_fileobj(f"{key}.npy", "w", add_subdir=True) as (file, path):
+            file.write(npy(value))
+        return "/".join(Path(path).parts[-2:])
+
+
 def store_arrays(folder: Path, name: str, frame_shift: float, arrays: Iterable[tuple[Cut, np.ndarray]]) -> list[Cut]:
     """Store arrays (T,) or (T, C) of cuts in a folder; return the cuts, which have them as the temporal array `name`.
 
@@ -32,7 +49,7 @@ def store_arrays(folder: Path, name: str, frame_shift: float, arrays: Iterable[t
     """
     cuts = []
     with atomic_path(folder) as temporary:
-        writer = NumpyFilesWriter(temporary)
+        writer = ArrayWriter(temporary)
         for cut, array in arrays:
             stored = writer.store_array(cut.id, array, frame_shift=frame_shift, temporal_dim=0, start=cut.start)
             stored.array.storage_path = str(folder)

@@ -81,9 +81,6 @@ def test_in_stage_9(model, corpus, monkeypatch):
     arguments = ["--model", model, "--avg", "1", "--cuts", corpus.cuts, "--split", "dev"]
     monkeypatch.setattr("sys.argv", ["", *map(str, arguments)])
     before = contents(model)
-    with room_for(1000):
-        line = error_of(emit.main)
-    assert "make room, or set TMPDIR" in line or "averaged-1.pt cannot be written" in line
     with room_for(20_000):
         assert f"{model}/averaged-1.pt cannot be written (" in error_of(emit.main)
     assert contents(model) == before
@@ -94,13 +91,7 @@ def test_in_stage_9(model, corpus, monkeypatch):
     before = contents(model)
     with room_for(30_000):
         assert f"{model}/log_probs/dev.ark cannot be written (" in error_of(emit.main)
-    assert contents(model) == before
-
-
-def test_where_temporary_files_are(model, corpus, monkeypatch):
-    (model / "averaged-1.pt").write_bytes((model / "step-1.pt").read_bytes())
-    arguments = ["--model", model, "--avg", "1", "--cuts", corpus.cuts, "--split", "dev"]
-    monkeypatch.setattr("sys.argv", ["", *map(str, arguments)])
-    with room_for(1000):
+    with room_for(1000):  # too little for the manifest in $TMPDIR
         line = error_of(emit.main)
     assert f"cannot copy {corpus.cuts} to " in line and "make room, or set TMPDIR" in line
+    assert contents(model) == before

@@ -424,7 +424,7 @@ check_nothing_left() {
 
 # Runs a command without the right to write everywhere, which root has.
 as_user() {
-  if [ "$(id -u)" -eq 0 ]; then setpriv --bounding-set -dac_override "$@"; else "$@"; fi
+  if [ "$(id -u)" -eq 0 ]; then setpriv --bounding-set=-dac_override "$@"; else "$@"; fi
 }
 
 @test "a folder that cannot be written is one line" {
