@@ -37,7 +37,7 @@ setup() {
     [ "$status" -eq 1 ]
     [ "$output" = "error: --nj, --ngpu, --km-iter, --avg and --bpe-size take whole numbers from 1, not '0'" ]
   done
-  for folder in "" -x "|touch x" " x" "a*" "[x]" 'a\b' $'a\nb'; do
+  for folder in -x "|touch x" " x" "a*" "[x]" 'a\b' $'a\nb'; do
     for option in --dl-dir --data-dir --exp-dir; do
       run "$root/egs/espeak/run.sh" "$option" "$folder"
       [ "$status" -eq 1 ]
