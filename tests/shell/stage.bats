@@ -225,17 +225,16 @@ END
 
 @test "what a training validates on must be there, and may change" {
   echo dev >dev.txt
-  export ngpu=1
   sed -i "s/corpus.txt --out exp\/train/corpus.txt dev.txt --out exp\/train/" recipe.sh # as it was before there was --dev
-  recipe
+  ngpu=1 recipe
   sed -i "s/corpus.txt dev.txt/corpus.txt --dev dev.txt/" recipe.sh
-  recipe
+  ngpu=1 recipe
   [ -z "$ran" ]
   echo "another dev" >dev.txt
-  recipe
+  ngpu=1 recipe
   [ -z "$ran" ]
   rm dev.txt
-  recipe
+  ngpu=1 recipe
   [ "$status" -eq 1 ]
   [ "${lines[-1]}" = "error: stage 3 (train): dev.txt is missing" ]
 }
