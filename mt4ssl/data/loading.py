@@ -136,7 +136,11 @@ def load_steps(dataset: Dataset, steps: range, workers: int) -> Generator[Any]:
         pin_memory=torch.cuda.is_available(), worker_init_fn=leave_signals_to_the_training,
         collate_fn=share if workers else None,
     )  # fmt: skip
+    prepared = iter(loader)
     try:
-        yield from loader
+        yield from prepared
     except UserError as error:  # torch puts the traceback of a worker before the message
         raise UserError(str(error).rpartition(f"{UserError.__name__}: ")[2].strip()) from error
+    finally:
+        if workers:  # an error that is on its way keeps them, and this process would wait for them at its end
+            prepared._shutdown_workers()  # noqa: SLF001

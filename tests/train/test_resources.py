@@ -1,5 +1,6 @@
 """What the system refuses a training: a line that says what to do; then the training goes on exactly."""
 
+import multiprocessing
 import os
 import resource
 import shutil
@@ -75,7 +76,9 @@ def test_a_worker_that_is_killed(config, whole, before_update):
         os.kill(int(children[-1]), signal.SIGKILL)
         time.sleep(5)  # until the system says that it has ended
 
+    config = replace(config, loop=replace(config.loop, workers=2))
     line = before_update(5, kill, config)
+    assert multiprocessing.active_children() == []  # or the process would wait for the other worker, for ever
     assert "a process that prepares batches was killed" in line and "lower loop.max_batch_seconds, loop.workers" in line
     check_as_whole(config, whole)
 
@@ -84,6 +87,7 @@ def test_shared_memory_that_is_full(config, whole):
     with room_for(60_000):  # a batch needs twice that
         line = error_of(partial(run, config))
     assert "a batch does not fit into shared memory: make /dev/shm larger" in line
+    assert multiprocessing.active_children() == []
     check_as_whole(config, whole)
 
 
