@@ -59,10 +59,12 @@ def file_checksum(path: Path) -> str:
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Unpack an archive into a folder; UserError if it would write outside of that, or make links out of it."""
+    """Unpack an archive into a folder; UserError if it would write or link outside of that, or cannot."""
     try:
         with tarfile.open(archive) as tar:
             tar.extractall(folder, filter="data")
+    except OSError as error:
+        raise UserError(f"cannot unpack {archive} ({error}): make room, and run it again") from error
     except tarfile.FilterError as error:
         raise UserError(f"{archive} is no archive to trust ({error}): remove it, and see where it came from") from error
 
