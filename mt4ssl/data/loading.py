@@ -143,4 +143,4 @@ def load_steps(dataset: Dataset, steps: range, workers: int) -> Generator[Any]:
         raise UserError(str(error).rpartition(f"{UserError.__name__}: ")[2].strip()) from error
     finally:
         if workers:  # an error that is on its way keeps them, and this process would wait for them at its end
-            prepared._shutdown_workers()  # noqa: SLF001
+            prepared._shutdown_workers()  # type: ignore[attr-defined]  # noqa: SLF001
