@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,15 +15,14 @@ from mt4ssl.files import atomic_path, require
 
 
 def save_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
-    """Write tensors, numbers, strings, lists and dicts, with checksums; UserError if the disk does not take them."""
-    try:
-        with atomic_path(path) as temporary:
-            torch.save(dict(content), temporary)
-    except RuntimeError as error:  # torch says so of a full disk, and not why
-        free = shutil.disk_usage(path.parent).free / 2**20
-        raise UserError(
-            f"{path} cannot be written: {free:.0f} MiB are free there; make room, and run it again"
-        ) from error
+    """Write tensors, numbers, strings, lists and dicts, with checksums.
+
+    Raises UserError if the disk does not take them, or the folder is gone: a new one would lack what was there.
+    """
+    if not path.parent.is_dir():
+        raise UserError(f"{path.parent} is gone: see who removed or moved it, then run the same command again")
+    with atomic_path(path) as temporary:
+        torch.save(dict(content), temporary)
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
@@ -69,8 +67,9 @@ def average_last(folder: Path, count: int) -> Path:
     if len(steps) < count:
         raise UserError(f"{folder} has {len(steps)} step checkpoints, not {count}: lower --avg or raise loop.keep")
     path = folder / f"averaged-{count}.pt"
-    if path.exists() and path.stat().st_mtime_ns > max(step.stat().st_mtime_ns for step in steps):
-        return path
     last = steps[-count:]
-    save_checkpoint(path, {"model": average_checkpoints(last), "from": [step.name for step in last]})
+    names = [step.name for step in last]
+    newer = path.exists() and path.stat().st_mtime_ns > max(step.stat().st_mtime_ns for step in last)
+    if not newer or load_checkpoint(path)["from"] != names:  # newer by a clock that was set back meanwhile
+        save_checkpoint(path, {"model": average_checkpoints(last), "from": names})
     return path

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from mt4ssl.errors import NOT_WRITTEN, UserError
+from mt4ssl.errors import NOT_WRITTEN, UserError, number_of
+
+UNFINISHED = ("inline_container", "PytorchStreamWriter", "cannot be opened")
+"""What torch says of a file that it cannot write, and not why."""
 
 
 @contextmanager
@@ -27,12 +30,19 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         if path.is_dir():
             shutil.rmtree(path)
         temporary.replace(path)
-    except OSError as error:
-        if error.errno not in NOT_WRITTEN:
+    except Exception as error:
+        reason = error.__cause__ if isinstance(error, UserError) else error  # it may name what was to be written
+        number = number_of(reason, NOT_WRITTEN)
+        if number is not None:
+            problem, remedy = os.strerror(number), NOT_WRITTEN[number]
+        elif any(words in str(reason) for words in UNFINISHED):
+            problem, remedy = "not all of it", "make room"
+        else:
             raise
-        raise UserError(f"{path} cannot be written ({error.strerror}): make room, and run it again") from error
+        raise UserError(f"{path} cannot be written ({problem}): {remedy}, and run it again") from error
     finally:
-        _remove(temporary)
+        with suppress(OSError):  # of a disk that is read-only, or gone
+            _remove(temporary)
 
 
 def _remove(path: Path) -> None:

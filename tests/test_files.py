@@ -49,7 +49,7 @@ def test_a_full_disk_ends_a_verb_in_one_line():
         with open("/dev/full", "w") as file:
             file.write("new")
 
-    with pytest.raises(SystemExit, match=r"^error: a file cannot be written \(No space left on device\): make room"):
+    with pytest.raises(SystemExit, match=r"^error: a file: No space left on device: make room; then run the same"):
         run_main(main)
 
 

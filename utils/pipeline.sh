@@ -21,8 +21,16 @@ fail() {
 for number in "$stage" "$stop_stage"; do
   [[ $number =~ ^-?[0-9]+$ ]] || fail "--stage and --stop-stage take whole numbers, not '$number'"
 done
-for number in "$nj" "$ngpu" "$km_iter" "$avg"; do
-  [[ $number =~ ^[1-9][0-9]*$ ]] || fail "--nj, --ngpu, --km-iter and --avg take whole numbers from 1, not '$number'"
+for number in "$nj" "$ngpu" "$km_iter" "$avg" "$bpe_size"; do
+  [[ $number =~ ^[1-9][0-9]*$ ]] ||
+    fail "--nj, --ngpu, --km-iter, --avg and --bpe-size take whole numbers from 1, not '$number'"
+done
+for folder in "$dl_dir" "${data_dir?}" "${exp_dir?}"; do # lists, patterns of files and Kaldi's scp files take these otherwise
+  case $folder in
+    '' | [-\|[:space:]]* | *[][*?\\[:cntrl:]]*)
+      fail "${folder@Q} is no name for a folder: it begins with '-', '|' or a space, or has [ ] * ? \\ or a tab in it"
+      ;;
+  esac
 done
 if [[ " $labelled_sets " != *" $labelled_set "* ]]; then
   fail "there is no labelled set $labelled_set: it is one of ${labelled_sets// /, }"
@@ -98,17 +106,19 @@ plan() {
 }
 
 # Labels, and the MFCC that they are made of, are left out where no pre-training needs them, which its config says. To
-# read it takes seconds, so that is done only for the stages that depend on it.
-rounds=$km_iter needs_labels=true
+# read it takes seconds, so that is done only for the stages that depend on it, or come long before those that read configs.
+rounds=$km_iter needs_labels=true names='' kmeans_configs=(conf/kmeans.yaml)
+if [ "$km_iter" -gt 1 ]; then kmeans_configs+=(conf/kmeans_iter2.yaml); fi
+finetune_options=("${finetune_configs[@]/#/--config=}" "${finetune_args[@]}")
+checked=(--finetune "${finetune_options[*]@Q}" --finetune "${finetune_options[*]@Q} ${scratch_args[*]@Q}")
+[ -n "$pretrained" ] || checked+=(--pretrain "${pretrain_options[*]@Q}" --kmeans "${kmeans_configs[@]}")
+if runs_any 2 5 || runs_any 11 11; then names=$(python -m mt4ssl.bin.check_configs "${checked[@]}"); fi
 if [ -n "$pretrained" ]; then
   rounds=0 needs_labels=false
-elif runs_any 2 5 || runs_any 11 11; then
-  names=$(python -m mt4ssl.bin.list_labels "${pretrain_options[@]}")
-  if [ -z "$names" ]; then
-    needs_labels=false
-    [ "$km_iter" -eq 1 ] || fail "--km-iter $km_iter: $pretrain_config needs no labels: use --km-iter 1"
-    ! runs_any 3 4 || echo "stages 3 (kmeans) and 4 (labels) are left out: no target of $pretrain_config needs labels"
-  fi
+elif [ -z "$names" ] && { runs_any 2 5 || runs_any 11 11; }; then
+  needs_labels=false
+  [ "$km_iter" -eq 1 ] || fail "--km-iter $km_iter: $pretrain_config needs no labels: use --km-iter 1"
+  ! runs_any 3 4 || echo "stages 3 (kmeans) and 4 (labels) are left out: no target of $pretrain_config needs labels"
 fi
 
 stage 0 data
@@ -226,7 +236,7 @@ for iteration in $(seq "$rounds"); do
     --dev-cuts "$(cuts "$labels" "$dev_set")" --exp-dir "$(pretraining "$iteration")"
   )
   step "$name" --conf "${pretrain_configs[@]}" --in "$(cuts "$labels" "$train_set")" \
-    "$(cuts "$labels" "$dev_set")" --out "$(pretraining "$iteration")" --ngpu "$ngpu" -- \
+    --dev "$(cuts "$labels" "$dev_set")" --out "$(pretraining "$iteration")" --ngpu "$ngpu" -- \
     python -m mt4ssl.bin.pretrain "${training[@]}"
   plan pretrain --corpus "$(supervisions "$train_set")" --kmeans "$kmeans_config" -- "${training[@]}"
 done

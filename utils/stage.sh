@@ -8,10 +8,10 @@
 #
 # --in, --out and --conf take files, folders or quoted patterns; of --conf it is the content that counts, and not the
 # time. --nj N is appended to the command, --ngpu N, of a training, starts its `python -m` through torchrun; they are no
-# part of its identity, since results do not depend on them, nor are those options of a training that change no result.
-# With --beside N a step runs on N threads beside those that follow, until wait_for_steps, and has a log of its own. Steps
-# of stages that are not selected are only noted as makers of files. With dry_run=true, steps are shown, and nothing is
-# run.
+# part of its identity, since results do not depend on them, nor are those options of a training that change no result,
+# and files of --dev, which it validates on and which must be there. With --beside N a step runs on N threads beside those
+# that follow, until wait_for_steps, and has a log of its own. Steps of stages that are not selected are only noted as
+# makers of files. With dry_run=true, steps are shown, and nothing is run.
 #
 # SIGTERM, SIGHUP and SIGINT are passed on to what runs, which is waited for: a training saves first. However a run ends,
 # SIGKILL included, what it started is ended, and exp/done/.lock held until then.
@@ -26,18 +26,13 @@
 : "${stage:?}" "${stop_stage:?}" "${data_dir:?}" "${exp_dir:?}"
 declare -A made_by=()
 stage_number='' stage_name='' stage_file='' steps_run=0 steps_skipped=0
-# By the process of each command that runs: when it began, in microseconds, and what copies its output into the log; the
-# name and the outputs of a step that runs beside others.
+# By the process of each command that runs: when it began, and what copies its output into the log; the name and the
+# outputs of a step that runs beside others.
 declare -A begun=() tees=() beside=()
 started='' stop_status=0 # the process that started last; the status that a signal to this run asks for
-if [ "${dry_run:=false}" = false ]; then
-  mkdir -p "$exp_dir/done" "$exp_dir/log"
-  exec {driver_lock}>"$exp_dir/done/.lock"
-  if ! flock --timeout 3 "$driver_lock"; then # what a killed run leaves is being ended
-    echo "error: another run is at work in $exp_dir: wait for it, or choose another --exp-dir" >&2
-    exit 1
-  fi
-fi
+# shellcheck source=lock.sh
+. "${BASH_SOURCE[0]%/*}/lock.sh"
+if [ "${dry_run:=false}" = false ]; then take_lock; fi
 
 # stage NUMBER NAME: the steps that follow belong to this stage
 stage() {
@@ -66,18 +61,19 @@ end_stages() {
   fi
 }
 
-# step NAME [--conf PATH...] [--in PATH...] [--out PATH...] [--nj N] [--ngpu N] [--beside N] -- COMMAND...
-# The functions it calls see its variables: confs, inputs, outputs, unrecorded, processes, command, record, now.
+# step NAME [--conf PATH...] [--in PATH...] [--dev PATH...] [--out PATH...] [--nj N] [--ngpu N] [--beside N] -- COMMAND...
+# The functions it calls see its variables: confs, inputs, devs, outputs, unrecorded, processes, command, record, now.
 step() {
-  local name=$1 option='' path reason confs=() inputs=() outputs=() unrecorded=() processes='' threads='' command
+  local name=$1 option='' path reason confs=() inputs=() devs=() outputs=() unrecorded=() processes='' threads='' command
   local record=$exp_dir/done/$stage_file.$1 now=$exp_dir/done/.now
   shift
   while [ "$1" != -- ]; do
     case $option,$1 in
-      *,--conf | *,--in | *,--out | *,--nj | *,--ngpu | *,--beside) option=$1 ;;
-      *,--* | ,*) stage_error "$name: step takes --conf, --in, --out, --nj, --ngpu and --beside, not '$1'" ;;
+      *,--conf | *,--in | *,--dev | *,--out | *,--nj | *,--ngpu | *,--beside) option=$1 ;;
+      *,--* | ,*) stage_error "$name: step takes --conf, --in, --dev, --out, --nj, --ngpu and --beside, not '$1'" ;;
       --conf,*) confs+=("$1") ;;
       --in,*) inputs+=("$1") ;;
+      --dev,*) devs+=("$1") ;;
       --out,*) outputs+=("$1") made_by[$1]="$stage_number ($stage_name)" ;;
       --nj,*) unrecorded=(--nj "$1") ;;
       --ngpu,*) processes=$1 ;;
@@ -92,8 +88,8 @@ step() {
     return
   fi
 
-  for path in "${confs[@]}" "${inputs[@]}"; do require "$path"; done
-  identity "$@" >"$now"
+  for path in "${confs[@]}" "${inputs[@]}" "${devs[@]}"; do require "$path"; done
+  identity "$@" >"$now" || stage_error "$(not_noted)"
   reason=$(difference)
   if [ -z "$reason" ]; then
     steps_skipped=$((steps_skipped + 1))
@@ -120,12 +116,13 @@ step() {
 
 # finish PROCESS BESIDE NAME OUTPUT...: waits for the command of a step, and notes that it is done, and how long it took.
 finish() {
-  local process=$1 word=seconds name=$3 log path seconds status=0 record=$exp_dir/done/$stage_file.$3
+  local process=$1 word=seconds name=$3 log path seconds status=0
+  local record=$exp_dir/done/$stage_file.$3 new=$exp_dir/done/.new
   if [ -n "$2" ]; then word=beside; fi
   log=$(log_of "$name" "$2")
   shift 3
   await "$process" "$log" || status=$?
-  seconds=$(((${EPOCHREALTIME/[.,]/} - begun[$process]) / 1000000))
+  seconds=$((($(since_boot) - begun[$process]) / 100))
   unset "begun[$process]"
   if [ "$status" -ne 0 ]; then
     complain "$name ended with status $status; the log is $log"
@@ -134,11 +131,13 @@ finish() {
   for path; do
     expand "$path" >/dev/null || { complain "$name ended well but did not make $path" && return 1; }
   done
-  { # not in what was started, in which a killed run would leave half of it
-    cat "$record.started"
-    echo "$word $seconds"
-    list_files out "$@"
-  } >"$exp_dir/done/.new" && mv "$exp_dir/done/.new" "$record" && rm "$record.started"
+  # Not in what was started, in which a run that is killed, or a full disk, would leave half of it.
+  if { cat "$record.started" && echo "$word $seconds" && list_files out "$@"; } >"$new" && mv "$new" "$record"; then
+    rm "$record.started"
+  else
+    complain "$(not_noted)"
+    return 1
+  fi
 }
 
 # Returns when the steps that run beside each other have ended; stops if one of them failed.
@@ -176,7 +175,7 @@ show_step() {
   full_command "$@"
   say "$name"
   [ ${#confs[@]} -eq 0 ] || printf '  config   %s\n' "${confs[@]}"
-  [ ${#inputs[@]} -eq 0 ] || printf '  input    %s\n' "${inputs[@]}"
+  [ ${#inputs[@]} -eq 0 ] || printf '  input    %s\n' "${inputs[@]}" "${devs[@]}"
   printf '  output   %s\n' "${outputs[@]}"
   echo "  command  ${command[*]@Q}"
 }
@@ -184,6 +183,15 @@ show_step() {
 say() { echo "stage $stage_number ($stage_name): $1"; }
 
 complain() { echo "error: $(say "$1")" >&2; }
+
+not_noted() { echo "cannot note in $exp_dir/done what is read and made: see above, then run the same command again"; }
+
+# Hundredths of a second since the machine started: somebody may set the clock.
+since_boot() {
+  local up
+  read -r up _ </proc/uptime
+  echo "${up/./}"
+}
 
 stage_error() {
   complain "$1"
@@ -227,13 +235,13 @@ require() {
 
 # identity COMMAND...: all that must stay the same for the outputs to stay good
 identity() {
-  if [ -n "$processes" ]; then without "$free_options" "command ${*@Q}"; else echo "command ${*@Q}"; fi
-  list_contents "${confs[@]}"
-  list_files in "${inputs[@]}"
+  { if [ -n "$processes" ]; then without "$free_options" "command ${*@Q}"; else echo "command ${*@Q}"; fi; } &&
+    list_contents "${confs[@]}" && list_files in "${inputs[@]}"
 }
 
-# recorded_identity RECORD: what `identity` printed when that was written, without what has been noted since
-recorded_identity() { grep -v -e '^out ' -e '^seconds ' -e '^beside ' "$1"; }
+# recorded_identity RECORD: what `identity` printed when that was written, without what has been noted since, and without
+# files that have become those of --dev
+recorded_identity() { grep -v -e '^out ' -e '^seconds ' -e '^beside ' "${devs[@]/#/-e^in .* }" "$1"; }
 
 # without OPTIONS TEXT: the quoted command in TEXT without these options of a training's loop, a pattern, and their values
 without() { sed -E "s/ '--loop\.($1)(=[^']*'|' '[^']*')//g" <<<"$2"; }
@@ -300,7 +308,7 @@ set_aside() {
 # other have none: they would write over each other's.
 start() {
   local copy tee=''
-  echo "\$ ${command[*]@Q}" >>"$1"
+  echo "\$ ${command[*]@Q}" >>"$1" || stage_error "$(not_noted)"
   if [ -z "$threads" ] && [ -t 1 ] && [[ $(script --version 2>/dev/null) == *util-linux* ]]; then
     (
       trap - INT QUIT # which a shell ignores in the background
@@ -321,7 +329,7 @@ start() {
     started=$!
     exec {copy}>&-
   fi
-  begun[$started]=${EPOCHREALTIME/[.,]/} tees[$started]=$tee
+  begun[$started]=$(since_boot) tees[$started]=$tee
 }
 
 # await PROCESS LOG: returns the status of a command, once all that it started has ended and the log is whole.
@@ -355,20 +363,34 @@ pass_on() {
 # Ends what runs when this shell is gone, whatever ended it, and keeps the lock until then. It is told what begins and ends.
 watch_over() {
   local -A groups=()
-  local what process
+  local what process status
   trap '' TERM HUP INT
-  while read -r what process; do
-    if [ "$what" = begin ]; then groups[$process]=; else unset "groups[$process]"; fi
+  while true; do
+    read -r -t 30 what process && status=0 || status=$?
+    if [ "$status" -gt 128 ]; then # nothing to read yet
+      show_life
+    elif [ "$status" -ne 0 ]; then
+      break
+    elif [ "$what" = begin ]; then
+      groups[$process]=
+    else
+      unset "groups[$process]"
+    fi
   done
   for process in "${!groups[@]}"; do send TERM "$process"; done
   for process in "${!groups[@]}"; do
-    while grep -q '^State:\s*[^XZ]' "/proc/$process/status" 2>/dev/null; do sleep 0.1; done
+    while grep -q '^State:\s*[^XZ]' "/proc/$process/status" 2>/dev/null; do
+      show_life
+      sleep 0.1
+    done
   done
+  release_lock
 }
 
 if [ "$dry_run" = false ]; then
   # In a session of its own, so that it outlives a signal to all processes of this one.
-  exec {guard}> >(exec setsid "$BASH" -c "$(declare -f send watch_over); watch_over")
+  functions=$(declare -f send show_life release_lock watch_over)
+  exec {guard}> >(exec setsid "$BASH" -c "$functions; driver_lock=$driver_lock watch_over")
   trap 'pass_on TERM 143' TERM
   trap 'pass_on TERM 129' HUP
   trap 'pass_on INT 130' INT

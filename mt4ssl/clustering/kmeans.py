@@ -14,6 +14,7 @@ from lhotse.cut import Cut
 from tqdm import tqdm
 
 from mt4ssl.config import save_config
+from mt4ssl.data.storage import npy
 from mt4ssl.errors import UserError
 from mt4ssl.files import atomic_path
 from mt4ssl.ranges import Classes, Count, CountOrZero
@@ -109,7 +110,7 @@ def _kmeans(frames: np.ndarray, config: KMeansConfig, iterations: int, restarts:
 def save_kmeans(folder: Path, centroids: np.ndarray, inertia: float, frames: int, config: KMeansConfig) -> None:
     """Write centroids.npy, fit.json and config.yaml."""
     with atomic_path(folder / "centroids.npy") as temporary:
-        np.save(temporary, centroids)
+        temporary.write_bytes(npy(centroids))
     with atomic_path(folder / "fit.json") as temporary:
         temporary.write_text(json.dumps({"mean_squared_distance": inertia, "frames": frames}) + "\n")
     save_config(config, folder / "config.yaml")

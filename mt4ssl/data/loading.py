@@ -20,7 +20,7 @@ import mt4ssl.data.storage  # noqa: F401  (Lhotse learns to read labels)
 from mt4ssl.data.cuts import Cuts
 from mt4ssl.data.features import make_extractor
 from mt4ssl.data.signals import FBANK_BINS, WAVEFORM, Signal
-from mt4ssl.errors import UserError
+from mt4ssl.errors import SHARED_MEMORY, UserError
 from mt4ssl.files import require
 
 if TYPE_CHECKING:
@@ -45,6 +45,10 @@ class Batch:
     def pin_memory(self) -> Self:
         """Return the batch in memory that a GPU can copy from while the CPU goes on; DataLoader calls this."""
         return self._with_tensors(Tensor.pin_memory)
+
+    def share_memory(self) -> None:
+        """Move the tensors to memory that other processes can read."""
+        self._with_tensors(lambda x: x.share_memory_() if x.numel() else x)  # nothing cannot be shared, and need not be
 
     def _with_tensors(self, change: Callable[[Tensor], Tensor]) -> Self:
         return replace(self, **{name: _change(value, change) for name, value in vars(self).items()})
@@ -155,13 +159,31 @@ def leave_signals_to_the_training(_: int) -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
+def share(batches: Any) -> Any:
+    """Move the tensors of a batch, or of a dict of them, to shared memory; UserError where there is no room in it.
+
+    torch would do it when the batch is sent, in a thread whose errors nobody sees: the training would wait for ever.
+    """
+    try:
+        for batch in batches.values() if isinstance(batches, dict) else [batches]:
+            batch.share_memory()
+    except RuntimeError as error:
+        raise UserError(f"a batch does not fit into shared memory: {SHARED_MEMORY}") from error
+    return batches
+
+
 def load_steps(dataset: Dataset, steps: range, workers: int) -> Generator[Any]:
     """Iterate over dataset[step] for the given steps, prepared by `workers` processes ahead of time."""
     loader = DataLoader(
         dataset, sampler=steps, batch_size=None, num_workers=workers, prefetch_factor=4 if workers else None,
         pin_memory=torch.cuda.is_available(), worker_init_fn=leave_signals_to_the_training,
+        collate_fn=share if workers else None,
     )  # fmt: skip
+    prepared = iter(loader)
     try:
-        yield from loader
+        yield from prepared
     except UserError as error:  # torch puts the traceback of a worker before the message
         raise UserError(str(error).rpartition(f"{UserError.__name__}: ")[2].strip()) from error
+    finally:
+        if workers:  # an error that is on its way keeps them, and this process would wait for them at its end
+            prepared._shutdown_workers()  # type: ignore[attr-defined]  # noqa: SLF001

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from kaldiio import WriteHelper
+from kaldiio import save_ark
 from lhotse import NumpyFilesWriter
 from lhotse.array import Array, TemporalArray
 from lhotse.cut import Cut
@@ -19,11 +20,28 @@ def write_ark(path: Path, arrays: Iterable[tuple[str, np.ndarray]]) -> None:
     """Write utterance ids with their matrices (T, C) as <path>.ark and <path>.scp."""
     ark, scp = path.with_name(f"{path.name}.ark"), path.with_name(f"{path.name}.scp")
     with atomic_path(ark) as new_ark, atomic_path(scp) as new_scp:
-        with WriteHelper(f"ark,scp:{new_ark},{new_scp}") as writer:
+        # Open files, not their names, of which kaldiio takes some for commands, or for two.
+        with new_ark.open("wb") as ark_file, new_scp.open("w", encoding="utf-8") as scp_file:
             for name, array in arrays:
-                writer(name, array)
+                save_ark(ark_file, {name: array}, scp=scp_file)
         # The scp was written against the temporary ark.
         new_scp.write_text(new_scp.read_text(encoding="utf-8").replace(str(new_ark), str(ark)), encoding="utf-8")
+
+
+def npy(array: np.ndarray) -> bytes:
+    """Return the content of a .npy file: numpy itself may write half of it to a full disk without a word."""
+    content = BytesIO()
+    np.save(content, array, allow_pickle=False)
+    return content.getvalue()
+
+
+class ArrayWriter(NumpyFilesWriter):
+    """Lhotse's writer of .npy files, which says so when the disk is full."""
+
+    def write(self, key: str, value: np.ndarray) -> str:
+        with self.io.open_fileobj(f"{key}.npy", "w", add_subdir=True) as (file, path):
+            file.write(npy(value))
+        return "/".join(Path(path).parts[-2:])
 
 
 def store_arrays(
@@ -36,7 +54,7 @@ def store_arrays(
     """
     cuts = []
     with atomic_path(folder) as temporary:
-        writer = NumpyFilesWriter(temporary)
+        writer = ArrayWriter(temporary)
         for cut, array in arrays:
             times = {"frame_shift": frame_shift, "temporal_dim": 0, "start": cut.start} if frame_shift else {}
             stored = writer.store_array(cut.id, array, **times)
@@ -71,7 +89,7 @@ def store_labels(path: Path, name: str, frame_shift: float, labels: Iterable[tup
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         for cut, array in labels:
             stored = Array(OffsetReader.name, str(path), str(file.tell()), list(array.shape))
-            np.save(file, array)
+            file.write(npy(array))
             setattr(cut, name, TemporalArray(stored, 0, frame_shift, cut.start))
             cuts.append(cut)
     return cuts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,10 @@ from mt4ssl.lang.symbols import BACKOFF, read_symbols
 
 def save_graph(graph: k2.Fsa, path: str | Path) -> None:
     """Write a graph as the dict of its tensors, as icefall does; a ragged one is a dict of two, and no object of k2."""
+    content = BytesIO()  # where a disk is full, k2's torch would end the process
+    torch.save({name: _without_k2(value) for name, value in graph.as_dict().items()}, content)
     with atomic_path(path) as temporary:
-        torch.save({name: _without_k2(value) for name, value in graph.as_dict().items()}, temporary)
+        temporary.write_bytes(content.getbuffer())
 
 
 def load_graph(path: str | Path, device: str | torch.device = "cpu") -> k2.Fsa:

@@ -11,6 +11,7 @@ import torch
 
 from mt4ssl.errors import UserError
 from mt4ssl.files import require
+from mt4ssl.lang.lines import read_lines
 
 
 def load_log_probs(scp: str | Path, num_tokens: int) -> tuple[Mapping[str, np.ndarray], dict[str, int]]:
@@ -19,6 +20,7 @@ def load_log_probs(scp: str | Path, num_tokens: int) -> tuple[Mapping[str, np.nd
     Every matrix is read once here, so that a damaged one, NaN or another V is named before decoding starts.
     """
     scp = require(scp, "python -m mt4ssl.bin.emit makes it")
+    refuse_commands(scp)
     matrices = kaldiio.load_scp(str(scp))
     lengths = {}
     for utterance in matrices:
@@ -37,6 +39,14 @@ def load_log_probs(scp: str | Path, num_tokens: int) -> tuple[Mapping[str, np.nd
     if not lengths:
         raise UserError(f"{scp} names no utterance")
     return matrices, lengths
+
+
+def refuse_commands(scp: Path) -> None:
+    """Raise UserError where an scp file has a command in place of a file, as Kaldi's may: kaldiio would run it."""
+    for line in read_lines(scp):
+        name, *place = line.split()
+        if place and "|" in (place[0][0], place[-1][-1]):
+            raise UserError(f"{scp}: utterance {name} is the output of a command, which is not run: write it to a file")
 
 
 def length_batches(lengths: Mapping[str, int], max_frames: int) -> Iterator[list[str]]:

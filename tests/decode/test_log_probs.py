@@ -41,3 +41,13 @@ def test_log_probs_are_checked(tmp_path):
     (tmp_path / "good.ark").write_bytes((tmp_path / "good.ark").read_bytes()[:30])
     with pytest.raises(UserError, match="cannot read utterance a"):
         load_log_probs(tmp_path / "good.scp", num_tokens=3)
+
+
+def test_commands_in_place_of_files_are_not_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "good", {"a": np.zeros((4, 3))})
+    for place in ("cat good.ark; touch x |", "cat good.ark; touch x|", "| touch x"):
+        (tmp_path / "bad.scp").write_text(f"a {place}\n")
+        with pytest.raises(UserError, match="utterance a is the output of a command, which is not run"):
+            load_log_probs(tmp_path / "bad.scp", num_tokens=3)
+    assert not (tmp_path / "x").exists()

@@ -18,7 +18,7 @@ step dev $options -- touch exp/b
 END
     run bash recipe.sh
     [ "$status" -eq 1 ]
-    [[ $output == "error: stage 1 (features): dev: step takes --conf, --in, --out, --nj, --ngpu and --beside, not '"*"'" ]]
+    [[ $output == "error: stage 1 (features): dev: step takes --conf, --in, --dev, --out, --nj, --ngpu and --beside, not '"*"'" ]]
     [ ! -e exp/b ]
   done
 }

@@ -5,9 +5,13 @@ from __future__ import annotations
 import gzip
 import hashlib
 import importlib.util
+import io
 import os
 import re
+import shutil
 import subprocess
+import tarfile
+from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -17,6 +21,7 @@ import numpy as np
 import pytest
 import soundfile
 from lhotse import load_manifest
+from limits import error_of, room_for
 
 from mt4ssl.errors import UserError
 
@@ -103,8 +108,8 @@ def test_an_existing_copy_is_read_where_it_is(copy: Path, tmp_path: Path) -> Non
 
 @pytest.fixture
 def download() -> ModuleType:
-    """local/download.py."""
-    spec = importlib.util.spec_from_file_location("download", RECIPE / "local/download.py")
+    """utils/download.py."""
+    spec = importlib.util.spec_from_file_location("download", ROOT / "utils/download.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -140,3 +145,62 @@ def test_a_failed_or_wrong_download_is_one_line(download: ModuleType, tmp_path: 
     assert not (tmp_path / "got.tar.gz").exists()
     download.fetch(source.as_uri(), download.file_checksum(source), tmp_path / "got.tar.gz")
     assert (tmp_path / "got.tar.gz").read_bytes() == b"what it should be"
+
+
+def archive(download: ModuleType, path: Path, member: tarfile.TarInfo, content: bytes = b"") -> tuple:
+    """A part of a corpus: an archive of the folder "part", and with one more member."""
+    with tarfile.open(path, "w:gz") as tar:
+        for info, data in ((tarfile.TarInfo("part/good"), b"good"), (member, content)):
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    return download.Part("part", path.as_uri(), download.file_checksum(path))
+
+
+def linked(name: str, target: str, kind: bytes = tarfile.SYMTYPE) -> tarfile.TarInfo:
+    member = tarfile.TarInfo(name)
+    member.type, member.linkname = kind, target
+    return member
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        tarfile.TarInfo("../outside"),
+        tarfile.TarInfo("part/../../outside"),
+        linked("part/link", "../../outside"),
+        linked("part/link", "/etc/passwd"),
+        linked("part/link", "../outside", tarfile.LNKTYPE),
+        linked("part/device", "", tarfile.CHRTYPE),
+    ],
+)
+def test_an_archive_writes_into_its_folder_alone(download: ModuleType, tmp_path: Path, member: tarfile.TarInfo) -> None:
+    part = archive(download, tmp_path / "source.tar.gz", member)
+    with pytest.raises(
+        UserError, match="source.tar.gz is no archive to trust .*: remove it, and see where it came from"
+    ):
+        download.obtain(tmp_path / "dl", part)
+    assert [path.name for path in (tmp_path / "dl").rglob("*")] == ["archives", "source.tar.gz"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["dl", "source.tar.gz"]
+
+
+def test_an_absolute_name_in_an_archive_is_one_inside_of_it(download: ModuleType, tmp_path: Path) -> None:
+    part = archive(download, tmp_path / "source.tar.gz", tarfile.TarInfo(f"{tmp_path}/outside"))
+    download.obtain(tmp_path / "dl", part)
+    assert (tmp_path / "dl/part/good").read_text() == "good"
+    assert not (tmp_path / "outside").exists()
+
+
+def test_a_full_disk_while_something_is_downloaded_or_unpacked(download: ModuleType, tmp_path: Path) -> None:
+    large = np.random.default_rng(0).bytes(100_000)
+    for content, line in (
+        (large, "error: cannot download file:.*File too large"),
+        (bytes(100_000), "error: cannot unpack .*source.tar.gz .*File too large"),
+    ):
+        part = archive(download, tmp_path / "source.tar.gz", tarfile.TarInfo("part/large"), content)
+        obtain = partial(download.obtain, tmp_path / f"dl{content[0]}", part)
+        with room_for(10_000):
+            assert re.match(line, error_of(obtain))
+        assert not (tmp_path / f"dl{content[0]}/part").exists()
+        shutil.rmtree(tmp_path / f"dl{content[0]}/archives")  # a file: cannot be continued, as https: is
+        obtain()
+        assert (tmp_path / f"dl{content[0]}/part/large").read_bytes() == content

@@ -112,7 +112,7 @@ def test_what_is_not_there_is_one_line(dl_dir: Path) -> None:
         path.rename(path.with_suffix(".opus"))
     assert "holds no FLAC files" in error_of(run(dl_dir, *stage))
     (dl_dir / "LibriSpeech").rename(dl_dir / "elsewhere")
-    assert "cannot download OpenSLR 31" in error_of(run(dl_dir, *stage, https_proxy="http://127.0.0.1:9"))
+    assert "cannot download https://www.openslr.org/" in error_of(run(dl_dir, *stage, https_proxy="http://127.0.0.1:9"))
 
 
 def test_sentences_are_as_in_librispeech() -> None:

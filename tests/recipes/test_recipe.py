@@ -1,7 +1,8 @@
-"""A whole recipe, stages 0 to 12 with real k2, from a folder with a space in its name."""
+"""A whole recipe, stages 0 to 12 with real k2, in a folder with a name that no shell may see, and with such files."""
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import re
@@ -22,6 +23,8 @@ from mt4ssl.models.frontend import FrontendConfig
 from mt4ssl.models.speech import ModelConfig
 
 ROOT = Path(__file__).parents[2]
+FOLDER = "-a; touch x $(touch x) `touch x` 'tiny' \"recipe\" #1, *[a]? ü\n".ljust(254, "x")  # with the ü, 255 bytes
+HOSTILE = ["; touch x", "$(touch x)", "`touch x`", "two\nlines", "-rf", ".hidden", "a 'b' \"c\" |", "été", "%s{}*[?]\\"]
 OUTPUTS = """
 download/espeak/train_labelled.txt
 data/manifests/espeak_supervisions_train_labelled.jsonl.gz
@@ -118,13 +121,28 @@ def replace_in(path: Path, old: str, new: str) -> None:
     path.write_text(path.read_text().replace(old, new))
 
 
-def rename_speakers(split: Path) -> None:
-    """Give a copied split speakers, and so utterances, of its own."""
-    for path in sorted(split.rglob("*"), reverse=True):  # what is in a folder before the folder
-        if path.suffix == ".txt":
-            path.write_text(re.sub(r"^", "9", path.read_text().rstrip("\n"), flags=re.MULTILINE) + "\n")
-        if path.is_file() or path.parent == split:
-            path.rename(path.with_name("9" + path.name))
+def copy_under_hostile_names(split: Path, other: Path) -> None:
+    """Copy utterances of a split to files, and list them under ids, that no shell, list or pattern may take apart."""
+    lines = [line for path in split.rglob("*.trans.txt") for line in path.read_text().splitlines()]
+    texts = dict(line.split(maxsplit=1) for line in lines)
+    audio = sorted(split.rglob("*.flac"))
+    with other.with_suffix(".csv").open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(["audio", "id", "text"])
+        other.mkdir()
+        for number, name in enumerate([*HOSTILE, "x" * 250]):  # with the suffix, 255 bytes
+            source = audio[number % len(audio)]
+            shutil.copy(source, other / f"{name}.flac")
+            table.writerow([f"{other.name}/{name}.flac", f"../{name}", texts[source.stem]])
+
+
+def check_hostile_names(recipe: Path) -> None:
+    """All of these utterances are decoded, and no command in a name has run."""
+    (hypotheses,) = (recipe / "exp/finetune/mt4ssl_phone/1best").glob("hyps-other-*.txt")
+    names = [line.split()[0] for line in hypotheses.read_text(encoding="utf-8").splitlines()]
+    assert len(set(names)) == len(HOSTILE) + 1
+    assert "_.._-rf" in names and "_.._été" in names
+    assert not [path for path in recipe.parent.rglob("*") if path.name == "x"]
 
 
 def check_alignment(recipe: Path) -> None:
@@ -134,6 +152,15 @@ def check_alignment(recipe: Path) -> None:
         known, aligned = (json.loads((folder / f"quality{name}.json").read_text()) for name in ("", "_aligned"))
         assert 0 < aligned["pnmi"] < 1 and aligned["pnmi"] != known["pnmi"] and aligned["frames"] == known["frames"]
     assert "of forced alignment" in (recipe / "exp/RESULTS.md").read_text()
+
+
+def check_dev_may_change(recipe: Path) -> None:
+    """Cuts of dev that are written anew, as after a word of its text is corrected, leave pre-training as it is."""
+    cuts = recipe / "data/kmeans/iter2/espeak_cuts_dev.jsonl.gz"
+    time = cuts.stat().st_mtime_ns
+    os.utime(cuts, ns=(0, 0))
+    assert steps_run(run(recipe, "--stage", "5", "--stop-stage", "5")) == []
+    os.utime(cuts, ns=(time, time))
 
 
 def check_other_model(recipe: Path, model: Path) -> None:
@@ -147,7 +174,7 @@ def check_other_model(recipe: Path, model: Path) -> None:
 
 @pytest.mark.skipif(not (ROOT / ".k2python").exists(), reason="no k2: run tools/install_k2.sh")
 def test_whole_recipe_then_nothing_then_only_what_is_stale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    recipe = tmp_path / "a tiny recipe"
+    recipe = tmp_path / FOLDER
     shutil.copytree(Path(__file__).parent / "tiny", recipe)
     output = run(recipe)
     missing = [name for name in OUTPUTS.split() if not (recipe / name).exists()]
@@ -156,6 +183,7 @@ def test_whole_recipe_then_nothing_then_only_what_is_stale(tmp_path: Path, monke
 
     check_alignment(recipe)
 
+    check_dev_may_change(recipe)
     before = files(recipe)
     assert steps_run(run(recipe)) == []
     assert files(recipe) == before
@@ -166,16 +194,15 @@ def test_whole_recipe_then_nothing_then_only_what_is_stale(tmp_path: Path, monke
     assert "decode): mt4ssl_phone.1best.test" in redone
     assert not [step for step in redone if ".test" not in step or "scratch" in step]
 
-    other = recipe / "download/espeak/other"
-    shutil.copytree(recipe / "download/espeak/test", other)
-    rename_speakers(other)
+    copy_under_hostile_names(recipe / "download/espeak/test", recipe / "download/espeak/other")
     replace_in(recipe / "run.sh", 'test_sets="test"', 'test_sets="test other"')
-    replace_in(recipe / "conf/corpus.yaml", "lm_text:", "  other: {librispeech: $dl_dir/espeak/other}\nlm_text:")
+    replace_in(recipe / "conf/corpus.yaml", "lm_text:", "  other: {table: $dl_dir/espeak/other.csv}\nlm_text:")
     redone = steps_run(run(recipe, "--stage", "1", "--stop-stage", "10"))
     assert {"manifests): other", "features): fbank.other", "labels): iter2.other", "emit): scratch_phone.other"} <= set(
         redone
     )
     assert not [step for step in redone if "other" not in step and "perplexity" not in step], redone
+    check_hostile_names(recipe)
 
     (recipe / "conf/kmeans.yaml").write_text("clusters: 10\nmax_frames: 10000\n")
     redone = steps_run(run(recipe, "--stop-stage", "3", "--km-iter", "1"))

@@ -32,10 +32,17 @@ setup() {
   run "$root/egs/espeak/run.sh" --stage three
   [ "$status" -eq 1 ]
   [ "$output" = "error: --stage and --stop-stage take whole numbers, not 'three'" ]
-  for option in --nj --ngpu --km-iter --avg; do
+  for option in --nj --ngpu --km-iter --avg --bpe-size; do
     run "$root/egs/espeak/run.sh" "$option" 0
     [ "$status" -eq 1 ]
-    [ "$output" = "error: --nj, --ngpu, --km-iter and --avg take whole numbers from 1, not '0'" ]
+    [ "$output" = "error: --nj, --ngpu, --km-iter, --avg and --bpe-size take whole numbers from 1, not '0'" ]
+  done
+  for folder in -x "|touch x" " x" "a*" "[x]" 'a\b' $'a\nb'; do
+    for option in --dl-dir --data-dir --exp-dir; do
+      run "$root/egs/espeak/run.sh" "$option" "$folder"
+      [ "$status" -eq 1 ]
+      [[ ${#lines[@]} -eq 1 && $output == "error: ${folder@Q} is no name for a folder: "* ]]
+    done
   done
   run "$root/egs/mini_librispeech/run.sh" --labelled 2h --finetune-config conf/finetune_1h.yaml
   [ "$status" -eq 1 ]
@@ -55,6 +62,26 @@ setup() {
   [ "$output" = "error: there is no file conf/ofline.yaml (paths are relative to $root/egs/espeak)" ]
   run "$root/egs/espeak/run.sh" --pretrained nowhere
   [ "$output" = "error: there is no file nowhere/config.yaml (paths are relative to $root/egs/espeak)" ]
+}
+
+@test "a number out of its range is one line, before anything is made of the data" {
+  "$root/utils/new_recipe.sh" yesno --size tiny
+  check() { # FILE OLD NEW ERROR [OPTION...]
+    sed -i.before "s/$2/$3/" "yesno/conf/$1"
+    run yesno/run.sh --stage 0 "${@:5}"
+    [ "$status" -eq 1 ]
+    [ "$output" = "error: $4" ] || { echo "$output" && return 1; }
+    mv "yesno/conf/$1.before" "yesno/conf/$1"
+  }
+  check kmeans.yaml "clusters: .*" "clusters: 0" "conf/kmeans.yaml: clusters is 0: it must be at least 2"
+  check kmeans_iter2.yaml "layer: .*" "layer: 99" "conf/kmeans_iter2.yaml: layer is 99: the model has 4" --km-iter 2
+  check finetune.yaml "$" "" "loop.updates is 0: it must be at least 1" --finetune-args "--loop.updates 0"
+  check finetune.yaml "$" "" "optim.lr is -1: it must be above 0" --scratch-args "--optim.lr -1"
+  check pretrain.yaml "$" "" "mask.prob is 2: it must be at least 0 and at most 1" --pretrain-args "--mask.prob 2"
+  sed -i "s/layer: [0-9]*/layer: 99/" yesno/conf/pretrain.yaml
+  run yesno/run.sh --stage 0
+  [[ $status -eq 1 && ${#lines[@]} -eq 1 && $output == "error: target "*"layer=99"*" needs more layers than the encoder's 4" ]]
+  [ ! -e yesno/data ]
 }
 
 @test "what depends on the labels: all of it is there, or nothing where the config needs none" {

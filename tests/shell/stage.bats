@@ -223,6 +223,22 @@ END
   [[ $output == *"what was in exp/train is now in exp/old/"* ]]
 }
 
+@test "what a training validates on must be there, and may change" {
+  echo dev >dev.txt
+  sed -i "s/corpus.txt --out exp\/train/corpus.txt dev.txt --out exp\/train/" recipe.sh # as it was before there was --dev
+  ngpu=1 recipe
+  sed -i "s/corpus.txt dev.txt/corpus.txt --dev dev.txt/" recipe.sh
+  ngpu=1 recipe
+  [ -z "$ran" ]
+  echo "another dev" >dev.txt
+  ngpu=1 recipe
+  [ -z "$ran" ]
+  rm dev.txt
+  ngpu=1 recipe
+  [ "$status" -eq 1 ]
+  [ "${lines[-1]}" = "error: stage 3 (train): dev.txt is missing" ]
+}
+
 @test "of a folder given as config the content counts" {
   mkdir -p conf/__pycache__
   echo one >conf/a.sh
@@ -354,7 +370,121 @@ check_nothing_left() {
   flock 8
   recipe
   [ "$status" -eq 1 ]
-  [ "$output" = "error: another run is at work in exp: wait for it, or choose another --exp-dir" ]
+  [ "$output" = "error: another run is at work in exp: wait for it, or use another --exp-dir" ]
+  echo "here 12" >exp/done/.lock
+  recipe
+  [ "$output" = "error: another run is at work in exp (process 12 of here): wait for it, or use another --exp-dir" ]
+  [ "$(cat exp/done/.lock)" = "here 12" ]
+  [ -z "$ran" ]
+}
+
+@test "a run notes where it is at work, and that it no longer is" {
+  sed -i "s/^step dev .*/step dev --out data\/dev.txt -- bash see.sh/" recipe.sh
+  echo "mkdir data && cat exp/done/.lock >data/dev.txt" >see.sh
+  recipe 1 1
+  [[ $(cat data/dev.txt) =~ ^"$HOSTNAME "[0-9]+$ ]]
+  flock exp/done/.lock true
+  [ ! -s exp/done/.lock ]
+}
+
+@test "a run of another host, which kernels may not know of, is respected until it has been silent" {
+  mkdir -p exp/done
+  echo "elsewhere 12" >exp/done/.lock
+  recipe
+  [ "$status" -eq 1 ]
+  [[ $output == "error: process 12 of elsewhere was at work in exp "*" s ago: look with 'ssh elsewhere ps 12'; if it is gone, wait until it has been silent for 120 s, or remove exp/done/.lock" ]]
+  [ -z "$ran" ]
+  touch -d "3 minutes ago" exp/done/.lock
+  recipe
+  [ "$status" -eq 0 ]
+  [ "$ran" = "$everything" ]
+}
+
+@test "what a run of this host left that was killed with all of its processes is no hindrance" {
+  mkdir -p exp/done
+  echo "$HOSTNAME $$" >exp/done/.lock # the process is there, and has not locked it: it is another one by now
+  recipe
+  [ "$status" -eq 0 ]
+}
+
+@test "where the kernel has no locks for a file system, the process is looked for" {
+  mkdir -p bin exp/done
+  printf '#!/bin/sh\nexit 69\n' >bin/flock
+  chmod +x bin/flock
+  export PATH=$PWD/bin:$PATH
+  echo "$HOSTNAME $$" >exp/done/.lock
+  recipe
+  [ "$status" -eq 1 ]
+  [ "$output" = "error: another run is at work in exp (process $$ of $HOSTNAME): wait for it, or use another --exp-dir" ]
+  echo "$HOSTNAME 4194304" >exp/done/.lock # more than any process has
+  recipe
+  [ "$status" -eq 0 ]
+}
+
+# Runs a command without the right to write everywhere, which root has.
+as_user() {
+  if [ "$(id -u)" -eq 0 ]; then setpriv --bounding-set=-dac_override "$@"; else "$@"; fi
+}
+
+@test "a folder that cannot be written is one line" {
+  as_user true || skip "root cannot give up its rights here"
+  mkdir exp
+  chmod 555 exp
+  run as_user bash recipe.sh 1 3
+  chmod 755 exp
+  [ "$status" -eq 1 ]
+  [ "$output" = "error: exp cannot be written (Permission denied): make room there, make it writable, or use another --exp-dir" ]
+  recipe
+  [ "$status" -eq 0 ]
+}
+
+@test "a folder that vanishes while a step runs is one line; then everything is made anew" {
+  cp copy.sh vanish.sh
+  echo "rm -r exp" >>copy.sh
+  recipe 1 1
+  [ "$status" -eq 1 ]
+  noted="cannot note in exp/done what is read and made: see above, then run the same command again"
+  [ "${lines[-1]}" = "error: stage 1 (features): $noted" ]
+  mv vanish.sh copy.sh
+  recipe
+  [ "$status" -eq 0 ]
+  [ "$ran" = "data/dev.txt resumed ${everything#* }" ]
+}
+
+# Runs stages 1 to 3 where no file may grow beyond so many KiB, which stands for a full disk.
+with_room() { run bash -c "trap '' XFSZ; ulimit -f $1; exec bash recipe.sh 1 3"; }
+
+@test "a full disk is one line, and what was made is not made again" {
+  with_room 0
+  [ "$status" -eq 1 ]
+  [[ $output == "error: exp cannot be written (File too large): make room there,"* ]]
+  cat >many.sh <<'END'
+echo many >>ran
+mkdir -p data/many
+for n in $(seq 100); do echo "$n" >"data/many/$n"; done
+END
+  sed -i 's/^step dev .*/step dev --out data\/many -- bash many.sh/' recipe.sh
+  with_room 1
+  [ "$status" -eq 1 ]
+  [[ ${lines[-1]} == "error: stage 1 (features): cannot note in exp/done what is read and made: see above,"* ]]
+  touch data/many/mine
+  recipe 1 1
+  [[ $output == *"dev (goes on where it was interrupted)"* ]]
+  [ -e data/many/mine ]
+  recipe 1 1
+  [ -z "$ran" ]
+}
+
+@test "whatever time the clock tells, what changes is noticed, and nothing else" {
+  touch -d "2 years" corpus.txt
+  recipe
+  recipe
+  [ -z "$ran" ]
+  echo longer >>corpus.txt
+  touch -d "2 years ago" corpus.txt
+  recipe
+  [ "$ran" = "$everything" ]
+  [[ $output == *"dev (corpus.txt has changed)"* ]]
 }
 
 @test "wall times are noted per stage, and stay when a stage is skipped" {

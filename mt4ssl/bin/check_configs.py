@@ -1,0 +1,49 @@
+"""Check the configs of a recipe before hours of work; print the labels that its pre-training needs, one a line."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from pathlib import Path
+
+from mt4ssl.clustering.kmeans import KMeansConfig
+from mt4ssl.config import load_config, parse_config
+from mt4ssl.errors import UserError, run_main
+from mt4ssl.train.finetuning import FinetuneConfig
+from mt4ssl.train.pretraining import NO_DATA, PretrainConfig
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pretrain", help="arguments of mt4ssl.bin.pretrain, quoted, without those that name its data")
+    parser.add_argument("--kmeans", type=Path, nargs="*", default=[], help="configs of the K-means that makes labels")
+    parser.add_argument(
+        "--finetune", action="append", default=[], help="arguments of mt4ssl.bin.finetune, without those of its data"
+    )
+    args = parser.parse_args()
+    for arguments in args.finetune:
+        parse_config(FinetuneConfig, "", [*NO_DATA, "--lang", "", "--pretrained", "", *shlex.split(arguments)])
+    if args.pretrain is not None:
+        pretraining = parse_config(PretrainConfig, "", [*NO_DATA, *shlex.split(args.pretrain)])
+        layers = pretraining.model.encoder.layers
+        for target in pretraining.targets:
+            target.check(layers)
+        if pretraining.labels():
+            for path in args.kmeans:
+                check_kmeans(path, layers)
+        for name in pretraining.labels():
+            print(name)
+
+
+def check_kmeans(path: Path, layers: int) -> None:
+    """Raise UserError naming the file if it is no config of a K-means on MFCC, or on a model of so many layers."""
+    try:
+        config = load_config(KMeansConfig, path)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    if config.features == "layer" and config.layer > layers:
+        raise UserError(f"{path}: layer is {config.layer}: the model has {layers}")
+
+
+if __name__ == "__main__":
+    run_main(main)
