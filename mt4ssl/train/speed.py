@@ -18,7 +18,7 @@ from mt4ssl.train.processes import add_up, is_first, process_count
 
 T = TypeVar("T")
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
-SLOW_PRODUCT = 0.05  # seconds
+SLOW_PRODUCT = 0.02  # seconds
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 
 
