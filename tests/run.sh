@@ -31,7 +31,7 @@ check imports .venv/bin/lint-imports --no-cache
 check docs "$python" -m mkdocs build --strict --quiet --site-dir "$temporary/site"
 wait
 cat "$temporary/bats"
-check pytest "$python" -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+check pytest "$python" -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations 70
 mapfile -t failed < <(sort -u "$temporary/failed")
 
 if [ ${#failed[@]} -gt 0 ]; then
