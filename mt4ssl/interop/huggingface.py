@@ -218,9 +218,8 @@ def write_architecture(architecture: ModelConfig, head: str) -> dict[str, Any]:
     """Turn our settings into those of transformers for `Model` or `ForCTC`; UserError for what it does not have."""
     frontend, encoder = architecture.frontend, architecture.encoder
     if frontend.reads != WAVEFORM:
-        raise UserError(
-            "transformers has no wav2vec 2.0 with an fbank front-end: export to ONNX, which computes fbank inside"
-        )
+        remedy = ": export to ONNX, which computes fbank inside" if frontend.type == "fbank" else ""
+        raise UserError(f"transformers has no wav2vec 2.0 that reads {frontend.type}{remedy}")
     kind = _kind(architecture)
     config = {
         "model_type": kind,

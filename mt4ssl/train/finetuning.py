@@ -24,7 +24,7 @@ from mt4ssl.models.ctc import CtcConfig, CtcModel, channel_mask, ctc_loss
 from mt4ssl.models.masking import MaskConfig, span_mask
 from mt4ssl.models.pretrained import load_architecture, student_weights
 from mt4ssl.models.speech import ModelConfig
-from mt4ssl.ranges import CountOrZero, NotNegative, ShareBelowOne
+from mt4ssl.ranges import CountOrZero, NotNegative, Positive, ShareBelowOne
 from mt4ssl.train.optim import OptimConfig, make_optimizer
 from mt4ssl.train.processes import share
 from mt4ssl.train.task import Averages, LoopConfig, StepSums, Task
@@ -62,16 +62,12 @@ class FinetuneConfig:
     head_lr_factor: NotNegative = 1.0
     """Learning rate of the head as a multiple of the encoder's."""
     augment: AugmentConfig = field(default_factory=AugmentConfig)
-    max_seconds: float | None = None
+    max_seconds: Positive | None = None
     """Utterances longer than so many seconds are left out, of validation too, and counted; null leaves none out."""
     optim: OptimConfig = field(
         default_factory=lambda: OptimConfig(lr=5e-5, eps=1e-8, weight_decay=0.0, warmup=0.1, hold=0.4, final_scale=0.05)
     )
     loop: LoopConfig = field(default_factory=lambda: LoopConfig(updates=20_000, batch_seconds=1600.0))
-
-    def __post_init__(self) -> None:
-        if self.max_seconds is not None and not self.max_seconds > 0:
-            raise ValueError(f"max_seconds is {self.max_seconds:g}: it must be above 0")
 
 
 def with_dropouts(architecture: ModelConfig, config: FinetuneConfig) -> ModelConfig:

@@ -96,6 +96,7 @@ def in_a_process(rank: int, folder: Path) -> tuple[str, dict[str, float], list[i
 
 def test_processes_compare_where_they_start_and_share_what_they_validate(tmp_path: Path) -> None:
     for rank in (0, 1):
+        (tmp_path / str(rank)).mkdir()
         save_checkpoint(tmp_path / str(rank) / "last.pt", {"step": 4 + 2 * rank})
     with get_context("fork").Pool(2) as pool:
         told, means, shares = zip(*pool.starmap(in_a_process, [(0, tmp_path), (1, tmp_path)], chunksize=1))
