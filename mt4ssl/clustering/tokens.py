@@ -11,8 +11,8 @@ import numpy as np
 from lhotse.cut import Cut
 
 from mt4ssl.data.loading import has_times
-from mt4ssl.errors import UserError
-from mt4ssl.files import atomic_path, require
+from mt4ssl.files import require
+from mt4ssl.lang.units.sentencepiece import train_sentencepiece
 
 FIRST = 0xF0000
 """Code point of label 0, since sentencepiece reads text: this plane of Unicode is for private use, and has 65534."""
@@ -46,28 +46,9 @@ class Pieces:
     @classmethod
     def train(cls, path: Path, sequences: Iterable[np.ndarray], size: int) -> Pieces:
         """Train a model of `size` pieces on sequences of labels; UserError where they have not so many."""
-        from sentencepiece import SentencePieceTrainer
-
-        with atomic_path(path) as temporary, open(temporary, "wb") as file:
-            try:
-                SentencePieceTrainer.train(
-                    sentence_iterator=map(as_text, sequences),
-                    model_writer=file,
-                    model_type="bpe",
-                    vocab_size=size,
-                    unk_id=UNKNOWN,
-                    bos_id=-1,
-                    eos_id=-1,
-                    # Nothing is rewritten, left out or set in front: a character is a label.
-                    character_coverage=1.0,
-                    normalization_rule_name="identity",
-                    add_dummy_prefix=False,
-                    max_sentence_length=2**30,
-                    minloglevel=2,
-                )
-            except RuntimeError as error:
-                reason = str(error).splitlines()[-1].split("] ")[-1].strip()
-                raise UserError(f"sentencepiece cannot make {size} pieces of these labels: {reason}") from error
+        # Nothing is set in front: a character is a label.
+        options = {"model_type": "bpe", "unk_id": UNKNOWN, "add_dummy_prefix": False}
+        train_sentencepiece(path, map(as_text, sequences), size, "pieces of these labels", **options)
         return cls(path)
 
     @cached_property

@@ -33,29 +33,12 @@ class SentencePieces(Unit):
         lexicon: str = "",
     ) -> SentencePieces:  # fmt: skip
         """Train a model of `size` units on all text; UserError where there is too little for them."""
-        from sentencepiece import SentencePieceTrainer
-
-        with atomic_path(folder / MODEL) as temporary, open(temporary, "wb") as file:
-            try:
-                SentencePieceTrainer.train(
-                    sentence_iterator=chain(transcripts, filter(None, lm_text)),
-                    model_writer=file,
-                    model_type="unigram",
-                    vocab_size=size,
-                    user_defined_symbols=[BLANK],
-                    unk_id=1,
-                    bos_id=-1,
-                    eos_id=-1,
-                    # The text is taken as it is: every character gets a unit, nothing is rewritten.
-                    character_coverage=1.0,
-                    normalization_rule_name="identity",
-                    max_sentence_length=2**30,  # bytes; longer lines would be left out without a word
-                    split_digits=True,  # else `#1` may be a unit, which tokens.txt has as a disambiguation symbol
-                    minloglevel=2,
-                )
-            except RuntimeError as error:
-                reason = str(error).splitlines()[-1].split("] ")[-1].strip()
-                raise UserError(f"sentencepiece cannot make {size} units of this text: {reason}") from error
+        text = chain(transcripts, filter(None, lm_text))
+        train_sentencepiece(
+            folder / MODEL, text, size, "units of this text",
+            model_type="unigram", user_defined_symbols=[BLANK], unk_id=1,
+            split_digits=True,  # else `#1` may be a unit, which tokens.txt has as a disambiguation symbol
+        )  # fmt: skip
         return cls(folder)
 
     @property
@@ -64,3 +47,30 @@ class SentencePieces(Unit):
 
     def spell(self, words: Iterable[str]) -> list[str]:
         return self.model.encode(" ".join(words), out_type=str)
+
+
+def train_sentencepiece(path: Path, sentences: Iterable[str], size: int, what: str, **options: Any) -> None:
+    """Train a model of `size` pieces, which an error calls `what`, with options of sentencepiece, and write its file.
+
+    The text is taken as it is. Raises UserError where there is too little for so many pieces.
+    """
+    from sentencepiece import SentencePieceTrainer
+
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        try:
+            SentencePieceTrainer.train(
+                sentence_iterator=iter(sentences),
+                model_writer=file,
+                vocab_size=size,
+                bos_id=-1,
+                eos_id=-1,
+                # Every character gets a piece, nothing is rewritten.
+                character_coverage=1.0,
+                normalization_rule_name="identity",
+                max_sentence_length=2**30,  # bytes; longer lines would be left out without a word
+                minloglevel=2,
+                **options,
+            )
+        except RuntimeError as error:
+            reason = str(error).splitlines()[-1].split("] ")[-1].strip()
+            raise UserError(f"sentencepiece cannot make {size} {what}: {reason}") from error
