@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -115,21 +116,26 @@ def measure(
     loop: LoopConfig, processes: int, device: torch.device, gpu: Gpu | None,
 ) -> Plan:  # fmt: skip
     """Time a micro-batch of utterances of `longest` seconds, and an update of the weights."""
-    clock = gpu.seconds if gpu else partial(time_of, device=device)
     parts, micro = micro_batches(loop.batch_seconds, loop.max_batch_seconds)
     check_shares(parts, processes, loop.batch_seconds)
     measured = micro if device.type == "cuda" else min(CPU_SECONDS, micro)
     seconds = min(longest, measured)
     rows = max(1, round(measured / seconds))
-    if gpu:  # LayerDrop depends on a value, which shapes alone do not have: no layer is left out
+    clock: Callable[[Callable[[], Any]], float]
+    precision: AbstractContextManager[Any]
+    if gpu:
+        clock, precision, times = gpu.seconds, nullcontext(), 1  # counted, the same each time
+        # LayerDrop depends on a value, which shapes alone do not have: no layer is left out.
         for module in model.modules():
             if isinstance(module, Transformer):
                 module.training = False
-    dtype = torch.bfloat16 if gpu else DTYPES[choose_dtype(loop.dtype, device)[0]]
+    else:
+        dtype = DTYPES[choose_dtype(loop.dtype, device)[0]]
+        clock, precision, times = partial(time_of, device=device), autocast(dtype, device), 2
 
     def work() -> None:
         with advise_when_out_of_memory(rows * seconds):
-            with nullcontext() if gpu else autocast(dtype, device):
+            with precision:
                 result = loss(rows, seconds)
             if not gpu:
                 result.backward()
@@ -140,8 +146,8 @@ def measure(
     if gpu:
         for parameter in model.parameters():
             parameter.grad = torch.empty_like(parameter) if parameter.requires_grad else None
-    # The better of two times each, updates first: steps are measured with Adam's moments in memory.
-    update_time, step_time = (min(clock(do) for _ in range(2)) for do in (optimizer.step, work))
+    # The best of the times of each, updates first: steps are measured with Adam's moments in memory.
+    update_time, step_time = (min(clock(do) for _ in range(times)) for do in (optimizer.step, work))
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     fixed = sum(p.numel() for p in model.parameters()) - trained
     if device.type == "cuda" and not gpu:
