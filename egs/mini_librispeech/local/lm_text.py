@@ -11,6 +11,7 @@ LETTERS = str.maketrans({"’": "'", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "
 SENTENCE_END = re.compile(r"[.!?;:]|\n\s*\n")
 WORD = re.compile(r"[A-Z]+(?:'[A-Z]+)*")
 SHARED_WORDS = 8
+UTTERANCE_WORDS = 35  # LibriSpeech's utterances go on over full stops: those of train-clean-5 have 33 on average
 
 
 def split_sentences(text: str) -> tuple[list[str], int]:
@@ -37,3 +38,14 @@ def without_shared(sentences: Iterable[str], held_out: Iterable[str]) -> list[st
     """Return the sentences that share no SHARED_WORDS words in sequence with a held-out transcript."""
     secret = set().union(*map(word_sequences, held_out))
     return [sentence for sentence in sentences if secret.isdisjoint(word_sequences(sentence))]
+
+
+def as_utterances(sentences: Iterable[str]) -> list[str]:
+    """Return sentences joined to the next ones, as long as they have UTTERANCE_WORDS words or fewer together."""
+    utterances: list[list[str]] = []
+    for words in map(str.split, sentences):
+        if utterances and len(utterances[-1]) + len(words) <= UTTERANCE_WORDS:
+            utterances[-1] += words
+        else:
+            utterances.append(words)
+    return [" ".join(words) for words in utterances]

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import soundfile
-from lm_text import SHARED_WORDS, split_sentences, without_shared
+from lm_text import SHARED_WORDS, as_utterances, split_sentences, without_shared
 
 from mt4ssl.data.corpus import read_corpus
 from mt4ssl.data.layouts import Utterance
@@ -57,7 +57,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", type=Path, required=True, help="conf/corpus.yaml")
     parser.add_argument("--out", type=Path, required=True, help="folder of the lists and of lm.txt")
-    parser.add_argument("--lm-text", type=Path, required=True, help="folder of books")
+    parser.add_argument("--lm-text", type=Path, nargs="*", default=[], help="folders of books")
     parser.add_argument("--held-out", nargs="+", required=True, help="splits that language models must not know")
     args = parser.parse_args()
 
@@ -66,17 +66,20 @@ def main() -> None:
     for name, utterances in (("train_1h", choose_hour(train)), ("train_all", train)):
         write_lines(args.out / f"{name}.txt", (utterance.id for utterance in utterances))
 
-    books, with_digits = zip(*map(split_sentences, read_books(args.lm_text)))
-    sources = {"books": list(itertools.chain(*books)), "train": [utterance.text or "" for utterance in train]}
+    split = [split_sentences(book) for folder in args.lm_text for book in read_books(folder)]
+    sources = {
+        "books": [sentence for sentences, _ in split for sentence in sentences],
+        "train": [utterance.text or "" for utterance in train],
+    }
     kept = {name: without_shared(sentences, held_out) for name, sentences in sources.items()}
-    write_lines(args.out / "lm.txt", itertools.chain(*kept.values()))
+    write_lines(args.out / "lm.txt", itertools.chain(as_utterances(kept["books"]), kept["train"]))
     rows = [
         [
             name,
             len(kept[name]),
             sum(len(line.split()) for line in kept[name]),
             len(sources[name]) - len(kept[name]),
-            sum(with_digits) if name == "books" else 0,
+            sum(with_digits for _, with_digits in split) if name == "books" else 0,
         ]
         for name in sources
     ]
