@@ -1,15 +1,25 @@
 """Limits of the system, for this process and those that it starts.
 
 A limit on the size of files stands for a full disk: it needs no rights. The system then says EFBIG in place of ENOSPC,
-and a library what it says of any write that fails.
+and a library what it says of any write that fails. A file system that is read-only is a real one.
 """
 
+import ctypes
 import os
 import resource
+import sys
+import traceback
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
 
+import pytest
+
 from mt4ssl.errors import run_main
+
+NEW_MOUNTS, NEW_USERS = 0x20000, 0x10000000  # of sched.h
+READ_ONLY, REMOUNT, BIND, KEPT, DETACH = 1, 32, 4096, 2 | 4 | 8, 2  # of sys/mount.h; kept: nosuid, nodev, noexec
+NOT_POSSIBLE = 77
 
 
 @contextmanager
@@ -43,3 +53,51 @@ def error_of(main):
         assert line.startswith("error: ") and "\n" not in line
         return line
     return ""
+
+
+def call(name, *arguments):
+    """Call a function of the system that Python has not."""
+    library = ctypes.CDLL(None, use_errno=True)
+    if getattr(library, name)(*arguments):
+        raise OSError(ctypes.get_errno(), name)
+
+
+def with_mounts(test):
+    """Run a test in a process of its own that may mount, whoever runs it; skip it where the system lets nobody do so."""
+
+    @wraps(test)
+    def run(**fixtures):
+        sys.stderr.flush()
+        child = os.fork()
+        if child == 0:
+            status = NOT_POSSIBLE
+            try:
+                user = os.getuid()
+                call("unshare", NEW_USERS | NEW_MOUNTS)
+                Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
+                status = 1
+                test(**fixtures)
+                status = 0
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                sys.stderr.flush()
+                os._exit(status)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        if status == NOT_POSSIBLE:
+            pytest.skip("this system lets no user mount: user namespaces are switched off")
+        assert status == 0, "see what the process of the test has written"
+
+    return run
+
+
+@contextmanager
+def read_only(folder):
+    """The file system of a folder is read-only; in a test of `with_mounts`."""
+    place = os.fsencode(folder)
+    call("mount", place, place, None, BIND, None)
+    call("mount", None, place, None, REMOUNT | BIND | READ_ONLY | (os.statvfs(place).f_flag & KEPT), None)
+    try:
+        yield
+    finally:
+        call("umount2", place, DETACH)

@@ -1,6 +1,8 @@
-"""A full disk in the stages that write most: a line, nothing half written, what was there intact; then it goes on.
+"""A disk that is full, or read-only, in the stages that write most: a line, nothing half written, what was there intact;
+then it goes on.
 
-Stage 0 is in tests/recipes/test_librispeech.py, stage 5 in tests/train/test_resources.py, stage 10 in tests/decode/k2/.
+Stage 0 is in tests/recipes/test_librispeech.py, stage 5 in tests/train/test_resources.py, stage 10 in
+tests/decode/test_k2.py, and the folders of a recipe in tests/shell/stage.bats.
 """
 
 import shutil
@@ -9,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from lhotse import CutSet, RecordingSet, SupervisionSet
-from limits import error_of, room_for
+from limits import error_of, read_only, room_for, with_mounts
 from tones import tone_corpus
 
 from mt4ssl.bin import compute_features, emit, make_labels
@@ -95,3 +97,36 @@ def test_in_stage_9(model, corpus, monkeypatch):
         line = error_of(emit.main)
     assert f"cannot copy {corpus.cuts} to " in line and "make room, or set TMPDIR" in line
     assert contents(model) == before
+
+
+def check_read_only(folder, verb, line):
+    """The verb ends with the line while the folder is read-only, changes nothing in it, and then does its work."""
+    before = contents(folder)
+    with read_only(folder):
+        assert error_of(verb.main) == line
+    assert contents(folder) == before
+    assert error_of(verb.main) == ""
+
+
+def read_only_line(path):
+    return f"error: {path} cannot be written (Read-only file system): make it writable, and run it again"
+
+
+@pytest.mark.parametrize("stage", ["features", "labels"])
+@with_mounts
+def test_a_read_only_disk_in_stages_2_and_4(request, stage, tmp_path, monkeypatch):
+    verb, arguments, large = request.getfixturevalue(stage)
+    out = tmp_path / "out"
+    out.mkdir()
+    manifest = out / ("cuts.jsonl.gz" if stage == "labels" else "tones_cuts_dev.jsonl.gz")
+    monkeypatch.setattr("sys.argv", ["", *map(str, [*arguments, "--out", manifest if stage == "labels" else out])])
+    check_read_only(out, verb, read_only_line(out / Path(large).parts[0] / "origin.txt"))
+    check_read_only(out, verb, read_only_line(manifest))
+
+
+@with_mounts
+def test_a_read_only_disk_in_stage_9(model, corpus, monkeypatch):
+    arguments = ["--model", model, "--avg", "1", "--cuts", corpus.cuts, "--split", "dev"]
+    monkeypatch.setattr("sys.argv", ["", *map(str, arguments)])
+    check_read_only(model, emit, read_only_line(model / "averaged-1.pt"))
+    check_read_only(model, emit, read_only_line(model / "log_probs/dev.ark"))

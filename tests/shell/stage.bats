@@ -451,6 +451,35 @@ as_user() {
   [ "$ran" = "data/dev.txt resumed ${everything#* }" ]
 }
 
+# with_read_only FOLDER COMMAND...: runs a command to which the file system of a folder is read-only.
+with_read_only() {
+  # shellcheck disable=SC2016
+  unshare -rm bash -c 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && shift && "$@"' bash "$@"
+}
+
+@test "a file system that is read-only is one line, for exp, for data, and for exp in the middle of a step" {
+  mkdir exp data
+  with_read_only exp true || skip "this system lets no user mount"
+  run with_read_only exp bash recipe.sh 1 3
+  [ "$status" -eq 1 ]
+  read_only="(Read-only file system): make room there, make it writable, or use another --exp-dir"
+  [ "$output" = "error: exp cannot be written $read_only" ]
+  run with_read_only data bash recipe.sh 1 3
+  [ "$status" -eq 1 ]
+  [[ ${lines[-2]} == *"data/dev.txt: Read-only file system" ]]
+  [ "${lines[-1]}" = "error: stage 1 (features): dev ended well but did not make data/dev.txt" ]
+  cp copy.sh before.sh
+  echo "mount --bind exp exp && mount -o remount,bind,ro exp" >>copy.sh
+  run unshare -rm bash recipe.sh 1 3
+  [ "$status" -eq 1 ]
+  noted="cannot note in exp/done what is read and made: see above, then run the same command again"
+  [ "${lines[-1]}" = "error: stage 1 (features): $noted" ]
+  mv before.sh copy.sh
+  recipe
+  [ "$status" -eq 0 ]
+  [ "$ran" = "data/dev.txt resumed ${everything#* }" ]
+}
+
 # Runs stages 1 to 3 where no file may grow beyond so many KiB, which stands for a full disk.
 with_room() { run bash -c "trap '' XFSZ; ulimit -f $1; exec bash recipe.sh 1 3"; }
 

@@ -12,7 +12,8 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from limits import error_of, limit, memory_for, room_for
+import torch
+from limits import error_of, limit, memory_for, read_only, room_for, with_mounts
 from trainings import check_as_whole, run
 
 from mt4ssl.train.pretraining import PretrainTask
@@ -116,4 +117,14 @@ def test_memory_that_is_short(config):
 def test_a_folder_that_vanishes(config, whole, before_update):
     line = before_update(3, partial(shutil.rmtree, config.exp_dir), config)
     assert config.exp_dir in line
+    check_as_whole(config, whole)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="what autograd has for a GPU does not survive a fork")
+@with_mounts
+def test_a_disk_that_becomes_read_only(config, whole, before_update):
+    with ExitStack() as mounts:
+        line = before_update(3, lambda: mounts.enter_context(read_only(config.exp_dir)), config)
+        assert line.startswith(f"error: {config.exp_dir}/") and "Read-only file system" in line, line
+        assert "make it writable" in line
     check_as_whole(config, whole)
