@@ -62,8 +62,16 @@ def call(name, *arguments):
         raise OSError(ctypes.get_errno(), name)
 
 
+def may_mount():
+    """Let this process mount, whoever runs it, unless it has several threads, or the system lets nobody do so."""
+    user, group = os.getuid(), os.getgid()
+    call("unshare", NEW_USERS | NEW_MOUNTS)
+    for name, line in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
+        Path("/proc/self", name).write_text(line)
+
+
 def with_mounts(test):
-    """Run a test in a process of its own that may mount, whoever runs it; skip it where the system lets nobody do so."""
+    """Run a test in a process of its own that may mount; skip it where that is not possible."""
 
     @wraps(test)
     def run(**fixtures):
@@ -72,21 +80,19 @@ def with_mounts(test):
         if child == 0:
             status = NOT_POSSIBLE
             try:
-                user = os.getuid()
-                call("unshare", NEW_USERS | NEW_MOUNTS)
-                Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
+                may_mount()
                 status = 1
                 test(**fixtures)
                 status = 0
-            except BaseException:
+            except BaseException:  # noqa: BLE001  (pytest.fail raises one)
                 traceback.print_exc()
             finally:
                 sys.stderr.flush()
                 os._exit(status)
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         if status == NOT_POSSIBLE:
-            pytest.skip("this system lets no user mount: user namespaces are switched off")
-        assert status == 0, "see what the process of the test has written"
+            pytest.skip("this system lets no user mount: it has no namespaces of users")
+        assert status == 0, "the test has failed in its own process: see what that has written"
 
     return run
 
@@ -97,6 +103,17 @@ def read_only(folder):
     place = os.fsencode(folder)
     call("mount", place, place, None, BIND, None)
     call("mount", None, place, None, REMOUNT | BIND | READ_ONLY | (os.statvfs(place).f_flag & KEPT), None)
+    try:
+        yield
+    finally:
+        call("umount2", place, DETACH)
+
+
+@contextmanager
+def small_disk(folder, size):
+    """A disk of so many bytes is in place of a folder; in a test of `with_mounts`."""
+    place = os.fsencode(folder)
+    call("mount", b"none", place, b"tmpfs", 0, b"size=%d" % size)
     try:
         yield
     finally:

@@ -107,8 +107,8 @@ def main() -> None:
     jobs = args.nj if args.device == "cpu" else 0
     with tempfile.TemporaryDirectory() as folder:
         lattices = decoder.make_lattices(matrices, lengths, args.max_frames, Path(folder), jobs)
-        made = {name for batch, _ in lattices for name in batch}
-        failed = {name for name, frames in lengths.items() if frames and name not in made}
+        searched = {name for batch, _ in lattices for name in batch}
+        failed = {name for name, frames in lengths.items() if frames and name not in searched}
         if failed and not lattices:
             raise UserError(f"{args.log_probs}: k2 fails at every utterance, as the lines above say")
         decode = partial(decoder.decode, lattices, lengths, jobs)
@@ -117,11 +117,12 @@ def main() -> None:
         else:
             hypotheses = decode(pairs)
     seconds = time.time() - start
+    made = {args.out / f"hyps-{args.split}-{weights}.txt": texts for weights, texts in hypotheses.items()}
+    for path, texts in made.items():
+        write_text(path, without_gaps(texts))
     for kind in ("hyps", "recogs", "errs"):  # of other scales, not to be scored with these
-        for old in args.out.glob(f"{kind}-{args.split}-lm_scale_*.txt"):
+        for old in set(args.out.glob(f"{kind}-{args.split}-lm_scale_*.txt")) - made.keys():
             old.unlink()
-    for weights, texts in hypotheses.items():
-        write_text(args.out / f"hyps-{args.split}-{weights}.txt", without_gaps(texts))
     without_path = {utterance for utterance, words in hypotheses[pairs[0]].items() if words is None} - failed
     frames = sum(lengths.values())
     rows = [

@@ -96,10 +96,15 @@ class Recogniser:
     def transcribe(self, path: str | Path) -> str:
         """Return the words in an audio file of 16 kHz: by HLG if there is a lang dir, or else by greedy search.
 
-        Raises UserError for a model that says phones, and has no lang dir.
+        Raises UserError for a model that says phones, and has no lang dir, and for a file that k2 fails at.
         """
         if self.search:
-            return self.search(self.log_probs(path))
+            log_probs = self.log_probs(path)
+            try:
+                return self.search(log_probs)
+            except (RuntimeError, MemoryError) as error:
+                reason = str(error).partition("\n")[0]
+                raise UserError(f"k2 fails at {path} ({reason}): cut it into parts, or give it more memory") from error
         if self.tokens.unit.kind == "phone":
             raise UserError("this model says phones: give it a lang dir with HLG.pt for words (lang=), or use phones()")
         return self.tokens.decode(greedy_search(self.log_probs(path)))

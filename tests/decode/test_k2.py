@@ -9,6 +9,7 @@ from pathlib import Path
 import kaldiio
 import numpy as np
 import pytest
+from limits import small_disk, with_mounts
 from transcripts import write_transcripts
 
 from mt4ssl.lang.tokens import Tokens
@@ -195,6 +196,27 @@ def test_errors_are_one_line(road, k2_python, tmp_path):
     ]:
         done = verb(*arguments)
         assert done.returncode == 1 and said in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("full", ["lattices", "hypotheses"])
+@with_mounts
+def test_a_full_disk_is_one_line_and_what_was_there_stays(road, k2_python, tmp_path, monkeypatch, full):
+    """The disk of $TMPDIR, to which the lattices go, or of the hypotheses, whose third file does not fit."""
+    folder = tmp_path / full
+    for name in ("lattices", "hypotheses"):
+        (tmp_path / name).mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "lattices"))
+    inputs = ["--log-probs", road / "dev.scp", "--lang", road / "lang", "--lm-scales", "0.5"]
+    with small_disk(folder, 12_288):
+        before = folder / "hyps-dev-lm_scale_9.0.txt"
+        before.write_text("of another scale\n")
+        done = verb(k2_python, "decode", *inputs, "--split", "dev", "--out", tmp_path / "hypotheses")
+        files = {path.name for path in folder.iterdir()}
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith(f"error: {folder}/")
+    assert "cannot be written (No space left on device): make room, and run it again" in done.stderr
+    others = {f"hyps-dev-lm_scale_0.5{end}.txt" for end in ("_word_score_-1.0", "")} if full == "hypotheses" else set()
+    assert files == {before.name} | others
 
 
 def test_characters_as_words(k2_python, tmp_path):

@@ -1,5 +1,5 @@
-"""A disk that is full, or read-only, in the stages that write most: a line, nothing half written, what was there intact;
-then it goes on.
+"""A disk that is full, or read-only, in the stages that write most: a line, nothing half written, nothing lost; then it
+goes on.
 
 Stage 0 is in tests/recipes/test_librispeech.py, stage 5 in tests/train/test_resources.py, stage 10 in
 tests/decode/test_k2.py, and the folders of a recipe in tests/shell/stage.bats.
