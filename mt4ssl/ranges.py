@@ -1,13 +1,15 @@
-"""Ranges of the numbers in configs, which their types carry: `lr: Positive`."""
+"""Ranges of the numbers in configs, which their types carry: `lr: Positive`, and of those that are options of verbs."""
 
 from __future__ import annotations
 
+import argparse
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Range:
     """What a finite number must lie in: at `least` and at `most` belong to it, `above` and `below` do not."""
 
@@ -22,7 +24,7 @@ class Range:
     def __str__(self) -> str:
         names = {"least": "at least", "above": "above", "most": "at most", "below": "below"}
         limits = {name: getattr(self, key) for key, name in names.items()}
-        return " and ".join(f"{name} {limit:g}" for name, limit in limits.items() if math.isfinite(limit))
+        return " and ".join(f"{name} {limit:g}" for name, limit in limits.items() if math.isfinite(limit)) or "finite"
 
 
 Positive = Annotated[float, Range(above=0)]
@@ -32,6 +34,7 @@ ShareBelowOne = Annotated[float, Range(least=0, below=1)]
 Count = Annotated[int, Range(least=1)]
 CountOrZero = Annotated[int, Range(least=0)]
 Classes = Annotated[int, Range(least=2)]
+Finite = Annotated[float, Range()]
 
 
 def check_ranges(value: Any, hint: Any = None, key: str = "") -> None:
@@ -47,3 +50,17 @@ def check_ranges(value: Any, hint: Any = None, key: str = "") -> None:
         for limits in hint.__metadata__:
             if value not in limits:
                 raise ValueError(f"{key} is {value:g}: it must be {limits}")
+
+
+def number(hint: Any) -> Callable[[str], Any]:
+    """Return what reads an option of a verb, for argparse, which names the option: `type=number(Count)`."""
+    kind, limits = get_args(hint)
+
+    def read(text: str) -> Any:
+        value = kind(text)
+        if value not in limits:
+            raise argparse.ArgumentTypeError(f"{text}: it must be {limits}")
+        return value
+
+    read.__name__ = kind.__name__  # argparse says it of what is no number at all
+    return read

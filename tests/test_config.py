@@ -1,7 +1,10 @@
 """Configs: what is read, overridden, refused and written back."""
 
+import argparse
+import ast
 import math
 from dataclasses import is_dataclass
+from pathlib import Path
 from typing import Annotated, get_args, get_origin, get_type_hints
 
 import pytest
@@ -10,7 +13,7 @@ from mt4ssl.clustering.kmeans import KMeansConfig
 from mt4ssl.config import build, load_config, parse_config, save_config
 from mt4ssl.errors import UserError
 from mt4ssl.models.speech import ModelConfig
-from mt4ssl.ranges import Range
+from mt4ssl.ranges import Count, Finite, Range, number
 from mt4ssl.targets import AnyTarget
 from mt4ssl.targets.kmeans import KMeansTarget
 from mt4ssl.targets.teacher import TeacherTarget
@@ -148,3 +151,35 @@ def test_every_number_has_a_range(config):
 )
 def test_a_range_holds_its_ends_or_not(number, limits, held):
     assert (number in limits) == held
+
+
+def numbers_of_verbs():
+    """Options of all verbs that take any number, as "verb --option"."""
+    for path in (Path(__file__).parents[1] / "mt4ssl/bin").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "add_argument":
+                settings = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
+                if settings.get("type") in ("int", "float") and "choices" not in settings:
+                    yield f"{path.stem} {node.args[0].value}"
+
+
+def test_every_number_of_a_verb_has_a_range():
+    assert list(numbers_of_verbs()) == ["extract_features --layer"]  # which its model checks
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ("--nj 0", "argument --nj: 0: it must be at least 1"),
+        ("--nj two", "argument --nj: invalid int value: 'two'"),
+        ("--score nan", "argument --score: nan: it must be finite"),
+    ],
+)
+def test_options_of_verbs_are_refused_by_name(capsys, options, message):
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--nj", type=number(Count))
+    parser.add_argument("--score", type=number(Finite))
+    assert vars(parser.parse_args(["--nj", "1", "--score", "-0.5"])) == {"nj": 1, "score": -0.5}
+    with pytest.raises(SystemExit):
+        parser.parse_args(options.split())
+    assert capsys.readouterr().err.endswith(f"error: {message}\n")

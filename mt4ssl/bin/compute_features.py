@@ -11,6 +11,7 @@ from mt4ssl.data.features import compute_features
 from mt4ssl.data.manifests import Manifests
 from mt4ssl.errors import run_main
 from mt4ssl.files import atomic_path
+from mt4ssl.ranges import Count, number
 from mt4ssl.table import print_table
 
 
@@ -25,10 +26,8 @@ def main() -> None:
         "--on-the-fly", action="store_true", help="store no features: they are computed when the cuts are read"
     )
     parser.add_argument("--stored", type=Path, help="cuts whose features are taken where they are of this split too")
-    parser.add_argument("--nj", type=int, default=2, help="number of processes")
+    parser.add_argument("--nj", type=number(Count), default=2, help="number of processes")
     args = parser.parse_args()
-    if args.nj < 1:
-        parser.error("--nj must be 1 or more")
 
     made = Manifests.read(args.manifests, args.corpus, args.split)
     cuts = CutSet.from_manifests(recordings=made.recordings, supervisions=made.supervisions)

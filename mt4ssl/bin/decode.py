@@ -22,6 +22,7 @@ from mt4ssl.errors import UserError, run_main
 from mt4ssl.files import require
 from mt4ssl.lang.symbols import read_symbols, read_text, write_text
 from mt4ssl.lang.tokens import Tokens
+from mt4ssl.ranges import Count, CountOrZero, Finite, Positive, number
 from mt4ssl.scoring.wer import check_same_utterances, count_errors
 from mt4ssl.table import print_table
 
@@ -35,9 +36,11 @@ def get_args() -> argparse.Namespace:
     parser.add_argument("--lang", type=Path, required=True, help="lang dir, which has HLG.pt")
     parser.add_argument("--method", choices=["1best", "whole-lattice-rescoring"], default="1best", help="search")
     parser.add_argument("--rescore-with", type=Path, help="G_4_gram.pt, the LM of whole-lattice-rescoring")
-    parser.add_argument("--lm-scales", type=float, nargs="+", default=LM_SCALES, help="weights of the LM to try")
     parser.add_argument(
-        "--word-scores", type=float, nargs="+", default=WORD_SCORES, help="scores added per word, to try"
+        "--lm-scales", type=number(Positive), nargs="+", default=LM_SCALES, help="weights of the LM to try"
+    )
+    parser.add_argument(
+        "--word-scores", type=number(Finite), nargs="+", default=WORD_SCORES, help="scores added per word, to try"
     )
     choice = parser.add_mutually_exclusive_group()
     choice.add_argument("--weights-from", type=Path, help="take the best weights of another split's wer-SPLIT.json")
@@ -48,27 +51,35 @@ def get_args() -> argparse.Namespace:
     )
     parser.add_argument("--split", required=True, help="name of the split, in the output files")
     parser.add_argument("--out", type=Path, required=True, help="directory of hyps-SPLIT-lm_scale_X_word_score_Y.txt")
-    parser.add_argument("--hlg-scale", type=float, default=1.0, help="LM scale of the search that makes the lattices")
     parser.add_argument(
-        "--blank-penalty", type=float, default=0.0, help="nats to take from the blank's log-prob in every frame"
+        "--hlg-scale", type=number(Positive), default=1.0, help="LM scale of the search that makes the lattices"
     )
-    parser.add_argument("--search-beam", type=float, default=20.0, help="beam of the search")
-    parser.add_argument("--output-beam", type=float, default=8.0, help="beam of the lattices that are kept")
-    parser.add_argument("--min-active-states", type=int, default=30, help="least states kept in a frame")
-    parser.add_argument("--max-active-states", type=int, default=10000, help="most states kept in a frame")
     parser.add_argument(
-        "--arcs-per-frame", type=int, default=50, help="mean size of rescored lattices: it bounds memory and time"
+        "--blank-penalty",
+        type=number(Finite),
+        default=0.0,
+        help="nats to take from the blank's log-prob in every frame",
     )
-    parser.add_argument("--max-frames", type=int, default=1000, help="most frames in a batch; a GPU takes far more")
-    parser.add_argument("--nj", type=int, default=1, help="number of processes; on a GPU it is always one")
+    parser.add_argument("--search-beam", type=number(Positive), default=20.0, help="beam of the search")
+    parser.add_argument("--output-beam", type=number(Positive), default=8.0, help="beam of the lattices that are kept")
+    parser.add_argument(
+        "--min-active-states", type=number(CountOrZero), default=30, help="least states kept in a frame"
+    )
+    parser.add_argument("--max-active-states", type=number(Count), default=10000, help="most states kept in a frame")
+    parser.add_argument(
+        "--arcs-per-frame",
+        type=number(Count),
+        default=50,
+        help="mean size of rescored lattices: it bounds memory and time",
+    )
+    parser.add_argument(
+        "--max-frames", type=number(Count), default=1000, help="most frames in a batch; a GPU takes far more"
+    )
+    parser.add_argument("--nj", type=number(Count), default=1, help="number of processes; on a GPU it is always one")
     parser.add_argument("--device", default="cpu", help="torch device: cpu or cuda")
     args = parser.parse_args()
     if (args.rescore_with is None) == (args.method == "whole-lattice-rescoring"):
         parser.error("--rescore-with G_4_gram.pt goes with --method whole-lattice-rescoring")
-    if min(args.lm_scales) <= 0 or args.hlg_scale <= 0:
-        parser.error("LM scales must be above 0")
-    if args.nj < 1:
-        parser.error("--nj must be 1 or more")
     return args
 
 

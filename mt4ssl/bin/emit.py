@@ -17,6 +17,7 @@ from mt4ssl.files import require
 from mt4ssl.inference.log_probs import log_probs
 from mt4ssl.lang.symbols import write_text
 from mt4ssl.lang.tokens import Tokens
+from mt4ssl.ranges import Count, number
 from mt4ssl.table import print_table
 from mt4ssl.train.finetuning import load_ctc
 
@@ -24,7 +25,9 @@ from mt4ssl.train.finetuning import load_ctc
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, required=True, help="folder that stage 8 wrote")
-    parser.add_argument("--avg", type=int, default=5, help="number of last checkpoints to average (default: 5)")
+    parser.add_argument(
+        "--avg", type=number(Count), default=5, help="number of last checkpoints to average (default: 5)"
+    )
     parser.add_argument("--cuts", type=Path, required=True, help="cuts of the split, with transcripts")
     parser.add_argument("--split", required=True, help="name of the split, in the output files")
     args = parser.parse_args()

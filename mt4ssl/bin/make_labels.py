@@ -12,6 +12,7 @@ from mt4ssl.clustering.labels import label_cuts, write_label_config
 from mt4ssl.config import load_config
 from mt4ssl.errors import run_main
 from mt4ssl.files import atomic_path, require
+from mt4ssl.ranges import Count, number
 from mt4ssl.table import print_table
 
 
@@ -22,10 +23,8 @@ def main() -> None:
     parser.add_argument("--cuts", type=Path, required=True, help="the same cuts, as training reads them")
     parser.add_argument("--split", required=True, help="name of the split")
     parser.add_argument("--out", type=Path, required=True, help="manifest of the labelled cuts")
-    parser.add_argument("--nj", type=int, default=2, help="number of processes")
+    parser.add_argument("--nj", type=number(Count), default=2, help="number of processes")
     args = parser.parse_args()
-    if args.nj < 1:
-        parser.error("--nj must be 1 or more")
 
     config = load_config(KMeansConfig, args.kmeans / "config.yaml")
     sources = load_manifest_lazy(require(args.features, "made by stage 2 (features)"))

@@ -17,6 +17,7 @@ from mt4ssl.data.loading import read_cuts
 from mt4ssl.data.storage import store_arrays
 from mt4ssl.errors import UserError, run_main
 from mt4ssl.files import atomic_path
+from mt4ssl.ranges import Count, number
 from mt4ssl.table import print_table
 
 
@@ -27,7 +28,9 @@ def get_args() -> argparse.Namespace:
     parser.add_argument("--cuts", type=Path, help="cuts to give tokens to, if not to all: a part of --labelled")
     parser.add_argument("--bpe", type=Path, help="file of a BPE model: tokens are its pieces, not single labels")
     parser.add_argument(
-        "--bpe-size", type=int, help="number of pieces of that model, which is trained on these cuts if it is not there"
+        "--bpe-size",
+        type=number(Count),
+        help="number of pieces of that model, which is trained on these cuts if it is not there",
     )
     parser.add_argument("--out", type=Path, required=True, help="manifest to write, of the cuts with tokens")
     args = parser.parse_args()

@@ -18,6 +18,7 @@ from mt4ssl.clustering.kmeans import KMeansConfig
 from mt4ssl.config import load_config, parse_config
 from mt4ssl.errors import run_main
 from mt4ssl.lang.tokens import Tokens
+from mt4ssl.ranges import Count, number
 from mt4ssl.table import print_table
 from mt4ssl.train.finetuning import FinetuneConfig, with_dropouts
 from mt4ssl.train.planning import (
@@ -40,7 +41,9 @@ CHARACTERS = 30  # tokens, where no lang dir says how many: blank, boundary, let
 def get_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("verb", choices=["pretrain", "finetune"], help="kind of training")
-    parser.add_argument("--processes", type=int, default=1, help="number of GPUs that the training is to have")
+    parser.add_argument(
+        "--processes", type=number(Count), default=1, help="number of GPUs that the training is to have"
+    )
     parser.add_argument(
         "--gpu", choices=GPUS, help="GPU that is not here, for which the time is projected from its data sheet"
     )

@@ -18,6 +18,7 @@ from mt4ssl.lang.transcripts import read_transcripts
 from mt4ssl.lang.units import UNITS
 from mt4ssl.lang.units.base import Unit
 from mt4ssl.lang.units.characters import CharacterWords
+from mt4ssl.ranges import Count, number
 from mt4ssl.table import print_table
 
 
@@ -32,9 +33,11 @@ def get_args() -> argparse.Namespace:
     parser.add_argument(
         "--lm-text", type=Path, required=True, help="text for the language model, one sentence per line"
     )
-    parser.add_argument("--vocab-size", type=int, help="keep only this many words, the most frequent (default: all)")
+    parser.add_argument(
+        "--vocab-size", type=number(Count), help="keep only this many words, the most frequent (default: all)"
+    )
     parser.add_argument("--unit", choices=list(UNITS), default="char", help="what words are spelled with")
-    parser.add_argument("--size", type=int, default=500, help="number of units of --unit bpe (default: 500)")
+    parser.add_argument("--size", type=number(Count), default=500, help="number of units of --unit bpe (default: 500)")
     parser.add_argument(
         "--words", choices=["spaces", "characters"], default="spaces", help="what a word is: words of corpus.yaml"
     )

@@ -15,6 +15,7 @@ from mt4ssl.data.manifests import Manifests, add_phones, check_apart, join
 from mt4ssl.data.preparation import Split, prepare_split
 from mt4ssl.data.problems import update_report
 from mt4ssl.errors import UserError, run_main
+from mt4ssl.ranges import Count, number
 from mt4ssl.table import print_table
 
 
@@ -26,7 +27,7 @@ def get_args() -> argparse.Namespace:
     parser.add_argument("--needs-text", action="store_true", help="reject utterances that have no text")
     parser.add_argument("--apart-from", nargs="*", default=[], help="other splits, which may share no utterance")
     parser.add_argument("--out", type=Path, required=True, help="folder of the manifests and of report.tsv")
-    parser.add_argument("--nj", type=int, default=2, help="number of processes")
+    parser.add_argument("--nj", type=number(Count), default=2, help="number of processes")
     return parser.parse_args()
 
 

@@ -18,6 +18,7 @@ from mt4ssl.data.loading import read_cuts
 from mt4ssl.errors import UserError, run_main
 from mt4ssl.files import write_lines
 from mt4ssl.lang.selection import cross_entropy_difference, within_budget
+from mt4ssl.ranges import CountOrZero, Positive, number
 from mt4ssl.table import print_table
 
 
@@ -27,8 +28,8 @@ def get_args() -> argparse.Namespace:
     parser.add_argument("--like", type=Path, required=True, help="speech that the recogniser is for: cuts with labels")
     labels = "name of the labels, whose repeats count once: of frames (kmeans), or of mt4ssl.bin.make_tokens (tokens)"
     parser.add_argument("--labels", default="kmeans", help=f"{labels}; default: kmeans")
-    parser.add_argument("--seconds", type=float, required=True, help="seconds of speech to select")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the random choice (default: 0)")
+    parser.add_argument("--seconds", type=number(Positive), required=True, help="seconds of speech to select")
+    parser.add_argument("--seed", type=number(CountOrZero), default=0, help="seed of the random choice (default: 0)")
     parser.add_argument("--out", type=Path, required=True, help="folder to write: selected.txt, random.txt")
     return parser.parse_args()
 

@@ -11,6 +11,7 @@ from mt4ssl.lang.lexicon import count_words
 from mt4ssl.lang.lines import read_lines
 from mt4ssl.lang.ngram import arpa_to_g, map_unknown, ngram_counts, prune_ngram, train_ngram
 from mt4ssl.lang.symbols import BACKOFF, BEGIN, END, EPSILON, UNKNOWN, read_symbols
+from mt4ssl.ranges import Positive, number
 from mt4ssl.table import print_table
 
 
@@ -20,7 +21,9 @@ def main() -> None:
     parser.add_argument("--words", type=Path, required=True, help="words.txt; other words of the text become <UNK>")
     parser.add_argument("--order", type=int, choices=range(2, 6), default=3, help="length of the n-grams")
     parser.add_argument(
-        "--prune", type=float, help="leave out n-grams that raise perplexity by a smaller share than this: 1e-6, say"
+        "--prune",
+        type=number(Positive),
+        help="leave out n-grams that raise perplexity by a smaller share than this: 1e-6, say",
     )
     parser.add_argument("--out", type=Path, required=True, help="ARPA file to write")
     args = parser.parse_args()

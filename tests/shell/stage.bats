@@ -347,6 +347,15 @@ check_nothing_left() {
   done
 }
 
+@test "of a command that is killed alone nothing goes on" {
+  echo "sleep 60 & echo \$! >pids; kill -9 \$\$" >slow.sh
+  sed -i "s/^step dev .*/step dev --out data\/dev.txt -- bash slow.sh/" recipe.sh
+  recipe 1 1
+  [ "$status" -eq 137 ]
+  [ -s pids ]
+  check_nothing_left
+}
+
 @test "Ctrl-C on a terminal ends what runs" {
   slow_step ""
   kill -9 "$recipe"

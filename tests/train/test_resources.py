@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from limits import error_of, limit, memory_for, read_only, room_for, with_mounts
+from limits import error_of, limit, memory_for, read_only, room_for, small_disk, with_mounts
 from trainings import check_as_whole, run
 
 from mt4ssl.train.pretraining import PretrainTask
@@ -120,11 +120,24 @@ def test_a_folder_that_vanishes(config, whole, before_update):
     check_as_whole(config, whole)
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="what autograd has for a GPU does not survive a fork")
+no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="what autograd has for a GPU does not survive a fork")
+
+
+@no_gpu
 @with_mounts
 def test_a_disk_that_becomes_read_only(config, whole, before_update):
     with ExitStack() as mounts:
         line = before_update(3, lambda: mounts.enter_context(read_only(config.exp_dir)), config)
-        assert line.startswith(f"error: {config.exp_dir}/") and "Read-only file system" in line, line
+        assert line.startswith(f"error: {config.exp_dir}/") and "Read-only file system" in line
         assert "make it writable" in line
+    check_as_whole(config, whole)
+
+
+@no_gpu
+@with_mounts
+def test_shared_memory_of_a_container(config, whole):
+    """The memory itself, of less than a batch: the system lets it be taken, and ends who writes to it."""
+    with small_disk("/dev/shm", 60_000):
+        line = error_of(partial(run, config))
+    assert "shared memory: make /dev/shm larger (docker run --shm-size 8g), or lower loop.workers" in line
     check_as_whole(config, whole)
