@@ -134,8 +134,8 @@ def test_every_number_has_a_range(config):
         for section in (hint, *get_args(hint)):
             if isinstance(section, type) and is_dataclass(section):
                 test_every_number_has_a_range(section)
-        for number in numbers(hint):
-            assert get_origin(number) is Annotated or name in checked, f"{config.__name__}.{name} has no range"
+        for found in numbers(hint):
+            assert get_origin(found) is Annotated or name in checked, f"{config.__name__}.{name} has no range"
 
 
 @pytest.mark.parametrize(

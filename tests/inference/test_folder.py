@@ -72,6 +72,21 @@ def test_a_model_of_phones_needs_a_graph_for_words(wav, tmp_path):
         export_ctc(model, ModelConfig(FRONTENDS[1], ENCODER), recogniser.tokens, tmp_path / "out")
 
 
+@pytest.mark.parametrize("error", [RuntimeError, MemoryError])
+def test_a_file_that_k2_fails_at_is_named(wav, error):
+    """k2 has an environment of its own as a rule: what it says, of memory that is short, is here in its place."""
+
+    def search(log_probs):
+        assert log_probs.shape == (25, 5)
+        raise error("[enforce fail at alloc_cpu.cpp:75] err == 0. DefaultCPUAllocator: can't allocate memory\nframe #0")
+
+    recogniser = Recogniser(Path(__file__).parent / "version_0.1/ctc")
+    recogniser.search = search
+    with pytest.raises(UserError, match=r"^k2 fails at .*some speech.wav \(\[enforce.* memory\): cut it") as caught:
+        recogniser.transcribe(wav)
+    assert "\n" not in str(caught.value)
+
+
 def test_folders_that_hold_something_else(tmp_path):
     architecture = ModelConfig(FRONTENDS[0], ENCODER)
     training, out = tmp_path / "training", tmp_path / "out"
