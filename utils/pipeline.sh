@@ -110,7 +110,7 @@ plan() {
 rounds=$km_iter needs_labels=true names='' kmeans_configs=(conf/kmeans.yaml)
 if [ "$km_iter" -gt 1 ]; then kmeans_configs+=(conf/kmeans_iter2.yaml); fi
 finetune_options=("${finetune_configs[@]/#/--config=}" "${finetune_args[@]}")
-checked=(--finetune "${finetune_options[*]@Q}" --finetune "${finetune_options[*]@Q} ${scratch_args[*]@Q}")
+checked=(--avg "$avg" --finetune "${finetune_options[*]@Q}" --finetune "${finetune_options[*]@Q} ${scratch_args[*]@Q}")
 [ -n "$pretrained" ] || checked+=(--pretrain "${pretrain_options[*]@Q}" --kmeans "${kmeans_configs[@]}")
 if runs_any 2 5 || runs_any 11 11; then names=$(python -m mt4ssl.bin.check_configs "${checked[@]}"); fi
 if [ -n "$pretrained" ]; then

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import math
 import shlex
 from pathlib import Path
 
 from mt4ssl.clustering.kmeans import KMeansConfig
 from mt4ssl.config import load_config, parse_config
 from mt4ssl.errors import UserError, run_main
+from mt4ssl.ranges import Count, number
 from mt4ssl.train.finetuning import FinetuneConfig
 from mt4ssl.train.pretraining import NO_DATA, PretrainConfig
+from mt4ssl.train.task import LoopConfig
 
 
 def main() -> None:
@@ -20,9 +23,11 @@ def main() -> None:
     parser.add_argument(
         "--finetune", action="append", default=[], help="arguments of mt4ssl.bin.finetune, without those of its data"
     )
+    parser.add_argument("--avg", type=number(Count), default=1, help="number of checkpoints of these that are averaged")
     args = parser.parse_args()
     for arguments in args.finetune:
-        parse_config(FinetuneConfig, "", [*NO_DATA, "--lang", "", "--pretrained", "", *shlex.split(arguments)])
+        no_data = [*NO_DATA, "--lang", "", "--pretrained", ""]
+        check_kept(parse_config(FinetuneConfig, "", [*no_data, *shlex.split(arguments)]).loop, args.avg)
     if args.pretrain is not None:
         pretraining = parse_config(PretrainConfig, "", [*NO_DATA, *shlex.split(args.pretrain)])
         layers = pretraining.model.encoder.layers
@@ -33,6 +38,13 @@ def main() -> None:
                 check_kmeans(path, layers)
         for name in pretraining.labels():
             print(name)
+
+
+def check_kept(loop: LoopConfig, count: int) -> None:
+    """Raise UserError unless a training keeps so many checkpoints."""
+    kept = min(loop.keep, math.ceil(loop.updates / loop.save_every))
+    if kept < count:
+        raise UserError(f"--avg is {count}: by loop.keep, updates and save_every, fine-tuning keeps {kept} checkpoints")
 
 
 def check_kmeans(path: Path, layers: int) -> None:

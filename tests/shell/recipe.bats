@@ -77,6 +77,8 @@ setup() {
   check kmeans_iter2.yaml "layer: .*" "layer: 99" "conf/kmeans_iter2.yaml: layer is 99: the model has 4" --km-iter 2
   check finetune.yaml "$" "" "loop.updates is 0: it must be at least 1" --finetune-args "--loop.updates 0"
   check finetune.yaml "$" "" "optim.lr is -1: it must be above 0" --scratch-args "--optim.lr -1"
+  kept="by loop.keep, updates and save_every, fine-tuning keeps 5 checkpoints"
+  check finetune.yaml "$" "" "--avg is 6: $kept" --avg 6
   check pretrain.yaml "$" "" "mask.prob is 2: it must be at least 0 and at most 1" --pretrain-args "--mask.prob 2"
   sed -i "s/layer: [0-9]*/layer: 99/" yesno/conf/pretrain.yaml
   run yesno/run.sh --stage 0
