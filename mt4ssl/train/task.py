@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from mt4ssl.config import save_config
 from mt4ssl.ranges import Count, CountOrZero, Positive
-from mt4ssl.train.processes import UpdateData, add_up, names_of_all
+from mt4ssl.train.processes import UpdateData, add_up, is_first, names_of_all
 
 
 @dataclass
@@ -114,8 +114,8 @@ class Averages:
             self.counts[name] += count
 
     def add_values(self, values: Mapping[str, Tensor | float]) -> None:
-        """Add values that count once each; a tensor that is NaN, not being defined this time, does not count."""
-        for name, value in values.items():
+        """Add values, the same in all processes, that count once; a tensor that is NaN, not being defined, does not."""
+        for name, value in values.items() if is_first() else ():
             known = (~value.isnan()).double() if isinstance(value, Tensor) else 1
             self.add({name: (value.nan_to_num() if isinstance(value, Tensor) else value, known)})
 
