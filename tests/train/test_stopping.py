@@ -97,7 +97,7 @@ def two_processes():
 
 
 def wait_for_update(config, update):
-    checkpoint, end = Path(config.exp_dir) / f"step-{update}.pt", time.monotonic() + 60
+    checkpoint, end = Path(config.exp_dir) / f"step-{update}.pt", time.monotonic() + 120
     while not checkpoint.exists():
         assert time.monotonic() < end
         time.sleep(0.01)
