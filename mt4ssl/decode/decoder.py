@@ -17,6 +17,7 @@ import k2
 import numpy as np
 from tqdm import tqdm
 
+from mt4ssl.children import end_with_parent
 from mt4ssl.decode.graph import load_graph, save_graph
 from mt4ssl.decode.log_probs import length_batches, pad
 from mt4ssl.decode.search import Beam, best_scores, best_words, get_lattice, prune, rescore, reweighted, scaled
@@ -129,6 +130,7 @@ _work: Callable[[Any], Any]  # what the processes of map_forked do, and came to 
 def _remember(work: Callable[[Any], Any]) -> None:
     global _work  # noqa: PLW0603  (a forked process has no other way to get what cannot be pickled)
     _work = work
+    end_with_parent()
 
 
 def _do(item: Any) -> Any:

@@ -4,13 +4,15 @@ What runs in processes comes first: k2's threads do not survive a fork, and it h
 """
 
 import os
+import signal
+import time
 from pathlib import Path
 
 import k2
 import numpy as np
 import pytest
 
-from mt4ssl.decode.decoder import Decoder
+from mt4ssl.decode.decoder import Decoder, map_forked
 from mt4ssl.decode.search import Beam
 from mt4ssl.decode.weights import Weights
 
@@ -41,6 +43,22 @@ def decode(matrices: dict[str, np.ndarray], max_frames: int, folder: Path, jobs:
     lengths = {name: len(matrix) for name, matrix in matrices.items()}
     lattices = decoder.make_lattices(matrices, lengths, max_frames, folder, jobs)
     return decoder.decode(lattices, lengths, jobs, PAIRS), {name for batch, _ in lattices for name in batch}
+
+
+def test_processes_end_when_the_one_that_started_them_is_killed():
+    reader, writer = os.pipe()
+    parent = os.fork()
+    if parent == 0:
+        for process in map_forked(lambda _: os.getpid(), [0], 1):
+            os.write(writer, str(process).encode())
+            time.sleep(60)
+    status = Path("/proc", os.read(reader, 20).decode(), "status")
+    os.kill(parent, signal.SIGKILL)
+    os.waitpid(parent, 0)
+    end = time.monotonic() + 10
+    while status.exists() and "\nState:\tZ" not in status.read_text():
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("jobs, max_frames", [(1, 1000), (3, 1)])
