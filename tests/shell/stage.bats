@@ -354,10 +354,10 @@ check_nothing_left() {
   [ "$status" -eq 137 ]
   [ -s pids ]
   for _ in {1..50}; do
-    if check_nothing_left; then return; fi
+    if check_nothing_left; then break; fi
     sleep 0.1
   done
-  return 1
+  check_nothing_left
 }
 
 @test "Ctrl-C on a terminal ends what runs" {
