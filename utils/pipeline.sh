@@ -100,8 +100,10 @@ runs_any() { [ "$stage" -le "$2" ] && [ "$1" -le "$stop_stage" ]; }
 
 # plan VERB OPTIONS... -- ARGUMENTS...: for --dry-run, the size of a training, and the time it would take here
 plan() {
+  local architecture=(--pretraining "${pretrain_options[*]@Q}")
+  if [ -n "$pretrained" ]; then architecture=(); fi
   if [ "$dry_run" = true ] && selected; then
-    python -m mt4ssl.bin.plan "$1" ${gpu:+--gpu "$gpu"} --processes "$ngpu" --pretraining "${pretrain_options[*]@Q}" "${@:2}"
+    python -m mt4ssl.bin.plan "$1" ${gpu:+--gpu "$gpu"} --processes "$ngpu" "${architecture[@]}" "${@:2}"
   fi
 }
 
@@ -371,7 +373,7 @@ done
 # They also say what each layer of the encoder tells of phones.
 if grep -qs '^ *phones:' "$manifests/$dev_set.yaml"; then aligned=$(cuts fbank "$dev_set"); fi
 probe=()
-if [ -n "$aligned" ]; then
+if [ -n "$aligned" ] && [ "$finetune_cuts" = fbank ]; then # it reads what speech has, not tokens made of it
   probe=("$exp_dir/probe/$(basename "$encoder")")
   step "probe.$(basename "$encoder")" --in "$encoder" "$aligned" --out "${probe[@]}" -- \
     python -m mt4ssl.bin.probe --model "$encoder" --cuts "$aligned" --out "${probe[@]}"
@@ -382,8 +384,10 @@ step results --in "${wer_tables[@]}" "${quality_tables[@]}" "${probe[@]}" "$lm/p
   --lm-scores "$lm/perplexity.json" --out "$exp_dir/RESULTS.md"
 
 stage 12 export
-step pretrained --in "$encoder" --out "$exp_dir/export/pretrained" -- \
-  python -m mt4ssl.bin.export --model "$encoder" --out "$exp_dir/export/pretrained"
+if [ -z "$pretrained" ] || [ -f "$pretrained/model.safetensors" ] || [ -f "$pretrained/final.pt" ]; then # it has weights
+  step pretrained --in "$encoder" --out "$exp_dir/export/pretrained" -- \
+    python -m mt4ssl.bin.export --model "$encoder" --out "$exp_dir/export/pretrained"
+fi
 folder=$exp_dir/finetune/$finetuned
 step ctc --in "$folder/config.yaml" "$folder/averaged-$avg.pt" "$folder/*/wer-*.json" --out "$exp_dir/export/ctc" -- \
   python -m mt4ssl.bin.export --model "$folder" --out "$exp_dir/export/ctc"
