@@ -34,9 +34,8 @@ def main() -> None:
         parser.error("--nj must be 1 or more")
 
     utterances = Utterances(args.manifests, args.corpus, args.split)
-    if args.on_the_fly:
-        lines = map(line_of, utterances)
-    else:
+    lines: Iterator[bytes] = map(line_of, utterances)
+    if not args.on_the_fly:
         lines = with_features(utterances, args.stored, args.type, args.out / f"feats_{args.split}", args.nj)
     manifest = args.out / f"{args.corpus}_cuts_{args.split}.jsonl.gz"
     write_manifest(manifest, lines)

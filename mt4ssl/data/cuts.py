@@ -126,6 +126,8 @@ def broken(path: Path, error: Exception) -> UserError:
 
 def write_manifest(path: Path, lines: Iterable[bytes]) -> None:
     """Write a .jsonl or .jsonl.gz, whole or not at all."""
-    opened = gzip.open if path.suffix == ".gz" else open
-    with atomic_path(path) as temporary, opened(temporary, "wb") as file:
+    with (
+        atomic_path(path) as temporary,
+        gzip.open(temporary, "wb") if path.suffix == ".gz" else temporary.open("wb") as file,
+    ):
         file.writelines(lines)
