@@ -74,7 +74,7 @@ def test_features_that_are_stored_are_taken_and_others_computed(made: Manifests,
 def test_a_union_is_read_from_its_parts_whenever_it_is_passed_over(made: Manifests, tmp_path: Path) -> None:
     (other,) = (segment for segment in made.supervisions if segment.id == "utt-0")
     other.id, other.recording_id = "utt-9", "c"
-    recording = made.recordings["b"].with_path_prefix("/elsewhere")
+    recording = made.recordings["b"]
     recording.id = "c"
     Manifests(RecordingSet.from_recordings([recording]), SupervisionSet.from_segments([other])).write(
         tmp_path, "c", "more"
@@ -86,5 +86,6 @@ def test_a_union_is_read_from_its_parts_whenever_it_is_passed_over(made: Manifes
         assert [recording.id for recording in union.recordings] == ["b", "a", "unused", "c"]
     assert (len(union.recordings), len(union.supervisions)) == (4, 6)
     assert check_apart("train", parts[0], "more", parts[1]) == [
-        "warning: 1 speakers are in more and in train, such as me"
+        "warning: 1 speakers are in more and in train, such as me",
+        f"warning: 1 audio files are in more and in train, such as {tmp_path / 'b.flac'}",
     ]
