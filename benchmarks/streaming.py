@@ -17,7 +17,7 @@ from stage1 import memory
 from mt4ssl.table import markdown_table, print_table
 
 ROOT = Path(__file__).resolve().parent.parent
-SECONDS, DIFFERENT, SPEAKERS, SMALL = 1.0, 48, 1000, 20
+SECONDS, DIFFERENT, SPEAKERS, SMALL = 0.5, 48, 1000, 20
 STAGES = {1: "manifests", 2: "features", 3: "kmeans", 4: "labels"}
 CORPUS = """splits:
   train: {table: download/train.tsv}
@@ -38,14 +38,14 @@ def make_recipe(folder: Path, utterances: int) -> None:
     rng, corpus = np.random.default_rng(0), folder / "download"
     corpus.mkdir()
     for number in range(DIFFERENT):
-        soundfile.write(corpus / f"{number}.flac", rng.normal(scale=0.1, size=round(16000 * SECONDS)), 16000)
+        soundfile.write(corpus / f"{number}.wav", rng.normal(scale=0.1, size=round(16000 * SECONDS)), 16000)
     for split, count in (("train", utterances), ("dev", SMALL), ("test", SMALL)):
         with (corpus / f"{split}.tsv").open("w") as table:
             table.write("audio\tid\tspeaker\ttext\n")
             for number in range(count):
-                path = corpus / f"{split}/{number // 1000:04d}/{number:07d}.flac"
+                path = corpus / f"{split}/{number // 1000:04d}/{number:07d}.wav"
                 path.parent.mkdir(parents=True, exist_ok=True)
-                os.link(corpus / f"{number % DIFFERENT}.flac", path)
+                os.link(corpus / f"{number % DIFFERENT}.wav", path)
                 table.write(f"{path}\t{split}-{number:07d}\t{split}-{number % SPEAKERS}\tTWO WORDS\n")
     with (corpus / "labelled.txt").open("w") as labelled:
         labelled.writelines(f"train-{number:07d}\n" for number in range(0, utterances, 10))
