@@ -1,7 +1,7 @@
 """Measure the rates of stages 1 to 4, in some minutes, and print the lines of mt4ssl/data/rates.py that hold them.
 
-What is measured is CPU time, so that other work on the machine changes little. The audio is noise in the shape of speech;
-all files are in the page cache, so that no disk is measured.
+What is measured is CPU time, so that other work on the machine changes little. The audio is noise in the shape of
+speech; all files are in the page cache, so that no disk is measured.
 """
 
 from __future__ import annotations
@@ -142,14 +142,16 @@ def loading_speed(kind: str) -> float:
     return sum(cut.duration for cut in cuts) / (time.process_time() - begin)
 
 
+def made_of_short_files(folder: Path, count: int) -> dict[str, Cost]:
+    """What stages 1 to 4 take of so many files of SHORT seconds."""
+    write_corpus(folder, np.full(DIFFERENT, SHORT), count)
+    return run_stages(folder)
+
+
 def main() -> None:
     with TemporaryDirectory() as name:
-        folder = Path(name)
-        few, many = {}, {}
-        for costs, count in ((few, FEW), (many, MANY)):
-            write_corpus(folder / str(count), np.full(DIFFERENT, SHORT), count)
-            costs |= run_stages(folder / str(count))
-        folder /= "an hour"
+        few, many = (made_of_short_files(Path(name) / str(count), count) for count in (FEW, MANY))
+        folder = Path(name) / "an hour"
         hours = write_corpus(folder, durations(DIFFERENT), AN_HOUR)
         costs = run_stages(folder)
         audio = sum(path.stat().st_size for path in folder.rglob("*.flac"))
@@ -157,14 +159,13 @@ def main() -> None:
         speeds = {kind: float(f"{alone(loading_speed, folder, kind):.3g}") for kind in LOADING}
     print(f"MEASURED: {machine()}\nFLAC = {audio / hours:.3g}\nCOPY = {len(lines) / AN_HOUR:.3g}\nLOADING = {speeds}")
     for step, cost in costs.items():
-        more = {
-            what: (getattr(many[step], what) - getattr(few[step], what)) / (MANY - FEW)
+        own, memory, manifests = (
+            (getattr(many[step], what) - getattr(few[step], what)) / (MANY - FEW)
             for what in ("own", "memory", "manifests")
-        }
-        if step == "kmeans":  # one process, a cut at a time: what it holds is its sample of frames
-            rates = Rates(utterance=more["own"])
-        else:
-            rates = Rates(cost.workers / hours, 0.0, more["own"], more["memory"], cost.arrays / hours, more["manifests"])
+        )
+        rates = Rates(cost.workers / hours, 0.0, own, memory, cost.arrays / hours, manifests)
+        if step == "kmeans":  # one cut at a time is in its memory, and a sample of frames, however many there are
+            rates = Rates(utterance=own)
         values = ", ".join(f"{key}={value:.3g}" for key, value in vars(rates).items() if value)
         print(f'    "{step}": Rates({values}),')
 

@@ -1,7 +1,7 @@
 """What a corpus of 960, 6,000 or 60,000 hours takes: write the tables of docs/scale.md.
 
-They follow from rates on record: those of the data stages are in mt4ssl/data/rates.py (measured by data_rates.py), those
-of a training below. `--project` projects the GPU-hours anew, and prints them; that takes two minutes.
+They follow from rates on record: those of stages 1 to 4 are in mt4ssl/data/rates.py, where data_rates.py measures them,
+those of a training below. `--project` projects the GPU-hours anew, and prints them; that takes two minutes.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 import sys
 from pathlib import Path
 
-from mt4ssl.data.rates import COPY, FLAC, LOADING, MEASURED, Corpus, Rates, brief, data_steps
+from mt4ssl.data.rates import COPY, FLAC, LOADING, MEASURED, STEPS, Corpus, Rates, brief, data_steps
 from mt4ssl.files import atomic_path
 from mt4ssl.table import markdown_table
 
@@ -46,10 +46,20 @@ def data_table(hours: int) -> str:
     rows = []
     for on_the_fly, note in ((True, ""), (False, " (features stored)")):
         steps = data_steps(on_the_fly)
-        rows += [step_row(name + note, [rates], corpus) for name, rates in steps.items() if on_the_fly or name[0] != "1"]
+        shown = [name for name in steps if on_the_fly or name != "1 manifests"]  # which is the same for both
+        rows += [step_row(name + note, [steps[name]], corpus) for name in shown]
         rows.append(step_row(f"**all**{note}", list(steps.values()), corpus))
     header = ["stage", *(f"hours, {workers} workers" for workers in WORKERS), "memory, GB", "disk, GB"]
     return markdown_table(header, rows)
+
+
+def reading() -> str:
+    """What the workers want of the file system."""
+    stage1, stage4 = (FLAC / STEPS[step].shared / 1e6 for step in ("manifests", "labels, on the fly"))
+    return (
+        f"A worker of stage 1 reads {stage1:.0f} MB of FLAC a second, one of stage 4 with MFCC on the fly {stage4:.0f} "
+        f"MB: 100 of them want {stage1 / 10:.1f} and {stage4 / 10:.1f} GB a second of the file system."
+    )
 
 
 def training_table() -> str:
@@ -79,7 +89,7 @@ def gpu_table() -> str:
 
 def tables() -> str:
     """All of what the page has of this script."""
-    parts = [f"Rates of stages 1 to 4: {MEASURED}."]
+    parts = [f"Rates of stages 1 to 4: {MEASURED}. {reading()}"]
     for hours in SIZES:
         parts += [f"### {hours:,} hours", data_table(hours)]
     parts += ["### Disks and memory of a training", training_table(), "### GPU-hours", gpu_table()]
