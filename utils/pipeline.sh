@@ -60,7 +60,7 @@ pretrain_options=("${pretrain_configs[@]/#/--config=}" "${pretrain_args[@]}")
 splits=("$train_set" "$dev_set" "${test_sets[@]}")
 export dl_dir # conf/corpus.yaml may name it
 export MT4SSL_DASK=$dask
-# A GPU's memory does not fall to pieces while the lengths of batches differ (torch 2.10 and later read this name).
+# Memory of a GPU does not fall to pieces while the lengths of batches differ; torch 2.9.1 and older do not heed it.
 export PYTORCH_ALLOC_CONF=${PYTORCH_ALLOC_CONF:-${PYTORCH_CUDA_ALLOC_CONF:-expandable_segments:True}}
 manifests=$data_dir/manifests
 kind=$unit greedy_words='' unit_args=() unit_inputs=()
