@@ -49,7 +49,7 @@ def data_table(hours: int) -> str:
         shown = [name for name in steps if on_the_fly or name != "1 manifests"]  # which is the same for both
         rows += [step_row(name + note, [steps[name]], corpus) for name in shown]
         rows.append(step_row(f"**all**{note}", list(steps.values()), corpus))
-    header = ["stage", "core-hours", *(f"hours, {workers} workers" for workers in WORKERS[1:]), "memory, GB", "disk, GB"]
+    header = ["stage", "core-hours", *(f"hours, {n} workers" for n in WORKERS[1:]), "memory, GB", "disk, GB"]
     return markdown_table(header, rows)
 
 
