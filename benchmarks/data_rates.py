@@ -78,7 +78,7 @@ def write_corpus(folder: Path, lengths: np.ndarray, count: int) -> float:
         else:
             os.link(paths[number % len(lengths)], path)
         paths.append(path)
-    (folder / "corpus.yaml").write_text("splits: {train: {audio: audio}}\n")
+    (folder / "corpus.yaml").write_text("splits: {train: {audio: audio}}\nmax_seconds: 30\n")  # a file is an utterance
     (folder / "kmeans.yaml").write_text("{max_frames: 3000, clusters: 100}\n")
     return float(np.resize(lengths, count).sum()) / 3600
 
