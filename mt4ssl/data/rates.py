@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-MEASURED = "one core of 2 x AMD EPYC, other work beside it, commit 1132328"
+MEASURED = "CPU seconds of 2 x AMD EPYC while other work ran, commit 48579ac"
 """On what, and with which code."""
 FLAC = 66.7e6
 """Bytes of an hour of audio."""
 PROCESS = 0.5e9
 """Bytes of a process that has loaded what stages 1 to 4 use."""
-COPY = 1560.0
+COPY = 917.0
 """Bytes of $TMPDIR for an utterance, in each process of a training: its line of the manifest, uncompressed."""
-LOADING = {"waveform": 1860.0, "fbank": 5740.0, "fbank, on the fly": 788.0}
+LOADING = {"waveform": 2760.0, "fbank": 6760.0, "fbank, on the fly": 901.0}
 """Seconds of audio that a data worker of a training reads in a second, by what the front-end reads."""
 UTTERANCES = 292.7
 """In an hour of LibriSpeech: 281,241 in the 960.9 hours of its three training sets."""
@@ -72,14 +72,14 @@ class Rates:
 
 
 STEPS = {
-    "manifests": Rates(shared=1.78, utterance=3.14e-4, memory=2420, manifests=202),
-    "fbank": Rates(shared=6.75, utterance=5.06e-4, memory=5050, arrays=30.3e6, manifests=46.6),
-    "mfcc": Rates(shared=6.1, utterance=6.54e-4, memory=4940, arrays=14.7e6, manifests=46.6),
-    "kmeans": Rates(utterance=2.35e-4),
-    "labels": Rates(shared=0.9, utterance=6.28e-4, memory=8140, arrays=0.757e6, manifests=57.4),
-    "fbank, on the fly": Rates(utterance=5.28e-4, memory=3230, manifests=14.2),
-    "mfcc, on the fly": Rates(utterance=4.61e-4, memory=3230, manifests=14.2),
-    "labels, on the fly": Rates(shared=5.12, utterance=5.99e-4, memory=6210, arrays=0.757e6, manifests=38.3),
+    "manifests": Rates(shared=1.55, utterance=2.28e-4, memory=1920, manifests=180),
+    "fbank": Rates(shared=5.77, utterance=6.37e-4, memory=5140, arrays=31.4e6, manifests=46.2),
+    "mfcc": Rates(shared=6.01, utterance=6.02e-4, memory=5150, arrays=15.2e6, manifests=46),
+    "kmeans": Rates(utterance=0.99e-4),
+    "labels": Rates(shared=0.763, utterance=5.33e-4, memory=8480, arrays=0.758e6, manifests=57),
+    "fbank, on the fly": Rates(utterance=4.57e-4, memory=2590, manifests=13.3),
+    "mfcc, on the fly": Rates(utterance=4.47e-4, memory=2570, manifests=13.3),
+    "labels, on the fly": Rates(shared=4.39, utterance=4.9e-4, memory=6570, arrays=0.758e6, manifests=38),
 }
 
 
