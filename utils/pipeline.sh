@@ -58,8 +58,9 @@ read -ra scratch_args <<<"$scratch_args"
 read -ra decode_args <<<"$decode_args"
 pretrain_options=("${pretrain_configs[@]/#/--config=}" "${pretrain_args[@]}")
 splits=("$train_set" "$dev_set" "${test_sets[@]}")
-export dl_dir # conf/corpus.yaml may name it
-export MT4SSL_DASK=$dask
+export dl_dir MT4SSL_DASK=$dask # conf/corpus.yaml may name the first
+# Memory of a GPU does not fall to pieces while the lengths of batches differ; torch 2.9.1 and older do not heed it.
+export PYTORCH_ALLOC_CONF=${PYTORCH_ALLOC_CONF:-${PYTORCH_CUDA_ALLOC_CONF:-expandable_segments:True}}
 manifests=$data_dir/manifests
 kind=$unit greedy_words='' unit_args=() unit_inputs=()
 case $unit in # what words are spelled with
@@ -199,6 +200,11 @@ for subset in "${labelled_sets[@]}"; do # its features are those of the training
     python -m mt4ssl.bin.compute_features --type fbank --corpus "$corpus" --split "$subset" \
     --manifests "$manifests" --out "$data_dir/fbank" "${option[@]}"
 done
+
+if [ "$dry_run" = true ] && selected; then
+  python -m mt4ssl.bin.plan_data --manifest "$(supervisions "$train_set")" --types "${types[@]}" \
+    --on-the-fly "$on_the_fly" --nj "$nj"
+fi
 
 # The first iteration clusters MFCC, the next ones a layer of the model just trained (HuBERT, section 2.2).
 for iteration in $(seq "$rounds"); do

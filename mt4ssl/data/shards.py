@@ -9,9 +9,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
-import torch
 from lhotse import CutSet
 from lhotse.cut import Cut
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from mt4ssl.data.parallel import workers
@@ -57,8 +57,8 @@ def map_shards(
 
 def make_shard(work: Callable[[Sequence[T], Path], Iterable[Cut]], items: Sequence[T], manifest: Path) -> int:
     """Do the work of one shard; return how many cuts it has."""
-    torch.set_num_threads(1)
-    cuts = list(work(items, manifest.with_suffix("").with_suffix("")))
+    with threadpool_limits(1):  # of torch and of numpy, whose products are too small for more
+        cuts = list(work(items, manifest.with_suffix("").with_suffix("")))
     with atomic_path(manifest) as temporary:
         CutSet.from_cuts(cuts).to_file(temporary)
     return len(cuts)

@@ -248,3 +248,20 @@ setup() {
   [ "$status" -eq 1 ]
   [ "$output" = "error: conf/corpus.yaml has no split 'tset': it has train, dev, test" ]
 }
+
+@test "a dry run says what the data stages take, and memory of a GPU grows unless the user has set it" {
+  run "$root/egs/espeak/run.sh" --dry-run true --stage 2 --stop-stage 2 --data-dir "$PWD/data" --exp-dir "$PWD/exp"
+  [ "$status" -eq 0 ]
+  [[ $output == *"plan of every 1000 hours"*"2 mfcc "*"4 labels "* ]]
+  "$root/utils/new_recipe.sh" yesno
+  mkdir yesno/local
+  cat >yesno/local/data.sh <<'END_OF_SCRIPT'
+#!/bin/sh
+echo "allocator $PYTORCH_ALLOC_CONF" && mkdir -p "$2/yesno"
+END_OF_SCRIPT
+  chmod +x yesno/local/data.sh
+  run yesno/run.sh --stage 0 --stop-stage 0
+  [[ $status -eq 0 && $output == *"allocator expandable_segments:True"* ]]
+  PYTORCH_CUDA_ALLOC_CONF=max_split_size_mb:64 run yesno/run.sh --stage 0 --stop-stage 0 --dl-dir elsewhere
+  [[ $status -eq 0 && $output == *"allocator max_split_size_mb:64"* ]]
+}
