@@ -174,8 +174,8 @@ def share(batch: Batch) -> Batch:
 def load_steps(dataset: Dataset, numbers: Iterable[int], workers: int) -> Generator[Any]:
     """Iterate over the batches dataset[number] for the given numbers, which `workers` processes prepare ahead of time.
 
-    Shared memory has at most two batches of each worker, torch's default; where there is a GPU, they are pinned from
-    there, so that it can copy them while the CPU goes on.
+    Shared memory holds at most two batches of each worker (torch's default), and the one in use. Where there is a GPU,
+    they go on into pinned memory, from which it copies while the CPU does other things.
     """
     loader = DataLoader(
         dataset, sampler=numbers, batch_size=None, num_workers=workers, pin_memory=torch.cuda.is_available(),

@@ -103,7 +103,7 @@ class UpdateData(Protocol):
 
 
 class MicroBatches(Dataset):
-    """Number of a batch -> the batch. Of an update's, this process takes the n-th ones, of n processes: `numbers`.
+    """Number of a batch -> the batch. `numbers` are this process's micro-batches of an update: every n-th, of n processes.
 
     Raises UserError when there are fewer micro-batches than processes.
     """
