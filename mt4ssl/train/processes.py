@@ -103,7 +103,7 @@ class UpdateData(Protocol):
 
 
 class MicroBatches(Dataset):
-    """Number of a batch -> the batch. `numbers` are this process's micro-batches of an update: every n-th, of n processes.
+    """Number of a batch -> the batch. `numbers` are this process's of an update: every n-th, of n processes.
 
     Raises UserError when there are fewer micro-batches than processes.
     """
