@@ -159,7 +159,7 @@ def leave_signals_to_the_training(_: int) -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def share(batch: Batch) -> Batch:
+def share(batch: Any) -> Any:
     """Move the tensors of a batch to shared memory; UserError where there is no room in it.
 
     torch would do it when the batch is sent, in a thread whose errors nobody sees: the training would wait for ever.
