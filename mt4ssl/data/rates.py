@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-MEASURED = "CPU seconds of 2 x AMD EPYC while other work ran, commit 48579ac"
+MEASURED = "CPU seconds of 2 x AMD EPYC while other work ran, commit 13aa87b"
 """On what, and with which code."""
 FLAC = 66.7e6
 """Bytes of an hour of audio."""
@@ -13,7 +13,7 @@ PROCESS = 0.5e9
 """Bytes of a process that has loaded what stages 1 to 4 use."""
 COPY = 917.0
 """Bytes of $TMPDIR for an utterance, in each process of a training: its line of the manifest, uncompressed."""
-LOADING = {"waveform": 2760.0, "fbank": 6760.0, "fbank, on the fly": 901.0}
+LOADING = {"waveform": 2440.0, "fbank": 6470.0, "fbank, on the fly": 952.0}
 """Seconds of audio that a data worker of a training reads in a second, by what the front-end reads."""
 UTTERANCES = 292.7
 """In an hour of LibriSpeech: 281,241 in the 960.9 hours of its three training sets."""
@@ -72,14 +72,14 @@ class Rates:
 
 
 STEPS = {
-    "manifests": Rates(shared=1.55, utterance=2.28e-4, memory=1920, manifests=180),
-    "fbank": Rates(shared=5.77, utterance=6.37e-4, memory=5140, arrays=31.4e6, manifests=46.2),
-    "mfcc": Rates(shared=6.01, utterance=6.02e-4, memory=5150, arrays=15.2e6, manifests=46),
-    "kmeans": Rates(utterance=0.99e-4),
-    "labels": Rates(shared=0.763, utterance=5.33e-4, memory=8480, arrays=0.758e6, manifests=57),
-    "fbank, on the fly": Rates(utterance=4.57e-4, memory=2590, manifests=13.3),
-    "mfcc, on the fly": Rates(utterance=4.47e-4, memory=2570, manifests=13.3),
-    "labels, on the fly": Rates(shared=4.39, utterance=4.9e-4, memory=6570, arrays=0.758e6, manifests=38),
+    "manifests": Rates(shared=1.46, utterance=1.7e-4, memory=1900, manifests=180),
+    "fbank": Rates(shared=5.69, utterance=4.03e-4, memory=589, arrays=31.4e6, manifests=46.2),
+    "mfcc": Rates(shared=5.24, utterance=4.22e-4, memory=595, arrays=15.2e6, manifests=46),
+    "kmeans": Rates(utterance=0.97e-4),
+    "labels": Rates(shared=0.773, utterance=0.85e-4, memory=294, arrays=0.758e6, manifests=57),
+    "fbank, on the fly": Rates(utterance=5.13e-4, memory=446, manifests=13.3),
+    "mfcc, on the fly": Rates(utterance=3.93e-4, memory=448, manifests=13.3),
+    "labels, on the fly": Rates(shared=4.85, utterance=0.56e-4, memory=316, arrays=0.758e6, manifests=38),
 }
 
 

@@ -30,10 +30,10 @@ from mt4ssl.train.task import Averages, StepSums, Task
 def train(task: Task) -> None:
     """Run or continue a training; `last.pt` in its `exp_dir` is where it continues, `final.pt` what it ends with.
 
-    Of several processes, which `join_processes` brings together, each takes a share of the micro-batches; what comes
-    out does not depend on their number. SIGTERM and SIGINT finish the update, save it, and exit with 143 or 130.
-    An update whose loss or gradients are not finite is skipped. Raises UserError after too many of these, and when the
-    task's own check fails.
+    Of several processes, which `join_processes` brings together, each takes a share of the micro-batches; up to
+    rounding, what comes out does not depend on their number. SIGTERM and SIGINT finish the update, save it, and exit
+    with 143 or 130. An update whose loss or gradients are not finite is skipped. Raises UserError after too many of
+    these, and when the task's own check fails.
     """
     keep_freed_memory()
     config, folder, loop, optim = asdict(task.config), Path(task.config.exp_dir), task.config.loop, task.config.optim
