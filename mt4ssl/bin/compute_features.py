@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import json
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
-from lhotse import CutSet, load_manifest_lazy
+from lhotse.cut import Cut
 
+from mt4ssl.data.cuts import Cuts, read_fields, read_lines, write_manifest
 from mt4ssl.data.features import compute_features
-from mt4ssl.data.manifests import Manifests
+from mt4ssl.data.manifests import Utterances
 from mt4ssl.errors import run_main
-from mt4ssl.files import atomic_path
 from mt4ssl.ranges import Count, number
 from mt4ssl.table import print_table
 
@@ -29,33 +32,37 @@ def main() -> None:
     parser.add_argument("--nj", type=number(Count), default=2, help="number of processes")
     args = parser.parse_args()
 
-    made = Manifests.read(args.manifests, args.corpus, args.split)
-    cuts = CutSet.from_manifests(recordings=made.recordings, supervisions=made.supervisions)
-    # One cut per utterance, named after it, so that log-probs and labels can be traced to the transcript.
-    trimmed = cuts.trim_to_supervisions(keep_overlapping=False)
-    cuts = CutSet.from_cuts(cut.with_id(cut.supervisions[0].id) for cut in trimmed)
-    if args.on_the_fly:
-        featured, frames = cuts.to_eager(), "none stored"
-    else:
-        featured = with_features(cuts, args.stored, args.type, args.out / f"feats_{args.split}", args.nj)
-        frames = sum(cut.num_frames for cut in featured)
-    with atomic_path(args.out / f"{args.corpus}_cuts_{args.split}.jsonl.gz") as temporary:
-        featured.to_file(temporary)
-    hours = sum(cut.duration for cut in featured) / 3600
+    utterances = Utterances(args.manifests, args.corpus, args.split)
+    lines: Iterator[bytes] = map(line_of, utterances)
+    if not args.on_the_fly:
+        lines = with_features(utterances, args.stored, args.type, args.out / f"feats_{args.split}", args.nj)
+    manifest = args.out / f"{args.corpus}_cuts_{args.split}.jsonl.gz"
+    write_manifest(manifest, lines)
+    made = [(cut["duration"], 0 if args.on_the_fly else cut["features"]["num_frames"]) for cut in read_fields(manifest)]
+    hours = sum(seconds for seconds, _ in made) / 3600
+    frames = "none stored" if args.on_the_fly else sum(frames for _, frames in made)
     print_table(
         f"{args.type} of {args.split}",
         ["split", "utterances in", "out", "rejected", "hours", "frames"],
-        [[args.split, len(cuts), len(featured), len(cuts) - len(featured), hours, frames]],
+        [[args.split, len(utterances.ids), len(made), len(utterances.ids) - len(made), hours, frames]],
     )
 
 
-def with_features(cuts: CutSet, stored: Path | None, kind: str, folder: Path, jobs: int) -> CutSet:
-    """Return the cuts with features: those that are stored already, and new ones of all others."""
-    wanted = set(cuts.ids)
-    known = {cut.id: cut for cut in load_manifest_lazy(stored) if cut.id in wanted} if stored else {}
-    missing = CutSet.from_cuts(cut for cut in cuts if cut.id not in known)
-    known |= {cut.id: cut for cut in compute_features(missing, kind, folder, jobs)}
-    return CutSet.from_cuts(known[name] for name in cuts.ids)
+def line_of(cut: Cut) -> bytes:
+    """Return the line of a cut, as Lhotse writes it."""
+    return f"{json.dumps(cut.to_dict(), ensure_ascii=False)}\n".encode()
+
+
+def with_features(utterances: Utterances, stored: Path | None, kind: str, folder: Path, jobs: int) -> Iterator[bytes]:
+    """Return the lines of cuts with features: of those that are stored already, and of all others, computed here."""
+    places: dict[str, int] = {}
+    if stored:
+        wanted, known = set(utterances.ids), Cuts.read(stored)
+        places = {cut["id"]: place for place, cut in enumerate(read_fields(stored)) if cut["id"] in wanted}
+    missing = [name for name in utterances.ids if name not in places]
+    shards = compute_features((cut for cut in utterances if cut.id not in places), missing, kind, folder, jobs)
+    computed = chain.from_iterable(map(read_lines, shards))
+    return (known.line(places[name]) if name in places else next(computed) for name in utterances.ids)
 
 
 if __name__ == "__main__":

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from itertools import chain
 from pathlib import Path
-
-from lhotse import load_manifest_lazy
 
 from mt4ssl.clustering.kmeans import KMeansConfig
 from mt4ssl.clustering.labels import label_cuts, write_label_config
 from mt4ssl.config import load_config
+from mt4ssl.data.cuts import read_fields, read_lines, write_manifest
 from mt4ssl.errors import run_main
-from mt4ssl.files import atomic_path, require
+from mt4ssl.files import require
 from mt4ssl.ranges import Count, number
 from mt4ssl.table import print_table
 
@@ -27,19 +27,17 @@ def main() -> None:
     args = parser.parse_args()
 
     config = load_config(KMeansConfig, args.kmeans / "config.yaml")
-    sources = load_manifest_lazy(require(args.features, "made by stage 2 (features)"))
-    cuts = load_manifest_lazy(require(args.cuts, "made by stage 2 (features)"))
+    sources, cuts = (require(path, "made by stage 2 (features)") for path in (args.features, args.cuts))
     folder = args.out.parent
     arrays = folder / f"{config.name}_{args.split}"
-    labelled = label_cuts(args.kmeans, sources, cuts, args.split, arrays, args.nj)
+    shards = label_cuts(args.kmeans, sources, cuts, args.split, arrays, args.nj)
     write_label_config(config, folder)
-    with atomic_path(args.out) as temporary:
-        labelled.to_file(temporary)
-    frames = sum(getattr(cut, config.name).shape[0] for cut in labelled)
+    write_manifest(args.out, chain.from_iterable(map(read_lines, shards)))
+    frames = [cut["custom"][config.name]["array"]["shape"][0] for cut in read_fields(args.out)]
     print_table(
         f"labels {config.name} of {args.split}",
         ["split", "utterances in", "out", "rejected", "frames", "clusters"],
-        [[args.split, len(labelled), len(labelled), 0, frames, config.clusters]],
+        [[args.split, len(frames), len(frames), 0, sum(frames), config.clusters]],
     )
 
 

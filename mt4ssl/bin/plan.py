@@ -18,6 +18,7 @@ from mt4ssl.clustering.kmeans import KMeansConfig
 from mt4ssl.config import load_config, parse_config
 from mt4ssl.errors import run_main
 from mt4ssl.lang.tokens import Tokens
+from mt4ssl.models.pretrained import load_architecture
 from mt4ssl.ranges import Count, number
 from mt4ssl.table import print_table
 from mt4ssl.train.finetuning import FinetuneConfig, with_dropouts
@@ -55,7 +56,9 @@ def get_args() -> argparse.Namespace:
     parser.add_argument(
         "--corpus", type=Path, help="manifest of cuts or supervisions, where the cuts of the training are made later"
     )
-    parser.add_argument("--pretraining", default="", help="arguments of the pre-training whose model is fine-tuned")
+    parser.add_argument(
+        "--pretraining", help="arguments of the pre-training whose model is fine-tuned, where there is no model yet"
+    )
     parser.add_argument(
         "arguments", nargs="+", help="after --, the arguments of mt4ssl.bin.pretrain or mt4ssl.bin.finetune"
     )
@@ -84,7 +87,10 @@ def make_plan(args: argparse.Namespace, device: torch.device, gpu: Gpu | None) -
         plan = plan_pretraining(pretraining, args.processes, device, gpu)
         return plan, pretraining.loop, pretraining.train_cuts, MANY_EPOCHS
     finetuning = parse_config(FinetuneConfig, "", args.arguments)
-    model = parse_config(PretrainConfig, "", [*NO_DATA, *shlex.split(args.pretraining)]).model
+    if args.pretraining is None:
+        model = load_architecture(Path(finetuning.pretrained))
+    else:
+        model = parse_config(PretrainConfig, "", [*NO_DATA, *shlex.split(args.pretraining)]).model
     tokens = len(Tokens(finetuning.lang)) if (Path(finetuning.lang) / "tokens.txt").exists() else CHARACTERS
     plan = plan_finetuning(finetuning, with_dropouts(model, finetuning), tokens, args.processes, device, gpu)
     # fairseq's base_10m.yaml goes 35,000 times through its ten minutes: no number of epochs is too high.

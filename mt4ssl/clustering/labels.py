@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from lhotse import CutSet
 from lhotse.cut import Cut
 from lhotse.utils import compute_num_frames
 
@@ -16,6 +15,7 @@ from mt4ssl.clustering.features import frame_features
 from mt4ssl.clustering.kmeans import FrameFeatures, KMeansConfig
 from mt4ssl.clustering.quality import SILENCE, known_phones
 from mt4ssl.config import load_config, save_config
+from mt4ssl.data.cuts import read_fields, read_item, read_lines
 from mt4ssl.data.shards import map_shards
 from mt4ssl.data.signals import FBANK_SHIFT
 from mt4ssl.data.storage import store_labels
@@ -40,31 +40,33 @@ class Labeller:
         return scores.argmax(1).astype(self.dtype)
 
 
-def label_cuts(kmeans: Path, sources: Iterable[Cut], cuts: Iterable[Cut], name: str, folder: Path, jobs: int) -> CutSet:
-    """Return cuts with the labels that the K-means of a folder gives to the sources of the same ids.
+def label_cuts(kmeans: Path, sources: Path, cuts: Path, name: str, folder: Path, jobs: int) -> list[Path]:
+    """Give the cuts of a manifest the labels that the K-means of a folder gives to the same cuts of `sources`.
 
-    They are stored in shards in `folder`; `name` is the split's. Raises UserError unless both are the same utterances.
+    Returns the manifests of the shards, which are in `folder`; `name` is the split's. Raises UserError unless both
+    manifests have the same utterances in the same order.
     """
-    featured, known = list(sources), {cut.id: cut for cut in cuts}
-    for source in featured:
-        if source.id not in known:
-            raise UserError(f"the cuts of {name} lack utterance {source.id}, which has features: run stage 2 again")
+    featured, known = ([cut["id"] for cut in read_fields(manifest)] for manifest in (sources, cuts))
+    if lacking := set(featured) - set(known):
+        raise UserError(f"the cuts of {name} lack utterance {min(lacking)}, which has features: run stage 2 again")
     if len(featured) != len(known):
         raise UserError(
             f"{name} has {len(featured)} utterances with features, but {len(known)} cuts: run stage 2 again"
         )
+    if featured != known:
+        raise UserError(f"{sources} and {cuts} list the utterances of {name} in different orders: run stage 2 again")
     made_by = [(kmeans / file).read_bytes().hex() for file in ("config.yaml", "centroids.npy")]
     return map_shards(
-        partial(label_shard, kmeans), [(source, known[source.id]) for source in featured],
-        "\n".join([*made_by, *(source.id for source in featured)]), folder, jobs, f"labels of {name}",
+        partial(label_shard, kmeans), zip(read_lines(sources), read_lines(cuts)), len(known),
+        "\n".join([*made_by, *known]), folder, jobs, f"labels of {name}",
     )  # fmt: skip
 
 
-def label_shard(kmeans: Path, pairs: Sequence[tuple[Cut, Cut]], stem: Path) -> list[Cut]:
-    """Label the second of each pair of cuts by the features of the first; the labels are stored as <stem>.npys."""
+def label_shard(kmeans: Path, pairs: Sequence[tuple[bytes, bytes]], stem: Path) -> list[Cut]:
+    """Label the second cut of each pair of lines by the features of the first; the labels are stored as <stem>.npys."""
     config = load_config(KMeansConfig, kmeans / "config.yaml")
     labeller = Labeller(kmeans, frame_features(config))
-    labels = ((cut, labeller(source)) for source, cut in pairs)
+    labels = ((read_item(cut), labeller(read_item(source))) for source, cut in pairs)
     return store_labels(stem.with_suffix(".npys"), config.name, labeller.features.frame_shift, labels)
 
 

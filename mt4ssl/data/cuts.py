@@ -1,4 +1,4 @@
-"""The cuts of a manifest, one at a time: a process keeps 24 bytes of each, however large the corpus."""
+"""What a manifest has, one item at a time: a process keeps little of it, however large the corpus."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import re
 import tempfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from multiprocessing import reduction
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -18,6 +18,7 @@ from lhotse.cut import Cut
 from lhotse.serialization import deserialize_item
 
 from mt4ssl.errors import UserError
+from mt4ssl.files import atomic_path
 
 ROW = np.dtype([("seconds", "f8"), ("start", "i8"), ("size", "i8")])
 """Of a cut: its duration, and the place of its line in bytes."""
@@ -29,10 +30,11 @@ DURATION = re.compile(
 
 
 class Cuts:
-    """Cuts in the order of their manifest, each made from its line of JSON whenever it is asked for.
+    """Cuts, or supervisions, in the order of their manifest, each made from its line whenever it is asked for.
 
-    The lines are an unnamed copy in $TMPDIR, uncompressed, that ends with its last reader: nothing to clean up or to
-    share, and a manifest that is rewritten meanwhile does not change a running training.
+    A process keeps 24 bytes of each. The lines are an unnamed copy in $TMPDIR, uncompressed, that ends with its last
+    reader: nothing to clean up or to share, and a manifest that is rewritten meanwhile does not change a running
+    training.
     """
 
     def __init__(self, rows: np.ndarray, lines: BinaryIO) -> None:
@@ -45,8 +47,8 @@ class Cuts:
         try:
             rows = np.fromiter(copy_lines(path, lines), ROW)
             lines.flush()
-        except (EOFError, ValueError, gzip.BadGzipFile, zlib.error) as error:
-            raise UserError(f"{path} is broken ({error}): remove it, and make it again") from error
+        except ValueError as error:
+            raise broken(path, error) from error
         except OSError as error:
             raise UserError(
                 f"cannot copy {path} to {tempfile.gettempdir()} ({error}): make room, or set TMPDIR"
@@ -60,8 +62,12 @@ class Cuts:
         return (self[index] for index in range(len(self)))
 
     def __getitem__(self, index: int) -> Cut:
+        return read_item(self.line(index))
+
+    def line(self, index: int) -> bytes:
+        """Return the line of a cut, as it is in the manifest."""
         _, start, size = self.rows[index]
-        return deserialize_item(json.loads(os.pread(self.lines.fileno(), size, start)))
+        return os.pread(self.lines.fileno(), size, start)
 
     @property
     def durations(self) -> np.ndarray:
@@ -83,10 +89,45 @@ class Cuts:
 def copy_lines(path: Path, copy: BinaryIO) -> Iterator[tuple[float, int, int]]:
     """Write the lines of a manifest to `copy`; yield a ROW of each."""
     start = 0
-    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as manifest:
-        for line in manifest:
-            found = DURATION.match(line)
-            seconds = float(found[1]) if found else deserialize_item(json.loads(line)).duration
-            copy.write(line)
-            yield seconds, start, len(line)
-            start += len(line)
+    for line in read_lines(path):
+        found = DURATION.match(line)
+        seconds = float(found[1]) if found else read_item(line).duration
+        copy.write(line)
+        yield seconds, start, len(line)
+        start += len(line)
+
+
+def read_lines(path: Path) -> Iterator[bytes]:
+    """Yield the lines of a .jsonl or .jsonl.gz; UserError if it is broken."""
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as manifest:
+            yield from manifest
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise broken(path, error) from error
+
+
+def read_item(line: bytes) -> Any:
+    """Return the cut, or supervision, of a line."""
+    return deserialize_item(json.loads(line))
+
+
+def read_fields(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield what each line of a manifest says, without making a cut of it, which takes several times as long."""
+    try:
+        yield from map(json.loads, read_lines(path))
+    except ValueError as error:
+        raise broken(path, error) from error
+
+
+def broken(path: Path, error: Exception) -> UserError:
+    """Return the error of a manifest that cannot be understood to its end."""
+    return UserError(f"{path} is broken ({error}): remove it, and make it again")
+
+
+def write_manifest(path: Path, lines: Iterable[bytes]) -> None:
+    """Write a .jsonl or .jsonl.gz, whole or not at all."""
+    with (
+        atomic_path(path) as temporary,
+        gzip.open(temporary, "wb") if path.suffix == ".gz" else temporary.open("wb") as file,
+    ):
+        file.writelines(lines)

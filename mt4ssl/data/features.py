@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from lhotse import CutSet, Fbank, FbankConfig, LilcomChunkyWriter, Mfcc, MfccConfig
+from lhotse import Fbank, FbankConfig, LilcomChunkyWriter, Mfcc, MfccConfig
 from lhotse.cut import Cut
 from lhotse.features.base import FeatureExtractor, register_extractor
 from torchaudio.functional import compute_deltas
@@ -101,14 +101,14 @@ def make_extractor(kind: str) -> FeatureExtractor:
     return fbank
 
 
-def compute_features(cuts: CutSet, kind: str, storage_dir: Path, jobs: int) -> CutSet:
-    """Compute features of all cuts in shards of 500 under `storage_dir`; a rerun keeps the finished shards.
+def compute_features(cuts: Iterable[Cut], ids: Sequence[str], kind: str, storage_dir: Path, jobs: int) -> list[Path]:
+    """Compute features of cuts of these ids in shards of 500 under `storage_dir`; a rerun keeps the finished shards.
 
-    Returns the cuts with features, in the order they came. Raises UserError naming an audio file that cannot be read.
+    Returns the manifests of the shards, which have the cuts with features in the order they came. Raises UserError
+    naming an audio file that cannot be read.
     """
-    eager = list(cuts)
-    origin = "\n".join([kind, *(cut.id for cut in eager)])
-    return map_shards(partial(store_features, kind), eager, origin, storage_dir, jobs, kind)
+    origin = "\n".join([kind, *ids])
+    return map_shards(partial(store_features, kind), cuts, len(ids), origin, storage_dir, jobs, kind)
 
 
 def store_features(kind: str, cuts: Sequence[Cut], stem: Path) -> list[Cut]:

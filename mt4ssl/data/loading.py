@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Protocol
@@ -159,25 +159,27 @@ def leave_signals_to_the_training(_: int) -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def share(batches: Any) -> Any:
-    """Move the tensors of a batch, or of a dict of them, to shared memory; UserError where there is no room in it.
+def share(batch: Any) -> Any:
+    """Move the tensors of a batch to shared memory; UserError where there is no room in it.
 
     torch would do it when the batch is sent, in a thread whose errors nobody sees: the training would wait for ever.
     """
     try:
-        for batch in batches.values() if isinstance(batches, dict) else [batches]:
-            batch.share_memory()
+        batch.share_memory()
     except RuntimeError as error:
         raise UserError(f"a batch does not fit into shared memory: {SHARED_MEMORY}") from error
-    return batches
+    return batch
 
 
-def load_steps(dataset: Dataset, steps: range, workers: int) -> Generator[Any]:
-    """Iterate over dataset[step] for the given steps, prepared by `workers` processes ahead of time."""
+def load_steps(dataset: Dataset, numbers: Iterable[int], workers: int) -> Generator[Any]:
+    """Iterate over the batches dataset[number] for the given numbers, which `workers` processes prepare ahead of time.
+
+    Shared memory holds at most two batches of each worker (torch's default), and the one in use. Where there is a GPU,
+    they go on into pinned memory, from which it copies while the CPU does other things.
+    """
     loader = DataLoader(
-        dataset, sampler=steps, batch_size=None, num_workers=workers, prefetch_factor=4 if workers else None,
-        pin_memory=torch.cuda.is_available(), worker_init_fn=leave_signals_to_the_training,
-        collate_fn=share if workers else None,
+        dataset, sampler=numbers, batch_size=None, num_workers=workers, pin_memory=torch.cuda.is_available(),
+        worker_init_fn=leave_signals_to_the_training, collate_fn=share if workers else None,
     )  # fmt: skip
     prepared = iter(loader)
     try:

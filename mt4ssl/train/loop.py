@@ -16,10 +16,11 @@ from torch import Tensor, nn
 
 from mt4ssl.data.loading import Batch, load_steps
 from mt4ssl.models.speech import compile_layers
+from mt4ssl.train.gradients import last_backward
 from mt4ssl.train.health import BAD_UPDATES
 from mt4ssl.train.monitor import Monitor
 from mt4ssl.train.optim import set_lr
-from mt4ssl.train.processes import MicroBatches, add_up, add_up_gradients, is_first, wait_for_all
+from mt4ssl.train.processes import MicroBatches, add_up, is_first, wait_for_all
 from mt4ssl.train.resuming import LAST, resume, save_final, save_last, save_step
 from mt4ssl.train.speed import DTYPES, Speedometer, advise_when_out_of_memory, autocast, choose_dtype, keep_freed_memory
 from mt4ssl.train.stopping import StopRequest
@@ -29,10 +30,10 @@ from mt4ssl.train.task import Averages, StepSums, Task
 def train(task: Task) -> None:
     """Run or continue a training; `last.pt` in its `exp_dir` is where it continues, `final.pt` what it ends with.
 
-    Of several processes, which `join_processes` brings together, each takes a share of the micro-batches; what comes
-    out does not depend on their number. SIGTERM and SIGINT finish the update, save it, and exit with 143 or 130.
-    An update whose loss or gradients are not finite is skipped. Raises UserError after too many of these, and when the
-    task's own check fails.
+    Of several processes, which `join_processes` brings together, each takes a share of the micro-batches; up to
+    rounding, what comes out does not depend on their number. SIGTERM and SIGINT finish the update, save it, and exit
+    with 143 or 130. An update whose loss or gradients are not finite is skipped. Raises UserError after too many of
+    these, and when the task's own check fails.
     """
     keep_freed_memory()
     config, folder, loop, optim = asdict(task.config), Path(task.config.exp_dir), task.config.loop, task.config.optim
@@ -50,19 +51,20 @@ def train(task: Task) -> None:
     speed = Speedometer(peak, loop.compile)
     task.model.train()
     saved = time.monotonic()
-    with StopRequest() as stop, closing(load_steps(data, range(start, loop.updates), loop.workers)) as updates:
-        for step in range(start, loop.updates):
+    steps = range(start, loop.updates)
+    with StopRequest() as stop, closing(load_steps(data, data.of_updates(steps), loop.workers)) as batches:
+        for step in steps:
             done, last = step + 1, step + 1 == loop.updates
-            with speed.waiting():
-                batches = next(updates)
             lr = set_lr(task.optimizer, optim, step, loop.updates)
             parts: list[StepSums] = []
-            for number, batch in batches.items():
+            for number in data.numbers:
+                with speed.waiting():
+                    batch = next(batches)
                 # Dropout and LayerDrop depend on this alone, as the data do: neither resuming nor sharing changes them.
                 torch.manual_seed(loop.seed * 1_000_003 + step + number * 100_000_007)
                 task.start_batch(step, number)
-                parts.append(speed.count(partial(accumulate, task, batch, dtype), batch.seconds))
-            add_up_gradients(task.model)
+                work = partial(accumulate, task, batch, dtype, number == data.numbers[-1])
+                parts.append(speed.count(work, batch.seconds))
             # The processes agree after which update they save or stop.
             is_due = time.monotonic() - saved > 60 * loop.save_minutes
             count, due, stopping = add_up([sum(part.count for part in parts), is_due, bool(stop.number)])
@@ -120,12 +122,15 @@ def stop_training(stop: StopRequest, done: int, folder: Path) -> NoReturn:
     sys.exit(128 + number)
 
 
-def accumulate(task: Task, batch: Batch, dtype: torch.dtype) -> StepSums:
-    """Add the gradients of a micro-batch to those of its update."""
+def accumulate(task: Task, batch: Batch, dtype: torch.dtype, is_last: bool) -> StepSums:
+    """Add the gradients of a micro-batch to those of its update; after a process's last one, those of all processes."""
     with advise_when_out_of_memory(batch.seconds):
         with autocast(dtype, task.device):
             sums = task.losses(batch.to(task.device))
-        sums.loss.backward()
+        if is_last:
+            last_backward(task.model, sums.loss)
+        else:
+            sums.loss.backward()
     return replace(sums, loss=sums.loss.detach())
 
 

@@ -1,7 +1,7 @@
 """Several processes, one training: torchrun starts them, each takes its share of every update's micro-batches.
 
-No DistributedDataParallel: losses are sums, so that adding up gradients and their divisor once an update is exact, and
-a layer that LayerDrop left out of some process's batches needs no special care.
+No DistributedDataParallel: losses are sums, so that adding up gradients (gradients.py) and their divisor once an update
+is exact, and a layer that LayerDrop left out of some process's batches needs no special care.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from mt4ssl.errors import UserError
@@ -103,7 +103,7 @@ class UpdateData(Protocol):
 
 
 class MicroBatches(Dataset):
-    """Update number -> this process's micro-batches of it by number: every n-th, of n processes.
+    """Number of a batch -> the batch. `numbers` are this process's of an update: every n-th, of n processes.
 
     Raises UserError when there are fewer micro-batches than processes.
     """
@@ -112,8 +112,12 @@ class MicroBatches(Dataset):
         check_shares(data.parts, process_count(), batch_seconds)
         self.data, self.numbers = data, share(data.parts)
 
-    def __getitem__(self, step: int) -> dict[int, Batch]:
-        return {number: self.data.batch(step * self.data.parts + number) for number in self.numbers}
+    def __getitem__(self, number: int) -> Batch:
+        return self.data.batch(number)
+
+    def of_updates(self, steps: range) -> Iterator[int]:
+        """Iterate over the numbers of this process's batches of some updates."""
+        return (step * self.data.parts + number for step in steps for number in self.numbers)
 
     def all_losses(self, losses: Sequence[Tensor]) -> Tensor:
         """Return the losses of all of an update's micro-batches (parts,), given those of this process."""
@@ -167,17 +171,3 @@ def add_up_in_place(sums: list[Tensor]) -> None:
     if dist.is_initialized():
         for each in sums:
             all_reduce(each)
-
-
-def add_up_gradients(model: nn.Module) -> None:
-    """Give every process the sum of all gradients; a parameter that has none in any of them keeps none."""
-    if not dist.is_initialized():
-        return
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    used = torch.tensor([p.grad is not None for p in parameters], dtype=torch.float32, device=parameters[0].device)
-    gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
-    flat = torch.cat([used, *(gradient.flatten() for gradient in gradients)])
-    all_reduce(flat)
-    used, *sums = flat.split([len(parameters), *(p.numel() for p in parameters)])
-    for parameter, count, gradient in zip(parameters, used.tolist(), sums):
-        parameter.grad = gradient.view_as(parameter) if count else None

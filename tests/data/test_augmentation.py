@@ -119,8 +119,8 @@ def test_a_batch_depends_on_its_number_alone(cuts, frontend, augment, workers):
     data = dataset(cuts, frontend, **augment)
     whole = batches_of(data, 3)
     resumed = MicroBatches(dataset(cuts, frontend, **augment), 6.0)
-    for number, update in zip(range(2, len(whole)), load_steps(resumed, range(2, len(whole)), workers)):
-        assert torch.equal(update[0].inputs, whole[number].inputs) and update[0].ids == whole[number].ids
+    for number, batch in zip(range(2, len(whole)), load_steps(resumed, range(2, len(whole)), workers)):
+        assert torch.equal(batch.inputs, whole[number].inputs) and batch.ids == whole[number].ids
     other = CtcDataset(cuts, FRONTENDS[frontend], encode, 100, 100, 1, AugmentConfig(**augment)).batch(0)
     same = CtcDataset(cuts, FRONTENDS[frontend], encode, 100, 100, 0, AugmentConfig(**augment)).batch(0)
     assert any(not torch.equal(row, rows(same)[name]) for name, row in rows(other).items())

@@ -62,3 +62,8 @@ def test_kmeans_labels_without_stored_features(tmp_path: Path, monkeypatch: pyte
         run(monkeypatch, make_labels, "--features", fewer, *options)
     for cut in CutSet.from_file(out):  # what was there stays whole
         np.testing.assert_array_equal(cut.load_custom("kmeans"), labels[cut.id])
+
+    turned = tmp_path / "turned_cuts_all.jsonl.gz"
+    CutSet.from_cuts(reversed(list(plain))).to_file(turned)
+    with pytest.raises(UserError, match="list the utterances of all in different orders"):
+        run(monkeypatch, make_labels, "--features", turned, *options)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mt4ssl.data.parallel import cached_map
+from mt4ssl.data.parallel import cached_map, workers
 
 
 def square(number):
@@ -30,3 +30,18 @@ def test_what_is_not_kept_is_tried_again(tmp_path):
     cache = tmp_path / "cache.jsonl"
     for value in (2, 3):
         assert cached_map(square, {"a": value}, cache, 1, "squares", keep=lambda result: False) == {"a": value**2}
+
+
+def test_work_is_handed_out_only_as_it_is_needed():
+    given = []
+
+    def arguments():
+        for number in range(40):
+            given.append(number)
+            yield (number,)
+
+    with workers(2, "squares") as found:
+        results = found.each(square, arguments())
+        first = next(results)
+        assert len(given) == 4  # two for each process
+        assert sorted([first, *results]) == [number**2 for number in range(40)]

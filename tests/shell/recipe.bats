@@ -107,12 +107,19 @@ setup() {
 }
 
 @test "a model from elsewhere takes the place of stages 3 to 5, and names the fine-tuned one" {
-  mkdir hubert
-  echo "kind: encoder" >hubert/config.yaml
-  run "$root/egs/espeak/run.sh" --dry-run true --stage 2 --stop-stage 10 --pretrained "$PWD/hubert" --exp-dir "$PWD/exp"
+  mkdir -p hubert data/manifests
+  echo "model: {frontend: {type: fbank, dim: 16}, encoder: {layers: 1, dim: 16, ffn_dim: 16, heads: 1}}" >hubert/config.yaml
+  echo "phones: dev.csv" >data/manifests/dev.yaml
+  options=(--dry-run true --pretrained "$PWD/hubert" --exp-dir "$PWD/exp" --data-dir "$PWD/data")
+  run "$root/egs/espeak/run.sh" "${options[@]}" --stage 2
   [ "$status" -eq 0 ]
   [[ $output != *mfcc* && $output != *"stage 5 (pretrain)"* ]]
   [[ $output == *"stage 8 (finetune): hubert_phone"*"'--pretrained' '$PWD/hubert'"* ]]
+  [[ $output == *"0.00 M and 0.02 M that are not trained"* ]]
+  [[ $output == *"stage 11 (report): probe.hubert"* && $output != *"stage 12 (export): pretrained"* ]] # it has no weights
+  touch hubert/model.safetensors
+  run "$root/egs/espeak/run.sh" "${options[@]}" --stage 11 --finetune-cuts tokens
+  [[ $output == *"stage 12 (export): pretrained"* && $output != *"stage 11 (report): probe"* ]]
 }
 
 @test "what distinguishes scratch comes after --finetune-args" {
@@ -242,4 +249,21 @@ setup() {
   run yesno/run.sh --stage 1 --stop-stage 1
   [ "$status" -eq 1 ]
   [ "$output" = "error: conf/corpus.yaml has no split 'tset': it has train, dev, test" ]
+}
+
+@test "a dry run says what the data stages take, and memory of a GPU grows unless the user has set it" {
+  run "$root/egs/espeak/run.sh" --dry-run true --stage 2 --stop-stage 2 --data-dir "$PWD/data" --exp-dir "$PWD/exp"
+  [ "$status" -eq 0 ]
+  [[ $output == *"plan of every 1000 hours"*"2 mfcc "*"4 labels "* ]]
+  "$root/utils/new_recipe.sh" yesno
+  mkdir yesno/local
+  cat >yesno/local/data.sh <<'END_OF_SCRIPT'
+#!/bin/sh
+echo "allocator $PYTORCH_ALLOC_CONF" && mkdir -p "$2/yesno"
+END_OF_SCRIPT
+  chmod +x yesno/local/data.sh
+  run yesno/run.sh --stage 0 --stop-stage 0
+  [[ $status -eq 0 && $output == *"allocator expandable_segments:True"* ]]
+  PYTORCH_CUDA_ALLOC_CONF=max_split_size_mb:64 run yesno/run.sh --stage 0 --stop-stage 0 --dl-dir elsewhere
+  [[ $status -eq 0 && $output == *"allocator max_split_size_mb:64"* ]]
 }

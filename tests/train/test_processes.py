@@ -112,7 +112,8 @@ def test_more_processes_than_micro_batches_are_refused(monkeypatch: pytest.Monke
     monkeypatch.setattr(processes.dist, "is_initialized", lambda: True)
     monkeypatch.setattr(processes.dist, "get_rank", lambda: 1)
     monkeypatch.setattr(processes.dist, "get_world_size", lambda: 2)
-    assert list(processes.MicroBatches(Data(), 12).numbers) == [1]
+    data = processes.MicroBatches(Data(), 12)
+    assert list(data.numbers) == [1] and list(data.of_updates(range(2, 4))) == [7, 10]
     monkeypatch.setattr(processes.dist, "get_world_size", lambda: 4)
     with pytest.raises(UserError, match="4 processes cannot share 3 micro-batches: set loop.max_batch_seconds to 3 or"):
         processes.MicroBatches(Data(), 12)

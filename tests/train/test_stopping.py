@@ -107,6 +107,7 @@ def test_two_processes_stop_after_the_same_update_and_go_on_exactly(pretrain_con
     """Whether the launcher gets the signal, or is killed, or one of them is; and so does one process in their place."""
     loop = replace(pretrain_config.loop, batch_seconds=8, updates=40, log_every=20, save_every=5)
     loop = replace(loop, validate_every=1000, keep=10)
+    pretrain_config.model.encoder.layerdrop = 0.3
     whole, config = (replace(pretrain_config, loop=loop, exp_dir=str(tmp_path / name / "exp")) for name in "ab")
     run(whole)  # one process, which does the same to the last bit
 

@@ -78,7 +78,7 @@ def waits_of(config, dtype):
     task.model.train()
     batch, averages = task.train_data.batch(0), Averages()
     with CountWaits() as counter:
-        parts = [accumulate(task, batch, dtype) for _ in range(2)]
+        parts = [accumulate(task, batch, dtype, is_last) for is_last in (False, True)]
         for part in parts:
             averages.add(part.sums)
         MicroBatches(task.train_data, config.loop.batch_seconds).all_losses([parts[0].loss])

@@ -17,7 +17,7 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from mt4ssl.bin import pretrain
 from mt4ssl.errors import run_main
-from mt4ssl.train import speed
+from mt4ssl.train import gradients, speed
 
 SET_CHILD_SUBREAPER = 36  # linux/prctl.h: what loses its parent becomes a child of this process
 
@@ -45,6 +45,7 @@ def launch(config: str, output: str) -> int:
 
 def main() -> None:
     speed.matrix_peak = lambda *_: 1e9  # which takes seconds to measure
+    gradients.BUCKET = 5000  # so that there are several
     ctypes.CDLL(None).prctl(SET_CHILD_SUBREAPER, 1)
     for line in sys.stdin:
         launcher = os.fork()
