@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mt4ssl.data.rates import MEASURED, Corpus, brief, data_steps
 from mt4ssl.errors import run_main
+from mt4ssl.ranges import Count, number
 from mt4ssl.table import print_table
 
 
@@ -15,7 +16,7 @@ def main() -> None:
     parser.add_argument("--manifest", type=Path, required=True, help="supervisions of the training set, if they exist")
     parser.add_argument("--types", nargs="+", choices=["fbank", "mfcc"], required=True, help="features of stage 2")
     parser.add_argument("--on-the-fly", choices=["true", "false"], required=True, help="whether no features are stored")
-    parser.add_argument("--nj", type=int, default=2, help="number of processes")
+    parser.add_argument("--nj", type=number(Count), default=2, help="number of processes")
     args = parser.parse_args()
 
     if args.manifest.exists():
