@@ -15,6 +15,7 @@ from typing import Any, cast
 
 from tqdm import tqdm
 
+from mt4ssl.children import end_with_parent
 from mt4ssl.errors import UserError
 
 SCHEDULER = "MT4SSL_DASK"  # variable of the environment that run.sh --dask sets
@@ -56,7 +57,7 @@ def workers(jobs: int, title: str) -> Iterator[Workers]:
             yield found
         return
     try:
-        with ProcessPoolExecutor(jobs) as pool:
+        with ProcessPoolExecutor(jobs, initializer=end_with_parent) as pool:
             yield Workers(pool, lambda: jobs)
     except BrokenProcessPool as error:
         raise UserError(f"{title}: {LOST}, with --nj 1 if need be") from error

@@ -1,4 +1,9 @@
-"""Work that goes on where a run was stopped."""
+"""Work that goes on where a run was stopped, in processes that end with the one that started them."""
+
+import os
+import signal
+import time
+from pathlib import Path
 
 import pytest
 
@@ -45,3 +50,19 @@ def test_work_is_handed_out_only_as_it_is_needed():
         first = next(results)
         assert len(given) == 4  # two for each process
         assert sorted([first, *results]) == [number**2 for number in range(40)]
+
+
+def test_processes_end_when_the_one_that_started_them_is_killed():
+    reader, writer = os.pipe()
+    parent = os.fork()
+    if parent == 0:
+        with workers(1, "ids") as found:
+            os.write(writer, str(found.pool.submit(os.getpid).result()).encode())
+            time.sleep(60)
+    status = Path("/proc", os.read(reader, 20).decode(), "status")
+    os.kill(parent, signal.SIGKILL)
+    os.waitpid(parent, 0)
+    end = time.monotonic() + 10
+    while status.exists() and "\nState:\tZ" not in status.read_text():
+        assert time.monotonic() < end
+        time.sleep(0.01)
