@@ -22,9 +22,11 @@ DROPOUTS = ("dropout", "attention_dropout", "activation_dropout", "layerdrop")
 def load_architecture(folder: Path) -> ModelConfig:
     """Read the network's config from the folder of a pre-training, or of an exported or imported encoder."""
     text = require(folder / "config.yaml", "made by stage 5 (pretrain) or import_checkpoint").read_text()
-    config = yaml.safe_load(text)
+    config = yaml.safe_load(text) or {}
     if "ctc" in config:
         raise UserError(f"{folder} holds a fine-tuned model: name the folder of a pre-trained one")
+    if "model" not in config:
+        raise UserError(f"{folder / 'config.yaml'} says nothing of a model: name the folder of a pre-trained one")
     return build(ModelConfig, config["model"])
 
 
