@@ -6,8 +6,10 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import IO
 
 import numpy as np
 import soundfile
@@ -46,17 +48,23 @@ def memory(pid: int) -> float:
     return own + sum(memory(int(child)) for child in children)
 
 
+def watch(command: Sequence[str | Path], pause: float, **outputs: IO[str] | int) -> tuple[int, float, float]:
+    """Run a command; return its status, its seconds, and the most MiB that all its processes held together."""
+    begin, most = time.perf_counter(), 0.0
+    with subprocess.Popen(command, **outputs) as process:
+        while process.poll() is None:
+            most = max(most, memory(process.pid))
+            time.sleep(pause)
+    return process.returncode, time.perf_counter() - begin, most
+
+
 def prepare(folder: Path, split: str) -> tuple[float, float]:
     """Run stage 1 with two processes; return seconds and the most MiB seen."""
     command = [sys.executable, "-m", "mt4ssl.bin.prepare_manifests", "--config", folder / "corpus.yaml"]
     command += ["--corpus", "many", "--split", split, "--out", folder / split, "--nj", "2"]
-    begin, most = time.perf_counter(), 0.0
-    with subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL) as process:
-        while process.poll() is None:
-            most = max(most, memory(process.pid))
-            time.sleep(2)
-    assert process.returncode == 0
-    return time.perf_counter() - begin, most
+    status, seconds, most = watch(command, 2, stdout=subprocess.DEVNULL)
+    assert status == 0
+    return seconds, most
 
 
 def main() -> None:

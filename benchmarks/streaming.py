@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 import subprocess
-import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 import soundfile
 from rows import Row, write_rows
-from stage1 import memory
+from stage1 import watch
 
 from mt4ssl.table import markdown_table, print_table
 
@@ -54,14 +53,11 @@ def make_recipe(folder: Path, utterances: int) -> None:
 def run_stage(folder: Path, stage: int) -> tuple[float, float]:
     """Run one stage; return seconds and the most MiB that all its processes held together."""
     command = [folder / "run.sh", "--stage", str(stage), "--stop-stage", str(stage), "--nj", "2"]
-    begin, most = time.perf_counter(), 0.0
-    with (folder / f"stage{stage}.log").open("w") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
-        while process.poll() is None:
-            most = max(most, memory(process.pid))
-            time.sleep(0.5)
-    if process.returncode:
+    with (folder / f"stage{stage}.log").open("w") as log:
+        status, seconds, most = watch(command, 0.5, stdout=log, stderr=log)
+    if status:
         raise SystemExit((folder / f"stage{stage}.log").read_text())
-    return time.perf_counter() - begin, most
+    return seconds, most
 
 
 def disk(folder: Path) -> float:

@@ -1,11 +1,9 @@
 """Work that goes on where a run was stopped, in processes that end with the one that started them."""
 
 import os
-import signal
-import time
-from pathlib import Path
 
 import pytest
+from orphans import check_ends_with_parent
 
 from mt4ssl.data.parallel import cached_map, workers
 
@@ -53,16 +51,8 @@ def test_work_is_handed_out_only_as_it_is_needed():
 
 
 def test_processes_end_when_the_one_that_started_them_is_killed():
-    reader, writer = os.pipe()
-    parent = os.fork()
-    if parent == 0:
+    def start(tell):
         with workers(1, "ids") as found:
-            os.write(writer, str(found.pool.submit(os.getpid).result()).encode())
-            time.sleep(60)
-    status = Path("/proc", os.read(reader, 20).decode(), "status")
-    os.kill(parent, signal.SIGKILL)
-    os.waitpid(parent, 0)
-    end = time.monotonic() + 10
-    while status.exists() and "\nState:\tZ" not in status.read_text():
-        assert time.monotonic() < end
-        time.sleep(0.01)
+            tell(found.pool.submit(os.getpid).result())
+
+    check_ends_with_parent(start)

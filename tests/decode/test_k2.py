@@ -56,7 +56,8 @@ def test_graphs_and_search_in_the_interpreter_of_k2(k2_python):
         "--import-mode=importlib",
         str(tests),
     ]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "tests")}  # what tests share
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -4,13 +4,12 @@ What runs in processes comes first: k2's threads do not survive a fork, and it h
 """
 
 import os
-import signal
-import time
 from pathlib import Path
 
 import k2
 import numpy as np
 import pytest
+from orphans import check_ends_with_parent
 
 from mt4ssl.decode.decoder import Decoder, map_forked
 from mt4ssl.decode.search import Beam
@@ -46,19 +45,11 @@ def decode(matrices: dict[str, np.ndarray], max_frames: int, folder: Path, jobs:
 
 
 def test_processes_end_when_the_one_that_started_them_is_killed():
-    reader, writer = os.pipe()
-    parent = os.fork()
-    if parent == 0:
+    def start(tell):
         for process in map_forked(lambda _: os.getpid(), [0], 1):
-            os.write(writer, str(process).encode())
-            time.sleep(60)
-    status = Path("/proc", os.read(reader, 20).decode(), "status")
-    os.kill(parent, signal.SIGKILL)
-    os.waitpid(parent, 0)
-    end = time.monotonic() + 10
-    while status.exists() and "\nState:\tZ" not in status.read_text():
-        assert time.monotonic() < end
-        time.sleep(0.01)
+            tell(process)
+
+    check_ends_with_parent(start)
 
 
 @pytest.mark.parametrize("jobs, max_frames", [(1, 1000), (3, 1)])
