@@ -332,8 +332,8 @@ for model in "${models[@]}"; do
   averaged=("$folder/averaged-$avg.pt") # written with the log-probs of dev, kept for those of the test sets
   for split in "$dev_set" "${test_sets[@]}"; do
     step "$model.$split" --in "$folder/config.yaml" "$folder/step-*.pt" "$(transcribed "$split")" \
-      --out "$folder/log_probs/$split.ark" "$folder/log_probs/$split.scp" "$folder/log_probs/$split.text" \
-      "$folder/ctc-greedy-search/hyps-$split.txt" "$folder/ctc-greedy-search/refs-$split.txt" "${averaged[@]}" -- \
+      --out "$folder/log_probs/$split."{ark,scp,prior,text} \
+      "$folder/ctc-greedy-search/"{hyps,refs}"-$split.txt" "${averaged[@]}" -- \
       python -m mt4ssl.bin.emit --model "$folder" --avg "$avg" --cuts "$(transcribed "$split")" --split "$split"
     averaged=()
     score "$model" ctc-greedy-search "$split"
@@ -343,7 +343,7 @@ done
 stage 10 decode
 for model in "${models[@]}"; do
   for method in "${searches[@]}"; do
-    folder=$exp_dir/finetune/$model/$method
+    folder=$exp_dir/finetune/$model/$method prior=$exp_dir/finetune/$model/log_probs/$dev_set.prior
     if [ "$method" = 1best ]; then second=(); else second=(--rescore-with "$lm/G_4_gram.pt"); fi
     for split in "$dev_set" "${test_sets[@]}"; do # the test sets with the weights that are best on dev
       log_probs=$exp_dir/finetune/$model/log_probs/$split
@@ -352,9 +352,9 @@ for model in "${models[@]}"; do
       else
         best=(--weights-from "$folder/wer-$dev_set.json")
       fi
-      step "$model.$method.$split" --nj "$nj" --in "$log_probs.ark" "$log_probs.scp" "$lang/HLG.pt" \
+      step "$model.$method.$split" --nj "$nj" --in "$log_probs.ark" "$log_probs.scp" "$prior" "$lang/HLG.pt" \
         "$lang/words.txt" "${second[@]:1}" "${best[@]:1}" --out "$folder/hyps-$split-lm_scale_*.txt" -- \
-        k2_python.sh -m mt4ssl.bin.decode --log-probs "$log_probs.scp" --lang "$lang" "${second[@]}" \
+        k2_python.sh -m mt4ssl.bin.decode --log-probs "$log_probs.scp" --prior "$prior" --lang "$lang" "${second[@]}" \
         --method "$method" "${best[@]}" --split "$split" --out "$folder" "${decode_args[@]}"
       score "$model" "$method" "$split"
     done

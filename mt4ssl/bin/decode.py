@@ -15,7 +15,7 @@ import torch
 
 from mt4ssl.decode.decoder import Decoder
 from mt4ssl.decode.graph import load_graph
-from mt4ssl.decode.log_probs import load_log_probs
+from mt4ssl.decode.log_probs import load_log_probs, log_prob_offsets
 from mt4ssl.decode.search import Beam
 from mt4ssl.decode.weights import Weights, grid, search
 from mt4ssl.errors import UserError, run_main
@@ -58,7 +58,14 @@ def get_args() -> argparse.Namespace:
         "--blank-penalty",
         type=number(Finite),
         default=0.0,
-        help="nats to take from the blank's log-prob in every frame",
+        help="nats to take from the blank's log-prob in every frame: CTC is surer of blanks than right",
+    )
+    parser.add_argument("--prior", type=Path, help="log-priors of the tokens, SPLIT.prior of stage 9")
+    parser.add_argument(
+        "--prior-scale",
+        type=number(Finite),
+        default=0.0,
+        help="part of the log-priors to take from the log-probs, as a hybrid system takes all of them",
     )
     parser.add_argument("--search-beam", type=number(Positive), default=20.0, help="beam of the search")
     parser.add_argument("--output-beam", type=number(Positive), default=8.0, help="beam of the lattices that are kept")
@@ -78,6 +85,8 @@ def get_args() -> argparse.Namespace:
     parser.add_argument("--nj", type=number(Count), default=1, help="number of processes; on a GPU it is always one")
     parser.add_argument("--device", default="cpu", help="torch device: cpu or cuda")
     args = parser.parse_args()
+    if args.prior_scale and not args.prior:
+        parser.error("--prior-scale goes with --prior SPLIT.prior")
     if (args.rescore_with is None) == (args.method == "whole-lattice-rescoring"):
         parser.error("--rescore-with G_4_gram.pt goes with --method whole-lattice-rescoring")
     return args
@@ -101,7 +110,8 @@ def main() -> None:
     args = get_args()
     torch.set_num_threads(1)  # k2 on the CPU is serial, and torch's tensors here are small: more threads only spin
     pairs = [best_weights(args.weights_from)] if args.weights_from else grid(args.lm_scales, args.word_scores)
-    matrices, lengths = load_log_probs(args.log_probs, len(Tokens(args.lang)))
+    tokens = Tokens(args.lang)
+    matrices, lengths = load_log_probs(args.log_probs, len(tokens))
     if args.ref:
         ref = read_text(args.ref)
         check_same_utterances(ref, lengths, str(args.log_probs))
@@ -110,7 +120,7 @@ def main() -> None:
         words=list(read_symbols(args.lang / "words.txt")),
         g=load_graph(args.rescore_with, args.device) if args.rescore_with else None,
         hlg_scale=args.hlg_scale,
-        blank_penalty=args.blank_penalty,
+        offsets=log_prob_offsets(tokens.symbols, args.blank_penalty, args.prior, args.prior_scale),
         beam=Beam(args.search_beam, args.output_beam, args.min_active_states, args.max_active_states),
         arcs_per_frame=args.arcs_per_frame,
     )

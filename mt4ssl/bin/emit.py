@@ -1,4 +1,4 @@
-"""Stage 9: average checkpoints, write CTC log-probs as Kaldi ark/scp, and the hypotheses of greedy search."""
+"""Stage 9: average checkpoints, write CTC log-probs as Kaldi ark/scp, their prior, and hypotheses of greedy search."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from mt4ssl.data.ctc import transcript
 from mt4ssl.data.loading import read_cuts
 from mt4ssl.data.storage import write_ark
 from mt4ssl.decode.greedy import greedy_search
+from mt4ssl.decode.log_probs import write_prior
 from mt4ssl.errors import run_main
 from mt4ssl.files import require
 from mt4ssl.inference.log_probs import log_probs
@@ -40,6 +41,7 @@ def main() -> None:
     tokens = Tokens(args.model)
     matrices = kaldiio.load_scp(str(path.with_name(f"{args.split}.scp")))
     hypotheses = {name: tokens.decode(greedy_search(matrices[name])).split() for name in matrices}
+    write_prior(path.with_name(f"{args.split}.prior"), (matrices[name] for name in matrices), tokens.symbols)
     texts = {cut.id: transcript(cut) for cut in cuts}
     write_text(path.with_name(f"{args.split}.text"), {name: text.split() for name, text in texts.items()})
     greedy = args.model / "ctc-greedy-search"

@@ -32,15 +32,15 @@ NARROWINGS = 3  # how many narrower beams an utterance that does not fit into me
 class Decoder:
     """Lattices of HLG, or these rescored with `g`, and the best words in them with weights that are chosen later.
 
-    The lattices are made at `hlg_scale`. `blank_penalty`, in nats, is taken from the log-prob of the blank in every
-    frame, as icefall can: CTC is surer of blanks than it is right to be, above all with few frames a second.
+    The lattices are made at `hlg_scale`, of log-probs to which `offsets` (V,) are added in every frame (see
+    `log_prob_offsets`).
     """
 
     hlg: k2.Fsa
     words: Sequence[str]
     g: k2.Fsa | None = None
     hlg_scale: float = 1.0
-    blank_penalty: float = 0.0
+    offsets: np.ndarray | float = 0.0
     beam: Beam = field(default_factory=Beam)
     arcs_per_frame: int = 50  # of lattices to rescore, on average over a batch; bounds memory and time
 
@@ -51,8 +51,7 @@ class Decoder:
 
     def make_lattice(self, matrices: list[np.ndarray], beam: Beam | None = None) -> k2.Fsa:
         """Return the lattices (FsaVec) of matrices (T, V), longest first; `beam` may be another than the decoder's."""
-        log_probs, lengths = pad(matrices)
-        log_probs[:, :, 0] -= self.blank_penalty
+        log_probs, lengths = pad([matrix + self.offsets for matrix in matrices])
         lattice = get_lattice(log_probs.to(self.hlg.device), lengths, self.graph, beam or self.beam)
         if self.g is None:
             return prune(lattice)

@@ -1,8 +1,8 @@
-"""Log-probabilities of a Kaldi ark, in batches of similar length."""
+"""Log-probabilities of a Kaldi ark, in batches of similar length, and the prior of the tokens in them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import kaldiio
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from mt4ssl.errors import UserError
-from mt4ssl.files import require
+from mt4ssl.files import require, write_lines
 from mt4ssl.lang.lines import read_lines
 
 
@@ -66,3 +66,40 @@ def pad(matrices: list[np.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:
     tensors = [torch.from_numpy(np.array(matrix, dtype=np.float32)) for matrix in matrices]
     lengths = torch.tensor([len(tensor) for tensor in tensors], dtype=torch.int32)
     return torch.nn.utils.rnn.pad_sequence(tensors, batch_first=True), lengths
+
+
+def write_prior(path: Path, matrices: Iterable[np.ndarray], symbols: Sequence[str]) -> None:
+    """Write one `token log-prior` per line: the log of its mean posterior over all frames of log-probs (T, V).
+
+    Kaldi's `nnet-adjust-priors` takes the same mean for the priors of hybrid systems.
+    """
+    total, frames = np.full(len(symbols), -np.inf), 0
+    for matrix in matrices:
+        total = np.logaddexp.reduce(np.vstack([total, matrix]), axis=0)
+        frames += len(matrix)
+    write_lines(path, (f"{symbol} {value:.6f}" for symbol, value in zip(symbols, total - np.log(max(frames, 1)))))
+
+
+def read_prior(path: Path, symbols: Sequence[str]) -> np.ndarray:
+    """Return the log-priors (V,) of a file that `write_prior` made; UserError if its tokens are not `symbols`."""
+    fields = [line.split() for line in read_lines(require(path, "python -m mt4ssl.bin.emit makes it"))]
+    try:
+        prior = {symbol: float(value) for symbol, value in fields}
+    except ValueError as error:
+        raise UserError(
+            f"{path}: expected `token log-prior` on each line ({error}); emit the log-probs again"
+        ) from error
+    if list(prior) != list(symbols) or not np.isfinite(list(prior.values())).all():
+        raise UserError(
+            f"{path} lacks a finite log-prior of each of the {len(symbols)} tokens: use the same model's file"
+        )
+    return np.array(list(prior.values()))
+
+
+def log_prob_offsets(
+    symbols: Sequence[str], blank_penalty: float, prior: Path | None, prior_scale: float
+) -> np.ndarray:
+    """Return what a search adds to every frame's log-probs: (V,), `-blank_penalty` and `-prior_scale * log-prior`."""
+    offsets = np.zeros(len(symbols), np.float32)
+    offsets[0] = -blank_penalty
+    return offsets - prior_scale * read_prior(prior, symbols) if prior else offsets

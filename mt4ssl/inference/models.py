@@ -16,6 +16,7 @@ from mt4ssl.config import build
 from mt4ssl.data.loading import fbank_extractor
 from mt4ssl.data.signals import FBANK, SAMPLING_RATE
 from mt4ssl.decode.greedy import greedy_search
+from mt4ssl.decode.log_probs import log_prob_offsets
 from mt4ssl.decode.weights import Weights
 from mt4ssl.errors import UserError
 from mt4ssl.files import require
@@ -74,6 +75,8 @@ class Recogniser:
         lang: a lang dir with HLG.pt, to search that graph with k2, as a model that says phones needs it for words.
         weights: LM scale and word score of that search; the best on dev are in the tables of stage 10.
         blank_penalty: nats to take from the blank's log-prob in that search, as the recipe's `decode_args` say.
+        prior: file of log-priors, `log_probs/dev.prior` of the model that was exported.
+        prior_scale: part of the log-priors to take from the log-probs, as the recipe's `decode_args` say.
 
     """
 
@@ -83,11 +86,14 @@ class Recogniser:
         lang: str | Path | None = None,
         weights: tuple[float, float] = (1.0, 0.0),
         blank_penalty: float = 0.0,
+        prior: str | Path | None = None,
+        prior_scale: float = 0.0,
     ) -> None:
         folder = Path(folder)
-        self.search = open_search(Path(lang), Weights(*weights), blank_penalty) if lang else None
         config = read_config(folder, "ctc")
         self.tokens = Tokens(folder)
+        offsets = log_prob_offsets(self.tokens.symbols, blank_penalty, Path(prior) if prior else None, prior_scale)
+        self.search = open_search(Path(lang), Weights(*weights), offsets) if lang else None
         self.architecture = build(ModelConfig, config["model"])
         self.ctc = build(CtcConfig, config["ctc"])
         self.model = CtcModel(self.architecture, self.ctc, len(self.tokens)).eval()
@@ -124,7 +130,7 @@ class Recogniser:
         return log_probs[0].numpy()
 
 
-def open_search(lang: Path, weights: Weights, blank_penalty: float) -> Callable[[np.ndarray], str]:
+def open_search(lang: Path, weights: Weights, offsets: np.ndarray) -> Callable[[np.ndarray], str]:
     """Return the search of a lang dir's HLG.pt, from log-probs (T, V) to words; UserError where there is no k2."""
     try:
         from mt4ssl.decode.decoder import Decoder
@@ -132,7 +138,7 @@ def open_search(lang: Path, weights: Weights, blank_penalty: float) -> Callable[
     except ModuleNotFoundError as error:
         raise UserError(f"words by HLG need k2 ({error}): docs/k2.md says where to get it") from error
     hlg, words = load_graph(lang / "HLG.pt"), list(read_symbols(lang / "words.txt"))
-    decoder = Decoder(hlg, words, blank_penalty=blank_penalty)
+    decoder = Decoder(hlg, words, offsets=offsets)
 
     def search(log_probs: np.ndarray) -> str:
         ((words,),) = decoder.best(decoder.make_lattice([log_probs]), [weights])

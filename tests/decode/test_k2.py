@@ -178,6 +178,23 @@ def test_weights_are_searched_for_beyond_the_grid(road, k2_python, tmp_path):
     assert decode_and_score("more", 0.1, 0.2, 0.3, *more) == ("lm_scale_0.5", expected, False, "3")
 
 
+def test_a_prior_gives_rare_tokens_what_they_lack(road, k2_python, tmp_path):
+    """C is likelier than M by 2.45 nats, and e to the 3 times as frequent."""
+    tokens = Tokens(road / "lang")
+    (_, m, *_), (_, c, *_) = tokens.encode("MAT", "test"), tokens.encode("CAT", "test")
+    log_probs = emission(tokens, "THE CAT SAT ON THE CAT")
+    log_probs[-6, m] = log_probs[-6, c] - 2.45
+    with kaldiio.WriteHelper(f"ark,scp:{tmp_path}/x.ark,{tmp_path}/x.scp") as writer:
+        writer("x", log_probs)
+    lines = [f"{symbol} {-4 if number == m else -1}\n" for number, symbol in enumerate(tokens.symbols)]
+    (tmp_path / "x.prior").write_text("".join(lines), encoding="utf-8")
+    inputs = ["--log-probs", tmp_path / "x.scp", "--prior", tmp_path / "x.prior", "--lang", road / "lang"]
+    for scale, word in [(0, "CAT"), (1, "MAT")]:
+        weights = ["--prior-scale", scale, "--lm-scales", 0.1, "--word-scores", 0]
+        run(k2_python, "decode", *inputs, *weights, "--split", "x", "--out", tmp_path / word)
+        assert (tmp_path / word / "hyps-x-lm_scale_0.1.txt").read_text() == f"x THE CAT SAT ON THE {word}\n"
+
+
 def test_errors_are_one_line(road, k2_python, tmp_path):
     decode = [k2_python, "decode", "--lang", road / "lang", "--split", "dev", "--out", tmp_path]
     with kaldiio.WriteHelper(f"ark,scp:{tmp_path}/x.ark,{tmp_path}/x.scp") as writer:
@@ -186,6 +203,7 @@ def test_errors_are_one_line(road, k2_python, tmp_path):
     for arguments, said in [
         ([*decode, "--log-probs", tmp_path / "no.scp"], "no.scp is missing"),
         ([*decode, "--log-probs", tmp_path / "x.scp"], "utterance wide has shape (3, 99)"),
+        ([*decode, "--log-probs", road / "dev.scp", "--prior", tmp_path / "dev.prior"], "dev.prior is missing"),
         (
             [k2_python, "compile_graph", "--lang", road / "lang", "--lm", tmp_path],
             "G_3_gram.fst.txt is missing",

@@ -2,7 +2,7 @@ import kaldiio
 import numpy as np
 import pytest
 
-from mt4ssl.decode.log_probs import length_batches, load_log_probs, pad
+from mt4ssl.decode.log_probs import length_batches, load_log_probs, log_prob_offsets, pad, read_prior, write_prior
 from mt4ssl.errors import UserError
 
 
@@ -51,3 +51,29 @@ def test_commands_in_place_of_files_are_not_run(tmp_path, monkeypatch):
         with pytest.raises(UserError, match="utterance a is the output of a command, which is not run"):
             load_log_probs(tmp_path / "bad.scp", num_tokens=3)
     assert not (tmp_path / "x").exists()
+
+
+def test_the_prior_is_the_mean_posterior(tmp_path):
+    matrices = [np.random.default_rng(0).normal(scale=9, size=(frames, 3)) for frames in (5, 0, 7)]
+    matrices = [matrix - np.log(np.exp(matrix).sum(1, keepdims=True)) for matrix in matrices]
+    write_prior(tmp_path / "dev.prior", (matrix.astype(np.float32) for matrix in matrices), ["<blk>", "A", "B"])
+    expected = np.log(np.exp(np.concatenate(matrices)).mean(0))
+    np.testing.assert_allclose(read_prior(tmp_path / "dev.prior", ["<blk>", "A", "B"]), expected, atol=1e-5)
+    offsets = log_prob_offsets(["<blk>", "A", "B"], 0.5, tmp_path / "dev.prior", 0.3)
+    np.testing.assert_allclose(offsets, [-0.5, 0, 0] - 0.3 * expected, atol=1e-5)
+    assert log_prob_offsets(["<blk>", "A"], 2, None, 0).tolist() == [-2, 0]
+
+
+@pytest.mark.parametrize(
+    ("lines", "problem"),
+    [
+        ("<blk> -0.1\nA", "expected `token log-prior` on each line"),
+        ("<blk> -0.1\nA much", "expected `token log-prior` on each line"),
+        ("<blk> -0.1\nB -2", "lacks a finite log-prior of each of the 2 tokens"),
+        ("<blk> -0.1\nA -inf", "lacks a finite log-prior of each of the 2 tokens"),
+    ],
+)
+def test_a_prior_of_another_model_or_damaged_is_refused(tmp_path, lines, problem):
+    (tmp_path / "dev.prior").write_text(lines)
+    with pytest.raises(UserError, match=problem):
+        read_prior(tmp_path / "dev.prior", ["<blk>", "A"])

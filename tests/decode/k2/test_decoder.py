@@ -85,8 +85,9 @@ def test_one_utterance_without_files():
 
 
 @pytest.mark.parametrize(("penalty", "words"), [(0.0, ["A"]), (1.0, ["A"]), (2.0, ["A", "A"])])
-def test_a_blank_penalty_is_taken_from_every_blank(penalty, words):
-    decoder = Decoder(hlg=k2.arc_sort(k2.ctc_topo(1)), words=["<eps>", "A"], blank_penalty=penalty)
+def test_offsets_are_added_in_every_frame(penalty, words):
+    offsets = np.array([-penalty, 0], np.float32)
+    decoder = Decoder(hlg=k2.arc_sort(k2.ctc_topo(1)), words=["<eps>", "A"], offsets=offsets)
     sure = [0.01, 0.99], [0.99, 0.01]
     lattice = decoder.make_lattice([np.log([*sure, [0.8, 0.2], *[[0.99, 0.01]] * 2])])  # 0.8 / 0.2 is e to the 1.39
     assert decoder.best(lattice, PAIRS[:1]) == [[words]]
