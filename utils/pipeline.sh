@@ -327,17 +327,17 @@ score() {
 }
 
 stage 9 emit
-for model in "${models[@]}"; do
-  folder=$exp_dir/finetune/$model
-  averaged=("$folder/averaged-$avg.pt") # written with the log-probs of dev, kept for those of the test sets
-  for split in "$dev_set" "${test_sets[@]}"; do
-    step "$model.$split" --in "$folder/config.yaml" "$folder/step-*.pt" "$(transcribed "$split")" \
+for split in "$dev_set" "${test_sets[@]}"; do
+  for model in "${models[@]}"; do
+    folder=$exp_dir/finetune/$model averaged=()
+    if [ "$split" = "$dev_set" ]; then averaged=("$folder/averaged-$avg.pt"); fi # kept for the test sets
+    step "$model.$split" "${both[@]}" --in "$folder/config.yaml" "$folder/step-*.pt" "$(transcribed "$split")" \
       --out "$folder/log_probs/$split."{ark,scp,prior,text} \
       "$folder/ctc-greedy-search/"{hyps,refs}"-$split.txt" "${averaged[@]}" -- \
       python -m mt4ssl.bin.emit --model "$folder" --avg "$avg" --cuts "$(transcribed "$split")" --split "$split"
-    averaged=()
-    score "$model" ctc-greedy-search "$split"
   done
+  wait_for_steps
+  for model in "${models[@]}"; do score "$model" ctc-greedy-search "$split"; done
 done
 
 stage 10 decode

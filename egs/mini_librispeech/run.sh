@@ -23,7 +23,7 @@ lexicon=cmudict
 rescore=false  # the 4-gram of so little text gains nothing over the 3-gram: RESULTS.md
 labelled=all  # speech with text: all (of train), or 1h
 finetune_config=  # settings of stage 8, if not conf/finetune.yaml,conf/finetune_<labelled>.yaml
-decode_args="--search-beam 17 --max-active-states 3000 --arcs-per-frame 6 --blank-penalty 0.5 --prior-scale 0.3"
+decode_args="--search-beam 17 --max-active-states 3000 --arcs-per-frame 6 --prior-scale 0.5"
 
 . "$MT4SSL_ROOT/utils/parse_options.sh"
 cd "$here"

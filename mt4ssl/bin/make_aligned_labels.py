@@ -1,6 +1,7 @@
 """Labels of frames from alignments, for a target of `type: kmeans`: supervised, where the alignments are of text.
 
-Each symbol of the alignments is a class. One call labels all splits of a pre-training, so that they share the classes.
+Each symbol of the alignments is a class, or, with --triphones, each phone in a frequent context and each third of the
+others. One call labels all splits of a pre-training, so that they share the classes.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from lhotse import CutSet
 
+from mt4ssl.clustering.contexts import frequent_triphones, in_context
 from mt4ssl.clustering.labels import AlignmentLabels, aligned_symbols, label_by_alignment
 from mt4ssl.config import save_config
 from mt4ssl.data.loading import read_cuts
@@ -18,6 +20,7 @@ from mt4ssl.data.signals import FBANK_SHIFT
 from mt4ssl.data.storage import store_labels
 from mt4ssl.errors import UserError, run_main
 from mt4ssl.files import atomic_path, write_lines
+from mt4ssl.ranges import CountOrZero, number
 from mt4ssl.table import print_table
 
 
@@ -26,12 +29,21 @@ def main() -> None:
     parser.add_argument("--cuts", type=Path, nargs="+", required=True, help="aligned cuts, a file for each split")
     parser.add_argument("--alignment", choices=["phone", "token"], default="phone", help="type of the alignments")
     parser.add_argument("--name", default="phones", help="name of the labels, and of the target that learns them")
+    parser.add_argument(
+        "--triphones",
+        type=number(CountOrZero),
+        default=0,
+        help="number of the most frequent phones in context, of the first cuts, that are classes (default: none)",
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder for the labelled cuts, under the same names")
     args = parser.parse_args()
 
     splits = {path.name: read_cuts(str(path))[0] for path in args.cuts}
     if len(splits) < len(args.cuts):
         raise UserError("two files of --cuts have the same name: --out can hold but one of them")
+    if args.triphones:
+        frequent = frequent_triphones(next(iter(splits.values())), args.alignment, args.triphones)
+        splits = {name: [in_context(cut, args.alignment, frequent) for cut in cuts] for name, cuts in splits.items()}
     symbols = aligned_symbols(chain(*splits.values()), args.alignment)
     rows = []
     for name, cuts in splits.items():

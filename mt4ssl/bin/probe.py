@@ -1,7 +1,8 @@
 """What each layer of a pre-trained model tells of phones, before any fine-tuning.
 
 Per layer: the accuracy of a linear phone probe on the frames of every second speaker, when it has learned from those of
-the others; PNMI of 100 K-means clusters; the effective rank. Of many cuts, 30000 frames are drawn.
+the others; ABX errors of phones, in any context, within speakers and across them; PNMI of 100 K-means clusters; the
+effective rank. Of many cuts, 30000 frames are drawn.
 """
 
 from __future__ import annotations

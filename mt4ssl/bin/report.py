@@ -16,7 +16,7 @@ K-means labels of the dev set, against the phones of its alignment if it has one
 LAYERS = """## Layers
 
 What each layer of a pre-trained model tells of phones (`mt4ssl.bin.probe`): accuracy of a linear probe on frames of
-speakers that it did not learn from, PNMI of 100 K-means clusters, effective rank of the features."""
+speakers that it did not learn from, ABX errors, PNMI of 100 K-means clusters, effective rank of the features."""
 
 
 def main() -> None:

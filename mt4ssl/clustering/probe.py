@@ -1,4 +1,4 @@
-"""What each layer of a model tells of phones, before any fine-tuning: a linear probe, K-means, effective rank."""
+"""What each layer of a model tells of phones, before any fine-tuning: a linear probe, ABX, K-means, effective rank."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from mt4ssl.clustering.abx import abx_errors, find_tokens
 from mt4ssl.clustering.features import AllLayers
 from mt4ssl.clustering.kmeans import KMeansConfig, train_kmeans
 from mt4ssl.clustering.quality import entropy, joint_counts, known_phones, pnmi
@@ -31,6 +32,10 @@ class LayerQuality:
     """0: input of the first layer; L: output of layer L."""
     accuracy: float | None
     """Share of the frames of held-out speakers whose phone a linear probe finds; None with less than two speakers."""
+    abx_within: float | None
+    """ABX error within speakers; None where none says a phone twice and another one."""
+    abx_across: float | None
+    """ABX error across speakers; None with less than two speakers."""
     pnmi: float
     """Phone-normalised mutual information of K-means clusters: the share of the phones' entropy that they explain."""
     effective_rank: float
@@ -47,6 +52,8 @@ class PhoneFrames:
     """Symbols (N,)."""
     speakers: np.ndarray
     """Names (N,); cuts that name no speaker count as one speaker."""
+    cuts: np.ndarray
+    """Numbers of the cuts (N,)."""
 
 
 def collect_frames(cuts: Cuts, features: AllLayers, alignment: str) -> PhoneFrames:
@@ -54,14 +61,14 @@ def collect_frames(cuts: Cuts, features: AllLayers, alignment: str) -> PhoneFram
 
     Raises UserError for a cut without one, and if no cut is long enough for a frame.
     """
-    parts: list[tuple[np.ndarray, np.ndarray, list[str]]] = []
+    parts: list[tuple[np.ndarray, np.ndarray, list[str], list[int]]] = []
     count = 0
     for index in tqdm(np.random.default_rng(0).permutation(len(cuts)), unit="cut", disable=None, desc="reading layers"):
         cut = cuts[index]
         x = features(cut)
         phones = known_phones(cut, len(x), features.frame_shift, alignment)
         if len(x):
-            parts.append((x, phones, [cut.supervisions[0].speaker or ""] * len(x)))
+            parts.append((x, phones, [cut.supervisions[0].speaker or ""] * len(x), [index] * len(x)))
         count += len(x)
         if count >= MAX_FRAMES:
             break
@@ -125,10 +132,11 @@ def effective_rank(x: np.ndarray) -> float:
 
 def layer_qualities(frames: PhoneFrames) -> list[LayerQuality]:
     """Measure every layer."""
-    test = held_out(frames.speakers)
+    test, tokens = held_out(frames.speakers), find_tokens(frames.phones, frames.speakers, frames.cuts)
     qualities = []
     for layer in tqdm(range(frames.features.shape[1]), unit="layer", disable=None, desc="probing"):
         x = np.ascontiguousarray(frames.features[:, layer])
         accuracy = None if test is None else probe_accuracy(x, frames.phones, test)
-        qualities.append(LayerQuality(layer, accuracy, cluster_pnmi(x, frames.phones), effective_rank(x)))
+        pnmi = cluster_pnmi(x, frames.phones)
+        qualities.append(LayerQuality(layer, accuracy, *abx_errors(x, tokens), pnmi, effective_rank(x)))
     return qualities

@@ -85,15 +85,16 @@ def encode_visible(encoder: Transformer, features: Tensor, visible: Tensor) -> T
     Positions are those among all frames, as masked ones are taken out after the positional convolution.
     """
     embedded = encoder.embed(features)
-    return encoder.run(embedded.gather(1, visible[..., None].expand(-1, -1, features.size(2))))[0][-1]
+    seen = embedded.gather(1, visible[..., None].expand(-1, -1, features.size(2)))
+    return encoder.run(seen, numbers=visible)[0][-1]
 
 
 def check_visible(encoder: EncoderConfig, targets: Sequence[Target]) -> None:
     """Raise UserError if layers would take frames for neighbours that are not, or a target reads no decoded frames."""
-    if encoder.conv_kernel or encoder.positions not in ("conv", "none"):
+    if encoder.conv_kernel or encoder.positions in ("relative", "rotary"):
         raise UserError(
-            "a decoder goes with layers that do not see how far frames are apart: set model.encoder.conv_kernel to 0, "
-            "and model.encoder.positions to conv or none"
+            "a decoder goes with layers that do not take frames for neighbours that are none: set "
+            "model.encoder.conv_kernel to 0, and model.encoder.positions to conv, gated, alibi or none"
         )
     for target in targets:
         if target.layer != encoder.layers:

@@ -12,7 +12,7 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from mt4ssl.models.conformer import ConvolutionModule
 from mt4ssl.models.kernels import Dropout, LayerNorm, attention, layer_norm
-from mt4ssl.models.positions import BiasGate, DistanceBias, RelativePositions, rotate
+from mt4ssl.models.positions import BiasGate, DistanceBias, LinearBias, RelativePositions, rotate
 from mt4ssl.ranges import Count, CountOrZero, ShareBelowOne, check_ranges
 
 
@@ -42,10 +42,10 @@ class EncoderConfig:
     conv_norm: Literal["layer", "batch"] = "layer"
     """What normalises the output of a Conformer layer's convolution: LayerNorm (`layer`), or BatchNorm with statistics
     that training leaves as they are (`batch`: those of an imported Wav2Vec2-Conformer)."""
-    positions: Literal["conv", "gated", "relative", "rotary", "none"] = "conv"
+    positions: Literal["conv", "gated", "alibi", "relative", "rotary", "none"] = "conv"
     """How layers know where a frame is: by convolutions before the first one (`conv`), by these and distances in
-    attention that each frame weighs (`gated`: WavLM), by distances in attention (`relative`), by turning what queries
-    and keys are made of (`rotary`), or by no such thing (`none`)."""
+    attention that each frame weighs (`gated`: WavLM) or that scores fall with (`alibi`: data2vec 2.0), by distances in
+    attention (`relative`), by turning what queries and keys are made of (`rotary`), or by no such thing (`none`)."""
     pos_conv_width: Count = 95
     """Number of frames that the positional convolutions see together (fairseq `conv_pos`)."""
     pos_conv_depth: Count = 5
@@ -129,7 +129,7 @@ class EncoderLayer(nn.Module):
     def attend(self, x: Tensor, key_mask: Tensor | None, bias: Tensor | None = None) -> Tensor:
         """Self-attention over (B, T, C); key_mask (B, 1, 1, T) is true where a key may be seen.
 
-        `bias` (H, T, T) is what distances add to scores before the layer's gate, where it has one.
+        `bias` (B or 1, H, T, T) is what distances add to scores, before the layer's gate where it has one.
         """
         batch, frames, dim = x.shape
         qkv = self.project_rotated(x) if self.rotary else self.qkv(x)
@@ -138,6 +138,8 @@ class EncoderLayer(nn.Module):
             q, bias = self.relative(q)
         elif self.gate is not None:
             bias = self.gate(x, bias)
+        elif bias is not None:
+            bias = bias.to(q.dtype)
         y = attention(q, k, v, key_mask, self.attention_dropout if self.training else 0.0, bias)
         return self.out(y.transpose(1, 2).reshape(batch, frames, dim))
 
@@ -196,8 +198,9 @@ class Transformer(nn.Module):
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
-        self.position = PositionalConv(config) if config.positions in ("conv", "gated") else nn.Identity()
-        self.distances = DistanceBias(config.heads) if config.positions == "gated" else None
+        before, within = ("conv", "gated", "alibi"), {"gated": DistanceBias, "alibi": LinearBias}
+        self.position = PositionalConv(config) if config.positions in before else nn.Identity()
+        self.distances = within[config.positions](config.heads) if config.positions in within else None
         self.norm = LayerNorm(config.dim)
         layer = ConformerLayer if config.conv_kernel else EncoderLayer
         self.layers = nn.ModuleList(layer(config) for _ in range(config.layers))
@@ -226,11 +229,20 @@ class Transformer(nn.Module):
         return self.run(self.embed(x, padding), padding, last_layer)
 
     def run(
-        self, x: Tensor, padding: Tensor | None = None, last_layer: int | None = None
+        self,
+        x: Tensor,
+        padding: Tensor | None = None,
+        last_layer: int | None = None,
+        numbers: Tensor | None = None,
     ) -> tuple[list[Tensor], list[Tensor]]:
-        """Run the layers alone, on what `embed` returns; arguments and results as `forward`."""
+        """Run the layers alone, on what `embed` returns; arguments and results as `forward`.
+
+        `numbers` (B, T) are those of the frames, where they are not 0 to T - 1.
+        """
         key_mask = None if padding is None else ~padding[:, None, None, :]
-        bias = None if self.distances is None else self.distances(x.size(1))
+        bias = None
+        if self.distances is not None:
+            bias = self.distances(torch.arange(x.size(1), device=x.device)[None] if numbers is None else numbers)
         outputs: list[Tensor] = []
         results: list[Tensor] = []
         for layer in self.layers[:last_layer]:

@@ -1,4 +1,7 @@
-"""Positions that attention itself sees: relative (Transformer-XL, section 3.3), rotary (RoFormer), gated (WavLM)."""
+"""Positions that attention itself sees.
+
+Relative (Transformer-XL, section 3.3), rotary (RoFormer), gated (WavLM), linear (ALiBi).
+"""
 
 from __future__ import annotations
 
@@ -66,10 +69,33 @@ class DistanceBias(nn.Module):
         self.embedding = nn.Embedding(BUCKETS, heads)
         nn.init.normal_(self.embedding.weight, std=0.02)
 
-    def forward(self, frames: int) -> Tensor:
-        """Return the bias (H, T, T) of `frames` queries and as many keys."""
-        numbers = torch.arange(frames, device=self.embedding.weight.device)
-        return self.embedding(bucket(numbers[None] - numbers[:, None])).permute(2, 0, 1)
+    def forward(self, numbers: Tensor) -> Tensor:
+        """Return the bias (B, H, T, T) of frames that are queries and keys, from their numbers (B, T)."""
+        return self.embedding(bucket(numbers[:, None] - numbers[:, :, None])).permute(0, 3, 1, 2)
+
+
+def slopes(heads: int) -> list[float]:
+    """Return what each head takes from a score for each frame of distance: geometric sequences (ALiBi, section 3).
+
+    Heads beyond a power of two have every second slope of twice as many (fairseq, data2vec 2.0: `get_alibi`).
+    """
+    power = 2 ** int(math.log2(heads))
+    first, second = ([2 ** (-8 * (head + 1) / size) for head in range(size)] for size in (power, 2 * power))
+    return first + second[::2][: heads - power]
+
+
+class LinearBias(nn.Module):
+    """What scores of attention lose with distance; each head learns how much of its slope (data2vec 2.0)."""
+
+    def __init__(self, heads: int) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(heads))
+        self.register_buffer("slopes", torch.tensor(slopes(heads)), persistent=False)
+
+    def forward(self, numbers: Tensor) -> Tensor:
+        """Return the bias (B, H, T, T) of frames that are queries and keys, from their numbers (B, T)."""
+        distances = (numbers[:, None] - numbers[:, :, None]).abs()
+        return -(self.scale.clamp(min=0.0) * self.slopes)[:, None, None] * distances[:, None]
 
 
 class BiasGate(nn.Module):
@@ -82,7 +108,7 @@ class BiasGate(nn.Module):
         self.scale = nn.Parameter(torch.ones(1, heads, 1, 1))
 
     def forward(self, x: Tensor, bias: Tensor) -> Tensor:
-        """Return what the scores of frames (B, T, C) get of the bias (H, T, T): (B, H, T, T), in their precision."""
+        """Return what scores of frames (B, T, C) get of the bias (1 or B, H, T, T): (B, H, T, T), of their dtype."""
         split = x.unflatten(2, (self.heads, -1)).transpose(1, 2)  # (B, H, T, C/H)
         gates = self.projection(split)
         first, second = gates.unflatten(3, (2, 4)).sum(4).sigmoid().chunk(2, dim=3)

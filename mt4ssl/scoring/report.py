@@ -22,7 +22,13 @@ from mt4ssl.results import METHODS, best_wer, commit, read_log
 from mt4ssl.table import markdown_table
 
 NOT_A_MEASURE = ("step", "split")
-LAYER_MEASURES = {"accuracy": "phone accuracy", "pnmi": "PNMI", "effective_rank": "effective rank"}
+LAYER_MEASURES = {
+    "accuracy": "phone accuracy",
+    "abx_within": "ABX within speakers",
+    "abx_across": "ABX across speakers",
+    "pnmi": "PNMI",
+    "effective_rank": "effective rank",
+}
 LAYER_HEADER = ["layer", *LAYER_MEASURES.values()]
 
 
@@ -120,7 +126,7 @@ def report_cell(value: float | str) -> float | str:
 
 
 def layer_rows(layers: Sequence[dict[str, Any]]) -> list[list[Any]]:
-    """Rows under LAYER_HEADER, from the `layers` of a probe.json; "-" where no speaker was held out."""
+    """Rows under LAYER_HEADER, from the `layers` of a probe.json; "-" where there are too few speakers."""
     return [
         [values["layer"], *("-" if values[key] is None else report_cell(values[key]) for key in LAYER_MEASURES)]
         for values in layers
@@ -144,7 +150,7 @@ def layer_tables(probes: Path, plots: Path) -> list[str]:
 
 def plot_layers(layers: Sequence[dict[str, Any]], title: str, path: Path) -> Path:
     """Draw the measures of a probe.json over the layers."""
-    figure, axes = plt.subplots(1, len(LAYER_MEASURES), figsize=(12, 3), layout="constrained")
+    figure, axes = plt.subplots(1, len(LAYER_MEASURES), figsize=(15, 3), layout="constrained")
     for axis, (key, name) in zip(axes, LAYER_MEASURES.items()):
         axis.plot([values["layer"] for values in layers], [values[key] for values in layers], marker="o", markersize=3)
         axis.set(title=name, xlabel="layer")

@@ -21,6 +21,7 @@ from mt4ssl.inference.folder import save_encoder
 from mt4ssl.models.encoder import EncoderConfig
 from mt4ssl.models.frontend import FrontendConfig
 from mt4ssl.models.speech import ModelConfig, SpeechEncoder
+from mt4ssl.scoring.report import LAYER_MEASURES
 
 TINY = dict(layers=3, dim=32, ffn_dim=64, heads=4)
 CONV = dict(pos_conv_width=5, pos_conv_depth=1, pos_conv_groups=4)
@@ -141,9 +142,11 @@ def test_tones_are_told_apart_and_wrong_phones_are_not(tones, tmp_path, monkeypa
     for values, others in zip(right["layers"], wrong["layers"]):
         assert values["accuracy"] > 0.7 and others["accuracy"] < 0.5  # frames between two tones are half of each
         assert values["pnmi"] > others["pnmi"] + 0.1
+        for measure in ("abx_within", "abx_across"):
+            assert values[measure] < 0.2 and 0.3 < others[measure] < 0.7
         assert 1 < values["effective_rank"] == others["effective_rank"] < 32
     last = capsys.readouterr().out.splitlines()[-2].split()
-    assert last == ["3", *(f"{wrong['layers'][3][key]:.4g}" for key in ("accuracy", "pnmi", "effective_rank"))]
+    assert last == ["3", *(f"{wrong['layers'][3][key]:.4g}" for key in LAYER_MEASURES)]
 
 
 def test_one_speaker_leaves_the_probe_out(tones, tmp_path, monkeypatch):
@@ -154,6 +157,7 @@ def test_one_speaker_leaves_the_probe_out(tones, tmp_path, monkeypatch):
     probe(monkeypatch, tones, "nobody.jsonl.gz", tmp_path)
     layers = json.loads((tmp_path / "probe.json").read_text())["layers"]
     assert {values["accuracy"] for values in layers} == {None} and layers[0]["pnmi"] > 0.4
+    assert {values["abx_across"] for values in layers} == {None} and layers[0]["abx_within"] < 0.2
 
 
 def test_cuts_without_alignments(tones, tmp_path, monkeypatch):

@@ -138,6 +138,7 @@ def test_what_transformers_has_not(tmp_path):
         (ModelConfig(FrontendConfig("fbank", 32, [3], [2]), ARCHITECTURE.encoder), "export to ONNX"),
         (ModelConfig(FrontendConfig("waveform", 32, norm="group"), ARCHITECTURE.encoder), "no model with this mix"),
         (replace(ARCHITECTURE, encoder=replace(ARCHITECTURE.encoder, positions="none")), "no model with this mix"),
+        (replace(ARCHITECTURE, encoder=replace(ARCHITECTURE.encoder, positions="alibi")), "no model with this mix"),
         (replace(ARCHITECTURE, encoder=replace(CONFORMER, conv_norm="layer")), "Conformers with conv_norm: batch"),
         (replace(ARCHITECTURE, encoder=replace(CONFORMER, positions="conv")), "Conformers with conv_norm: batch"),
         (replace(ARCHITECTURE, encoder=replace(CONFORMER, positions="gated")), "Conformers with conv_norm: batch"),

@@ -24,6 +24,7 @@ CONFORMER = EncoderConfig(**SIZES, conv_kernel=7)
 RELATIVE = EncoderConfig(**SIZES, conv_kernel=7, conv_norm="batch", positions="relative", padding_leaks=True)
 ROTARY = EncoderConfig(**SIZES, conv_kernel=7, positions="rotary", pre_norm=True)
 GATED = EncoderConfig(**SIZES, positions="gated", pos_conv_norm="weight")
+ALIBI = EncoderConfig(**SIZES, positions="alibi")
 FBANK = FrontendConfig("fbank", 24, [3, 3], [2, 2])
 ARCHITECTURES = {
     "fbank": ModelConfig(FBANK, POST_NORM),
@@ -35,6 +36,7 @@ ARCHITECTURES = {
     "relative": ModelConfig(FrontendConfig("waveform", 24), RELATIVE),
     "rotary": ModelConfig(FBANK, ROTARY),
     "gated": ModelConfig(FrontendConfig("waveform", 24), GATED),
+    "alibi": ModelConfig(FBANK, ALIBI),
 }
 BATCHES = [[16000, 8000], [5003], [801, 24000, 12345], [7000, 7000, 7000, 7000]]  # samples; the first is the example's
 

@@ -69,7 +69,7 @@ def test_depthwise_convolution_equals_torch(kernel):
 
 
 @pytest.mark.parametrize("norm", ["layer", "batch"])
-@pytest.mark.parametrize("positions", ["conv", "gated", "relative", "rotary", "none"])
+@pytest.mark.parametrize("positions", ["conv", "gated", "alibi", "relative", "rotary", "none"])
 def test_padding_changes_nothing(norm, positions):
     encoder = Transformer(EncoderConfig(**CONFORMER, conv_norm=norm, positions=positions)).eval()
     x = torch.randn(1, 30, 32)
@@ -91,7 +91,9 @@ def test_padding_leaks_where_it_is_asked_to():
     torch.testing.assert_close(encoder(x + 5.0 * padding[..., None], padding)[0][-1][:, :30], long)
 
 
-@pytest.mark.parametrize("norm, positions", [("layer", "gated"), ("batch", "relative"), ("layer", "rotary")])
+@pytest.mark.parametrize(
+    "norm, positions", [("layer", "gated"), ("layer", "alibi"), ("batch", "relative"), ("layer", "rotary")]
+)
 def test_gradients_reach_every_parameter(norm, positions):
     encoder = Transformer(EncoderConfig(**CONFORMER, conv_norm=norm, positions=positions, layerdrop=0.0))
     outputs, _ = encoder(torch.randn(2, 30, 32), torch.arange(30)[None] >= torch.tensor([[30], [20]]))

@@ -17,11 +17,15 @@ from mt4ssl.targets.kmeans import KMeansTarget
 from mt4ssl.targets.teacher import EmaConfig, TeacherTarget
 
 # Three updates of fairseq's data2vec 2.0 (3d262bb, examples/data2vec/models/data2vec2.py; torch 1.13.1, CPU, fp32): two
-# utterances with two masks each; no ALiBi, no dropout, no noise, and a teacher that stays as it starts.
-REFERENCE = {
-    name: torch.from_numpy(np.asarray(array))
-    for name, array in np.load(Path(__file__).with_name("data2vec2_reference_tiny.npz")).items()
-}
+# utterances with two masks each; no dropout, no noise, and a teacher that stays as it starts. With ALiBi, which has a
+# scale for each head, one of them negative, all else starts the same.
+REFERENCE, ALIBI = (
+    {
+        name: torch.from_numpy(np.asarray(array))
+        for name, array in np.load(Path(__file__).with_name(f"data2vec2_{kind}tiny.npz")).items()
+    }
+    for kind in ("reference_", "alibi_")
+)
 MODALITY = "modality_encoders.AUDIO"
 NAMES = {  # beginnings of the official names -> ours
     **{
@@ -34,6 +38,7 @@ NAMES = {  # beginnings of the official names -> ours
     **{
         f"{MODALITY}.relative_positional_encoder.{n + 1}.0": f"student.encoder.position.layers.{n}" for n in range(3)
     },
+    f"{MODALITY}.alibi_scale": "student.encoder.distances.scale",
     f"{MODALITY}.context_encoder.norm": "student.encoder.norm",
     **{f"{MODALITY}.decoder.blocks.{n}.0": f"decoder.layers.{n}" for n in range(2)},
     f"{MODALITY}.decoder.proj": "heads.0",
@@ -69,7 +74,7 @@ def losses(model, inputs, labels, mask):
 
 
 @pytest.mark.parametrize("pre_norm", [False, True])
-@pytest.mark.parametrize("positions", ["conv", "none"])
+@pytest.mark.parametrize("positions", ["conv", "gated", "alibi", "none"])
 def test_visible_frames_are_encoded_as_if_masked_ones_were_hidden(positions, pre_norm):
     encoder = Transformer(replace(ENCODER, positions=positions, pre_norm=pre_norm)).eval()
     _, _, mask = batch(1)
@@ -81,10 +86,10 @@ def test_visible_frames_are_encoded_as_if_masked_ones_were_hidden(positions, pre
         torch.testing.assert_close(row, output[~hidden], rtol=1e-4, atol=1e-5)
 
 
-def official_model():
+def official_model(positions):
     """Our model with the official weights."""
     frontend = FrontendConfig("waveform", 16, normalise=False)
-    encoder = replace(ENCODER, pos_conv_width=15, dropout=0.0, attention_dropout=0.0, layerdrop=0.0)
+    encoder = replace(ENCODER, positions=positions, dropout=0.0, attention_dropout=0.0, layerdrop=0.0)
     decoder = DecoderConfig(dim=16, layers=2, kernel=7, groups=4)
     target = TeacherTarget("teacher", top_k=2, layer=3)
     model = MT4SSL(ModelConfig(frontend, encoder), [target], EmaConfig(), decoder, copies=2).eval()
@@ -95,28 +100,31 @@ def official_model():
         if f"init/{theirs}.{kind}" in REFERENCE
     }
     assert len(weights) == sum(name.startswith("init/") for name in REFERENCE)
+    if positions == "alibi":
+        weights["student.encoder.distances.scale"] = ALIBI[f"init/{MODALITY}.alibi_scale"].flatten()
     teacher = {name.replace("student.", "teacher."): w for name, w in weights.items() if "student.encoder." in name}
     model.load_state_dict({**weights, **teacher, "mask_embedding": torch.zeros(32)})
     return model
 
 
-def test_three_updates_of_data2vec_2():
-    model = official_model()
+@pytest.mark.parametrize(("positions", "reference"), [("conv", REFERENCE), ("alibi", ALIBI)])
+def test_three_updates_of_data2vec_2(positions, reference):
+    model = official_model(positions)
     parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
     optimizer = torch.optim.Adam(parameters.values(), lr=1e-3, betas=(0.9, 0.98), eps=1e-6)
     for step in range(3):
         result = losses(model, REFERENCE["source"], None, REFERENCE["mask"])
         assert result.frames == 40
-        assert result.loss.item() == pytest.approx(REFERENCE[f"step{step}/loss"].item(), rel=1e-4)
+        assert result.loss.item() == pytest.approx(reference[f"step{step}/loss"].item(), rel=1e-4)
         optimizer.zero_grad()
         (result.loss / result.frames).backward()
         if step == 0:
-            gradients = [name for name in REFERENCE if name.startswith("grad/")]
-            assert len(gradients) == 3
+            gradients = [name for name in reference if name.startswith("grad/")]
+            assert len(gradients) == (3 if positions == "conv" else 4)
             for name in gradients:
-                theirs = name.removeprefix("grad/").removesuffix(".weight")
-                ours = parameters[f"{NAMES[theirs]}.weight"].grad
-                torch.testing.assert_close(ours, REFERENCE[name], rtol=1e-3, atol=1e-6)
+                weight = ".weight" if name.endswith(".weight") else ""
+                ours = parameters[NAMES[name.removeprefix("grad/").removesuffix(".weight")] + weight].grad
+                torch.testing.assert_close(ours, reference[name].view_as(ours), rtol=1e-3, atol=1e-6)
         optimizer.step()
 
 
@@ -160,11 +168,9 @@ def test_gradients_reach_all_that_learns():
     assert without == ["mask_embedding"]
 
 
-@pytest.mark.parametrize(
-    "changes", [{"conv_kernel": 7}, *({"positions": kind} for kind in ("gated", "relative", "rotary"))]
-)
-def test_layers_that_see_distances_are_refused(changes):
-    with pytest.raises(UserError, match="set model.encoder.conv_kernel to 0, and model.encoder.positions to conv or"):
+@pytest.mark.parametrize("changes", [{"conv_kernel": 7}, *({"positions": kind} for kind in ("relative", "rotary"))])
+def test_layers_that_do_not_know_what_was_taken_out_are_refused(changes):
+    with pytest.raises(UserError, match="set model.encoder.conv_kernel to 0, and model.encoder.positions to conv, ga"):
         make(encoder=replace(ENCODER, **changes))
 
 

@@ -1,11 +1,12 @@
-"""WavLM's buckets of distances and its gates, against transformers, on more frames than there are buckets."""
+"""Buckets of distances and gates against WavLM of transformers, slopes of ALiBi against BLOOM of transformers."""
 
 import pytest
 import torch
+from transformers.models.bloom.modeling_bloom import build_alibi_tensor
 from transformers.models.wavlm.modeling_wavlm import WavLMAttention
 
 from mt4ssl.models.encoder import EncoderConfig, Transformer
-from mt4ssl.models.positions import DistanceBias, bucket
+from mt4ssl.models.positions import DistanceBias, LinearBias, bucket
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def test_buckets_are_theirs(theirs):
 def test_bias_is_theirs(theirs):
     ours = DistanceBias(4)
     ours.embedding.load_state_dict(theirs.rel_attn_embed.state_dict())
-    torch.testing.assert_close(ours(900), theirs.compute_bias(900, 900), rtol=0, atol=0)
+    torch.testing.assert_close(ours(torch.arange(900)[None])[0], theirs.compute_bias(900, 900), rtol=0, atol=0)
 
 
 def test_a_frame_takes_its_gate_s_share_of_the_bias():
@@ -35,6 +36,21 @@ def test_a_frame_takes_its_gate_s_share_of_the_bias():
     torch.nn.init.eye_(layer.out.weight)
     torch.nn.init.zeros_(layer.gate.projection.weight)  # both gates are a half: 0.5 * (0.5 * 3 - 1) + 2
     torch.nn.init.constant_(layer.gate.scale, 3.0)
-    x, bias = torch.randn(1, 5, 8), torch.randn(1, 5, 5)
-    expected = (2.25 * bias).softmax(2) @ x
+    x, bias = torch.randn(1, 5, 8), torch.randn(1, 1, 5, 5)
+    expected = (2.25 * bias[0]).softmax(2) @ x
     torch.testing.assert_close(layer.eval().attend(x, None, bias), expected)
+
+
+@pytest.mark.parametrize("heads", [1, 4, 6, 12, 16])
+def test_scores_fall_with_the_slopes_of_alibi(heads):
+    bias = LinearBias(heads)
+    torch.nn.init.uniform_(bias.scale, -0.5, 2.0)
+    theirs = build_alibi_tensor(torch.ones(1, 9), heads, torch.float32)[:, 0]  # slope x number of the key
+    numbers = torch.tensor([[0, 1, 2, 5, 8], [3, 4, 5, 6, 7]])
+    ours = bias(numbers)
+    assert ours.shape == (2, heads, 5, 5)
+    for row, taken in enumerate(numbers.tolist()):
+        for query, number in enumerate(taken):
+            distances = [abs(number - other) for other in taken]
+            expected = -theirs[:, distances] * bias.scale.clamp(min=0)[:, None]
+            torch.testing.assert_close(ours[row, :, query], expected)

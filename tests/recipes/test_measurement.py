@@ -19,16 +19,20 @@ RECIPE = ROOT / "egs/mini_librispeech"
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """A copy of the recipe's measurement.py and results, without the figure."""
+    """A copy of the recipe's measurement.py, panel.py and results, without the figure."""
     (tmp_path / "local").mkdir()
-    shutil.copy(RECIPE / "local/measurement.py", tmp_path / "local")
+    for script in ("measurement.py", "panel.py"):
+        shutil.copy(RECIPE / "local" / script, tmp_path / "local")
     shutil.copytree(RECIPE / "results", tmp_path / "results", ignore=shutil.ignore_patterns("*.png"))
     return tmp_path
 
 
+def run(script: Path, *arguments: str | Path) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, script, *arguments], capture_output=True, text=True, cwd=script.parents[1])
+
+
 def measurement(recipe: Path, *arguments: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, recipe / "local/measurement.py", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=recipe)
+    return run(recipe / "local/measurement.py", *arguments)
 
 
 def tables(recipe: Path, *arguments: str) -> list[str]:
@@ -58,7 +62,8 @@ def test_results_has_the_tables_of_the_kept_results(copy: Path) -> None:
 
 def test_every_config_is_named_by_a_row_and_has_its_hash() -> None:
     rows = rows_of(RECIPE / "results/measurement.csv")
-    named = {row["config_hash"] for row in rows + rows_of(RECIPE / "results/curves.csv")}
+    others = [row for name in ("curves", "panel") for row in rows_of(RECIPE / f"results/{name}.csv")]
+    named = {row["config_hash"] for row in rows + others}
     named |= {row["pretrain_config_hash"] for row in rows} - {""}
     configs = {path.stem: path for path in (RECIPE / "results/configs").iterdir()}
     assert set(configs) == named
@@ -169,6 +174,53 @@ def test_a_run_without_scores_is_an_error_of_one_line(copy: Path, experiment: Pa
     result = measurement(copy, "add", str(experiment))
     assert result.returncode == 1 and len(result.stderr.splitlines()) == 1
     assert "mt4ssl-5 has no finetune/*/*/wer-*.json: run stages 8 to 10" in result.stderr
+
+
+def make_probe(folder: Path, layers: list[tuple[float, ...]], seed: int) -> Path:
+    """What local/panel.sh leaves behind of a system: phone accuracy, ABX errors, PNMI and effective rank of layers."""
+    make_training(
+        folder / "pretrain/mt4ssl_iter1", {"exp_dir": "x", "loop": {"seed": seed, "updates": 1500}}, last=1500
+    )
+    names = ("accuracy", "abx_within", "abx_across", "pnmi", "effective_rank")
+    measures = [{"layer": number, **dict(zip(names, values))} for number, values in enumerate(layers)]
+    (folder / "probe").mkdir()
+    (folder / "probe/probe.json").write_text(json.dumps({"layers": measures}))
+    return folder
+
+
+def test_results_has_the_table_of_the_kept_panel(copy: Path) -> None:
+    result = run(copy / "local/panel.py")
+    rows = result.stdout.splitlines()
+    assert result.returncode == 0 and len(rows) > 3
+    assert set(rows) <= set((ROOT / "RESULTS.md").read_text().splitlines())
+
+
+def test_a_probe_is_added_once_and_seeds_are_put_together(copy: Path) -> None:
+    first = make_probe(
+        copy / "exp/panel/some-7",
+        [(0.1, 0.2, 0.4, 0.5, 30), (0.3, 0.3, 0.3, 0.25, 20), (0.2, 0.3, 0.3, 0.3, 10)],
+        seed=7,
+    )
+    second = make_probe(
+        copy / "exp/panel/some-8",
+        [(0.1, 0.2, 0.4, 0.25, 30), (0.3, 0.3, 0.3, 0.25, 20), (0.5, 0.1, 0.2, 0.3, 12)],
+        seed=8,
+    )
+    before = rows_of(copy / "results/panel.csv")
+    for _ in range(2):
+        lines = run(copy / "local/panel.py", "add", first, second).stdout.splitlines()
+    abx = "15.0 (10.0 - 20.0) | 25.0 (20.0 - 30.0)"
+    line = f"| some | 1500 | 2 | 40.0 (30.0 - 50.0) | 1, 2 | {abx} | 0.400 (0.300 - 0.500) | 11 (10 - 12) |"
+    assert line in lines
+    rows = rows_of(copy / "results/panel.csv")
+    assert rows[: len(before)] == before and [row["seed"] for row in rows[len(before) :]] == ["7"] * 3 + ["8"] * 3
+    assert (copy / f"results/configs/{rows[-1]['config_hash']}.yaml").exists()
+
+
+def test_a_panel_without_a_probe_is_an_error_of_one_line(copy: Path) -> None:
+    result = run(copy / "local/panel.py", "add", "exp/panel/some-7")
+    assert result.returncode == 1 and len(result.stderr.splitlines()) == 1
+    assert "probe.json is missing: made by local/panel.sh" in result.stderr
 
 
 def cells(line: str) -> list[str]:

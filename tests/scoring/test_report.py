@@ -122,8 +122,15 @@ def test_labels_and_durations(tmp_path):
 def test_layers_of_each_probed_model(tmp_path):
     assert layer_tables(tmp_path / "probe", tmp_path / "plots") == []
     layers = [
-        {"layer": 0, "accuracy": 0.51234, "pnmi": 0.3, "effective_rank": 12.345},
-        {"layer": 1, "accuracy": None, "pnmi": 0.4, "effective_rank": 9.0},
+        {
+            "layer": 0,
+            "accuracy": 0.51234,
+            "abx_within": 0.125,
+            "abx_across": 0.25,
+            "pnmi": 0.3,
+            "effective_rank": 12.345,
+        },
+        {"layer": 1, "accuracy": None, "abx_within": 0.5, "abx_across": None, "pnmi": 0.4, "effective_rank": 9.0},
     ]
     counts = {"frames": 100, "speakers": 6, "phones": 40}
     probe = {"model": "exp/pretrain/m", "cuts": "data/dev.jsonl.gz", **counts, "layers": layers}
@@ -131,10 +138,10 @@ def test_layers_of_each_probed_model(tmp_path):
     about, table, plot = layer_tables(tmp_path / "probe", tmp_path / "plots")
     assert about == "`exp/pretrain/m` on 100 frames of `data/dev.jsonl.gz`, with 40 phones and 6 speakers:"
     assert table.splitlines() == [
-        "| layer | phone accuracy | PNMI | effective rank |",
-        "| --- | ---: | ---: | ---: |",
-        "| 0 | 0.5123 | 0.3 | 12.35 |",
-        "| 1 | - | 0.4 | 9 |",
+        "| layer | phone accuracy | ABX within speakers | ABX across speakers | PNMI | effective rank |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+        "| 0 | 0.5123 | 0.125 | 0.25 | 0.3 | 12.35 |",
+        "| 1 | - | 0.5 | - | 0.4 | 9 |",
     ]
     assert plot == "![layers-m](plots/layers-m.png)"
     assert (tmp_path / "plots/layers-m.png").read_bytes().startswith(b"\x89PNG")

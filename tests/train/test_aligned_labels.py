@@ -28,6 +28,13 @@ def test_phones_are_learned(corpus, pretrain_config, tmp_path, monkeypatch):
     for cut in CutSet.from_file(tmp_path / "labels/cuts.jsonl.gz"):
         assert cut.load_custom("phones").tolist() == cut.load_custom("kmeans").tolist()  # A, B and C, in this order
 
+    monkeypatch.setattr(sys, "argv", ["make_aligned_labels", *arguments, "--triphones", "5", "--name", "contexts"])
+    main()
+    contexts = (tmp_path / "labels/contexts.txt").read_text().split()[::2]
+    assert sum("+" in symbol for symbol in contexts) == 5 and "sil" in contexts
+
+    monkeypatch.setattr(sys, "argv", ["make_aligned_labels", *arguments])
+    main()
     labelled = str(tmp_path / "labels/cuts.jsonl.gz")
     targets = [KMeansTarget("kmeans", name="phones", layer=2)]
     loop = replace(pretrain_config.loop, updates=40, log_every=10, validate_every=40)

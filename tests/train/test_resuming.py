@@ -1,5 +1,6 @@
 """What trainings go on from, after whatever ended them: exactly, or not at all."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from trainings import check_as_whole, run, weights
 from mt4ssl.checkpoint import load_checkpoint
 from mt4ssl.errors import UserError
 from mt4ssl.models.masking import MaskConfig
+from mt4ssl.train.resuming import FREE
 
 
 def with_loop(config, **changes):
@@ -83,6 +85,14 @@ def test_keys_that_change_no_result_may_change(interrupted, whole, tmp_path):
     moved = Path(interrupted.exp_dir).rename(tmp_path / "moved")
     resumed = run(replace(changed, exp_dir=str(moved)))
     assert all(torch.equal(weight, resumed[name]) for name, weight in weights(whole).items())
+
+
+def test_the_driver_of_stages_keeps_a_training_where_resuming_does():
+    driver = (Path(__file__).parents[2] / "utils/stage.sh").read_text()
+    (options,) = re.findall(r"^free_options='(.*?)'", driver, re.MULTILINE)
+    assert {f"loop.{option.replace('.', '_')}" for option in options.split("|")} == {
+        key for key in FREE if key.startswith("loop.")
+    }
 
 
 def test_others_are_named_with_both_values(interrupted):

@@ -30,10 +30,12 @@ from mt4ssl.table import markdown_table
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 SCORES, CURVES, CONFIGS = RESULTS / "measurement.csv", RESULTS / "curves.csv", RESULTS / "configs"
+PANEL = RESULTS / "panel.csv"  # of local/panel.py
 FOLDERS = ("train_cuts", "dev_cuts", "exp_dir", "lang", "pretrained")  # of a config: where, and not how
 KEYS = {  # of the columns that tell one row from another
     SCORES: "experiment system pretrain_seed finetune_seed after_updates subset split method".split(),
     CURVES: "experiment system seed step".split(),
+    PANEL: "system seed layer".split(),
 }
 SHOWN_STEPS = ("750", "1500", "2250", "3000", "4500", "6000", "7500", "9000")  # of the pre-trainings' curves
 WITH_LABELS = ("offline", "mt4ssl")  # systems that learn K-means labels: without a teacher, and with one
@@ -137,7 +139,7 @@ def add(experiment: Path) -> None:
 
 def remove_other_configs() -> None:
     """Remove the configs that no row names any more."""
-    rows = read_rows(SCORES) + read_rows(CURVES)
+    rows = [row for path in KEYS for row in read_rows(path)]
     named = {row.get(column) for row in rows for column in ("config_hash", "pretrain_config_hash")}
     for path in CONFIGS.glob("*.yaml"):
         if path.stem not in named:
