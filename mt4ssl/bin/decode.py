@@ -85,8 +85,6 @@ def get_args() -> argparse.Namespace:
     parser.add_argument("--nj", type=number(Count), default=1, help="number of processes; on a GPU it is always one")
     parser.add_argument("--device", default="cpu", help="torch device: cpu or cuda")
     args = parser.parse_args()
-    if args.prior_scale and not args.prior:
-        parser.error("--prior-scale goes with --prior SPLIT.prior")
     if (args.rescore_with is None) == (args.method == "whole-lattice-rescoring"):
         parser.error("--rescore-with G_4_gram.pt goes with --method whole-lattice-rescoring")
     return args

@@ -99,7 +99,12 @@ def read_prior(path: Path, symbols: Sequence[str]) -> np.ndarray:
 def log_prob_offsets(
     symbols: Sequence[str], blank_penalty: float, prior: Path | None, prior_scale: float
 ) -> np.ndarray:
-    """Return what a search adds to every frame's log-probs: (V,), `-blank_penalty` and `-prior_scale * log-prior`."""
+    """Return what a search adds to every frame's log-probs: (V,), `-blank_penalty` and `-prior_scale * log-prior`.
+
+    Raises UserError for a scale without a prior.
+    """
+    if prior_scale and not prior:
+        raise UserError(f"a prior scale of {prior_scale:g} needs a prior: a SPLIT.prior of stage 9 (emit)")
     offsets = np.zeros(len(symbols), np.float32)
     offsets[0] = -blank_penalty
     return offsets - prior_scale * read_prior(prior, symbols) if prior else offsets

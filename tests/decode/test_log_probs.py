@@ -62,6 +62,8 @@ def test_the_prior_is_the_mean_posterior(tmp_path):
     offsets = log_prob_offsets(["<blk>", "A", "B"], 0.5, tmp_path / "dev.prior", 0.3)
     np.testing.assert_allclose(offsets, [-0.5, 0, 0] - 0.3 * expected, atol=1e-5)
     assert log_prob_offsets(["<blk>", "A"], 2, None, 0).tolist() == [-2, 0]
+    with pytest.raises(UserError, match="a prior scale of 0.3 needs a prior"):
+        log_prob_offsets(["<blk>", "A"], 0, None, 0.3)
 
 
 @pytest.mark.parametrize(
