@@ -1,7 +1,7 @@
 """ABX errors: how often a phone is nearer to another phone than to one of its own kind.
 
 Of phones in any context, by the angle between the means of their frames; means over speakers, then over pairs of
-phones, as in fastabx 0.10, which needs a later Python (Schatz et al. 2013).
+phones, as in fastabx 0.9, which needs a later Python (Schatz et al. 2013).
 """
 
 from __future__ import annotations
