@@ -11,10 +11,12 @@ from itertools import chain
 from pathlib import Path
 
 from lhotse import CutSet
+from lhotse.cut import Cut
 
 from mt4ssl.clustering.contexts import frequent_triphones, in_context
 from mt4ssl.clustering.labels import AlignmentLabels, aligned_symbols, label_by_alignment
 from mt4ssl.config import save_config
+from mt4ssl.data.cuts import Cuts
 from mt4ssl.data.loading import read_cuts
 from mt4ssl.data.signals import FBANK_SHIFT
 from mt4ssl.data.storage import store_labels
@@ -38,7 +40,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for the labelled cuts, under the same names")
     args = parser.parse_args()
 
-    splits = {path.name: read_cuts(str(path))[0] for path in args.cuts}
+    splits: dict[str, Cuts | list[Cut]] = {path.name: read_cuts(str(path))[0] for path in args.cuts}
     if len(splits) < len(args.cuts):
         raise UserError("two files of --cuts have the same name: --out can hold but one of them")
     if args.triphones:

@@ -46,7 +46,7 @@ REQUIRED = {
     "max_bucket_distance": FAR,
 }
 # A Conformer's position_embeddings_type -> our positions.
-POSITIONS: dict[str | None, Literal["conv", "gated", "relative", "rotary", "none"]] = {
+POSITIONS: dict[str | None, Literal["conv", "gated", "alibi", "relative", "rotary", "none"]] = {
     None: "none",
     "relative": "relative",
     "rotary": "rotary",

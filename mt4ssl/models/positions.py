@@ -87,6 +87,8 @@ def slopes(heads: int) -> list[float]:
 class LinearBias(nn.Module):
     """What scores of attention lose with distance; each head learns how much of its slope (data2vec 2.0)."""
 
+    slopes: Tensor
+
     def __init__(self, heads: int) -> None:
         super().__init__()
         self.scale = nn.Parameter(torch.ones(heads))
