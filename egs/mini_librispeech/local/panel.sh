@@ -17,10 +17,10 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 . "$MT4SSL_ROOT/utils/parse_options.sh"
 cd "$here"
 
-# Updates that take as long as 2000 of mt4ssl do, measured on two cores (2 x AMD EPYC, fp32).
+# Updates that take as long as 2000 of mt4ssl do, by the audio a second of each, on one core of an AMD EPYC in fp32.
 declare -A updates=(
-  [offline]=2000 [online]=2000 [mt4ssl]=2000 [ils]=2000 [fast_hubert]=2000 [bestrq]=2000 [dinosr]=2000 [data2vec2]=2000
-  [mt4ssl2]=2000
+  [mt4ssl]=2000 [offline]=2800 [online]=2200 [ils]=2800 [fast_hubert]=1400 [bestrq]=2800 [dinosr]=2100 [data2vec2]=1600
+  [mt4ssl2]=1200
 )
 
 for seed in $seeds; do
