@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -19,7 +19,7 @@ from mt4ssl.interop.weight_names import Imported, check_settings, give_weights, 
 from mt4ssl.lang.tokens import Tokens
 from mt4ssl.lang.units.base import BLANK, BOUNDARY
 from mt4ssl.models.ctc import CtcModel
-from mt4ssl.models.encoder import EncoderConfig
+from mt4ssl.models.encoder import EncoderConfig, Positions
 from mt4ssl.models.frontend import FrontendConfig
 from mt4ssl.models.positions import BUCKETS, FAR, frequencies
 from mt4ssl.models.speech import ModelConfig, SpeechEncoder
@@ -46,7 +46,7 @@ REQUIRED = {
     "max_bucket_distance": FAR,
 }
 # A Conformer's position_embeddings_type -> our positions.
-POSITIONS: dict[str | None, Literal["conv", "gated", "alibi", "relative", "rotary", "none"]] = {
+POSITIONS: dict[str | None, Positions] = {
     None: "none",
     "relative": "relative",
     "rotary": "rotary",

@@ -15,6 +15,8 @@ from mt4ssl.models.kernels import Dropout, LayerNorm, attention, layer_norm
 from mt4ssl.models.positions import BiasGate, DistanceBias, LinearBias, RelativePositions, rotate
 from mt4ssl.ranges import Count, CountOrZero, ShareBelowOne, check_ranges
 
+Positions = Literal["conv", "gated", "alibi", "relative", "rotary", "none"]
+
 
 @dataclass
 class EncoderConfig:
@@ -42,7 +44,7 @@ class EncoderConfig:
     conv_norm: Literal["layer", "batch"] = "layer"
     """What normalises the output of a Conformer layer's convolution: LayerNorm (`layer`), or BatchNorm with statistics
     that training leaves as they are (`batch`: those of an imported Wav2Vec2-Conformer)."""
-    positions: Literal["conv", "gated", "alibi", "relative", "rotary", "none"] = "conv"
+    positions: Positions = "conv"
     """How layers know where a frame is: by convolutions before the first one (`conv`), by these and distances in
     attention that each frame weighs (`gated`: WavLM) or that scores fall with (`alibi`: data2vec 2.0), by distances in
     attention (`relative`), by turning what queries and keys are made of (`rotary`), or by no such thing (`none`)."""

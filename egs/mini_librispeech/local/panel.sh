@@ -8,8 +8,8 @@
 #   local/panel.sh --systems "bestrq dinosr" --seeds 0     some of it
 set -euo pipefail
 
-systems="scratch offline online mt4ssl ils fast_hubert bestrq dinosr data2vec2 mt4ssl2" # conf/SYSTEM.yaml over pretrain.yaml
-seeds="0 1 2"
+systems="scratch offline online mt4ssl ils fast_hubert bestrq dinosr data2vec2 mt4ssl2"  # conf/SYSTEM.yaml over pretrain.yaml
+seeds="0 1 2"  # of pre-training
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck source=../path.sh
