@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib.metadata
 import json
 import platform
@@ -22,6 +23,7 @@ def number(value: float | None) -> str:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__).parse_args()
     results = {path.stem: json.loads(path.read_text()) for path in sorted((HERE / "out").glob("*.json"))}
     compared: list[list] = []
     absolute: list[list] = []

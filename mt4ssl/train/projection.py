@@ -19,9 +19,9 @@ from torch.utils.flop_counter import sdpa_flop_count
 
 from mt4ssl.train.speed import flop_counter
 
-SHARE = 0.3
-"""Of the data sheet's arithmetic and bandwidth: an H200 reached 0.26 to 0.40 of both with base and large models of both
-front-ends (benchmarks/NOTES.md)."""
+SHARE = 0.38
+"""Of the data sheet's arithmetic and bandwidth: an H200 reached 0.34 to 0.46 of both with base and large models of both
+front-ends, in micro-batches of 237.5 s (benchmarks/NOTES.md)."""
 FREE = ("aten::_unsafe_view", "aten::empty", "aten::empty_like", "prim::device")
 """Operations that move nothing, besides views."""
 
