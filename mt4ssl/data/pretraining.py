@@ -14,6 +14,7 @@ from mt4ssl.data.batches import BatchPlan, micro_batches
 from mt4ssl.data.cuts import Cuts
 from mt4ssl.data.loading import Batch, Frontend, has_times, load_input, load_labels
 from mt4ssl.data.mixing import mix_utterances
+from mt4ssl.data.signals import WAVEFORM
 from mt4ssl.errors import UserError
 
 
@@ -26,6 +27,8 @@ class PretrainBatch(Batch):
     masked: Tensor
     """Numbers (N,) of the frames, counted through the batch, that the student may not see: found here, in a worker,
     since on a GPU a mask's frames would have to be counted, and waited for."""
+    waveforms: Tensor | None = None
+    """Waveforms (B, S) of the same crops, unmixed, where a target needs them beside fbank."""
 
 
 DrawMask = Callable[[Sequence[int], int, np.random.Generator], np.ndarray]
@@ -42,6 +45,11 @@ def frame_labels(cut: Cut, name: str, shift: float, frames: int) -> np.ndarray:
     if abs(len(labels) - frames) > 2:
         raise UserError(f"cut {cut.id} has {len(labels)} {name!r} labels for {frames} frames: run stage 4 again")
     return np.pad(labels, (0, max(0, frames - len(labels))), mode="edge")[:frames].astype(np.int64)
+
+
+def fit(x: np.ndarray, size: int) -> np.ndarray:
+    """Cut what is read of a crop (T, ...) to its size, or repeat its end where rounding left less."""
+    return np.pad(x[:size], [(0, max(0, size - len(x)))] + [(0, 0)] * (x.ndim - 1), mode="edge")
 
 
 def check_codes(cut: Cut, name: str, mixing_prob: float) -> None:
@@ -69,8 +77,10 @@ class PretrainDataset:
         max_seconds: float,
         seed: int,
         mixing_prob: float = 0.0,
+        needs_waveforms: bool = False,
     ) -> None:
         self.cuts, self.frontend, self.label_names = cuts, frontend, label_names
+        self.needs_waveforms = needs_waveforms
         self.draw_mask, self.seed, self.mixing_prob = draw_mask, seed, mixing_prob
         if frontend.reads.labels:
             check_codes(cuts[0], frontend.reads.labels, mixing_prob)
@@ -96,14 +106,16 @@ class PretrainDataset:
         hop, size = round(shift * rate), self.crop_size(indices)
         frames = self.frontend.frames(size)
         inputs: list[np.ndarray] = []
+        waveforms: list[np.ndarray] = []
         labels: dict[str, list[np.ndarray]] = {name: [] for name in self.label_names}
         for index in indices:
             cut = self.cuts[index]
             room = int((cut.duration * rate - size) / hop + 1e-3)
             start = int(rng.integers(0, room + 1)) * hop if room > 0 else 0
             crop = cut.truncate(offset=start / rate, duration=min(size / rate, cut.duration - start / rate))
-            x = load_input(crop, self.frontend.reads)[:size]
-            inputs.append(np.pad(x, [(0, size - len(x))] + [(0, 0)] * (x.ndim - 1), mode="edge"))
+            inputs.append(fit(load_input(crop, self.frontend.reads), size))
+            if self.needs_waveforms:
+                waveforms.append(fit(load_input(crop, WAVEFORM), round(size / rate * WAVEFORM.rate)))
             for name in self.label_names:
                 labels[name].append(frame_labels(crop, name, shift, frames))
         # Draws of its own: crops and mask are the same with mixing and without.
@@ -114,5 +126,6 @@ class PretrainDataset:
             lengths=torch.full((len(indices),), size),
             labels={name: torch.from_numpy(np.stack(rows)) for name, rows in labels.items()},
             masked=torch.from_numpy(np.flatnonzero(self.draw_mask([frames] * len(indices), frames, rng))),
+            waveforms=torch.from_numpy(np.stack(waveforms)) if waveforms else None,
             seconds=len(indices) * size / rate,
         )

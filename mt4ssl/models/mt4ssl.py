@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from mt4ssl.models.decoder import Decoder, DecoderConfig, check_visible, encode_visible, visible_frames
 from mt4ssl.models.frontend import padding_mask
-from mt4ssl.models.pretrained import open_frozen
+from mt4ssl.models.pretrained import open_frontend, open_frozen
 from mt4ssl.models.speech import ModelConfig, SpeechEncoder
 from mt4ssl.targets.base import Answers, Clean, Student, Target
 from mt4ssl.targets.losses import measure
@@ -54,16 +54,29 @@ class MT4SSL(nn.Module):
         self.mask_embedding = nn.Parameter(torch.empty(dim).uniform_())
         if decoder:  # masked frames are zero to the positional convolution, and nothing to the layers
             self.mask_embedding.requires_grad_(False).zero_()
-        student = Student(dim, config.frontend.frame_values, partial(open_frozen, frontend=config.frontend))
+        student = Student(
+            dim,
+            config.frontend.frame_values,
+            partial(open_frozen, frontend=config.frontend),
+            partial(open_frontend, ours=config),
+        )
         answers = [target.make_answers(student) for target in targets]
         self.answers = cast("Sequence[Answers]", nn.ModuleList(answers))
-        self.heads = nn.ModuleList(nn.Linear(decoder.dim if decoder else dim, each.outputs) for each in answers)
+        read_dim = decoder.dim if decoder else dim
+        self.heads = nn.ModuleList(
+            nn.Linear(read_dim, each.outputs) if each.outputs else nn.Identity() for each in answers
+        )
         self.decoder = Decoder(decoder, dim) if decoder else None
         online = any(target.needs_teacher for target in targets)
         self.teacher = Teacher(self.student.encoder, copied="position") if online else None
 
     def forward(
-        self, inputs: Tensor, lengths: Tensor | None, labels: dict[str, Tensor], masked: Tensor
+        self,
+        inputs: Tensor,
+        lengths: Tensor | None,
+        labels: dict[str, Tensor],
+        masked: Tensor,
+        waveforms: Tensor | None = None,
     ) -> MaskedLosses:
         """Learn from one batch; where it has no lengths, nothing waits for the device.
 
@@ -74,13 +87,15 @@ class MT4SSL(nn.Module):
             masked: (N,) numbers of the frames that the student sees the mask embedding instead of, or does not see
                 at all with a decoder; each once. They are counted through the batch, in which each utterance stands
                 `copies` times. With a decoder they are as many of each, and utterances are equally long.
+            waveforms: (B, S), equally long, beside fbank, for a target that needs them.
 
         """
         features, frame_counts = self.student.project(inputs, lengths)
         padding = None if frame_counts is None else padding_mask(frame_counts, features.size(1))
         frames, teacher = features.size(1), self.teacher
         results = cache(lambda: teacher(features, padding) if teacher else [])
-        clean = Clean(inputs, lengths, labels, padding, results, self.without_copies(masked, frames))
+        clean_masked = self.without_copies(masked, frames)
+        clean = Clean(inputs, lengths, labels, frames, padding, results, clean_masked, waveforms)
         outputs = self.read(features, frame_counts, masked)
         every = self.every_frame(features, padding)
         count = len(masked) or len(every)
@@ -108,7 +123,7 @@ class MT4SSL(nn.Module):
         return numbers if padding is None else numbers[~padding.repeat_interleave(self.copies, 0).flatten()]
 
     def read(self, features: Tensor, frame_counts: Tensor | None, masked: Tensor) -> dict[int, Tensor]:
-        """Return what heads read of each copy, (B x copies, T', C), by the number of the layer."""
+        """Return what heads read of each copy, (B x copies, T', C), by number of the layer; 0 is before any mask."""
         embedding = self.mask_embedding.to(features.dtype).expand(len(masked), -1)
         copied = features[:, None].expand(-1, self.copies, -1, -1).flatten(0, 2)
         seen = copied.index_copy(0, masked, embedding).view(-1, *features.shape[1:])
@@ -116,7 +131,8 @@ class MT4SSL(nn.Module):
             if frame_counts is not None:
                 frame_counts = frame_counts.repeat_interleave(self.copies)
             last = max(target.layer for target in self.targets)
-            return dict(enumerate(self.student.encode(seen, frame_counts, last), 1))
+            layers = self.student.encode(seen, frame_counts, last) if last else []
+            return dict(enumerate([copied.view_as(seen), *layers]))
         visible = visible_frames(masked, *seen.shape[:2])
         encoded = encode_visible(self.student.encoder, seen, visible)
         return {self.targets[0].layer: self.decoder(encoded, visible, seen.size(1))}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from mt4ssl.checkpoint import load_checkpoint, load_weights
 from mt4ssl.config import build
@@ -40,10 +41,10 @@ def student_weights(folder: Path) -> tuple[dict[str, Tensor], Tensor]:
     return encoder, weights["mask_embedding"]
 
 
-def check_architecture(ours: ModelConfig, folder: Path) -> None:
+def check_architecture(ours: ModelConfig, folder: Path, sections: Sequence[str] = ("frontend", "encoder")) -> None:
     """Raise UserError naming the first setting, dropouts aside, in which a network differs from the one in `folder`."""
     theirs = load_architecture(folder)
-    for section in ("frontend", "encoder"):
+    for section in sections:
         for key, value in vars(getattr(theirs, section)).items():
             mine = getattr(getattr(ours, section), key)
             if mine != value and key not in DROPOUTS:
@@ -71,6 +72,37 @@ def open_frozen(
         )
     del encoder.encoder.layers[layers:]
     return encoder, architecture.encoder.dim
+
+
+class Projection(nn.Module):
+    """Front-end and projection of a model, without its layers."""
+
+    def __init__(self, model: SpeechEncoder) -> None:
+        super().__init__()
+        del model.encoder
+        self.model = model
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return projected features (B, T', C) of inputs that are equally long."""
+        return self.model.project(inputs, None)[0]
+
+
+def open_frontend(folder: str, ours: ModelConfig) -> Projection:
+    """Open front-end and projection of a pre-trained model of waveforms, for a student of fbank to learn from.
+
+    Raises UserError if either reads something else, or what their layers read is of another rate or size.
+    """
+    encoder, theirs = load_student(Path(folder))
+    kinds = theirs.frontend.type, ours.frontend.type
+    if kinds != ("waveform", "fbank"):
+        raise UserError(f"{folder} reads {kinds[0]}, the student {kinds[1]}: it must be waveform, and fbank")
+    for what, mine, its in (
+        ("frames every {} s", ours.frontend.frame_shift, theirs.frontend.frame_shift),
+        ("{} channels", ours.encoder.dim, theirs.encoder.dim),
+    ):
+        if mine != its:
+            raise UserError(f"{folder} has {what.format(its)}, the student {what.format(mine)}: they must be the same")
+    return Projection(encoder)
 
 
 def check_codes(folder: str, frontend: FrontendConfig, codes: str, classes: int) -> None:

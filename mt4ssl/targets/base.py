@@ -25,12 +25,16 @@ class Clean:
     """Samples, fbank frames or labels of each utterance (B,); None where all are equally long."""
     labels: dict[str, Tensor]
     """Per name of a set of labels, a label for each of the model's frames (B, T')."""
+    frames: int
+    """Frames T' of the model."""
     padding: Tensor | None
     """(B, T') booleans, true beyond the end of an utterance; None where all are equally long."""
     teacher: Callable[[], list[Tensor]]
     """Returns the EMA teacher's layer results, (B, T', C) each; the teacher runs once, however many targets ask."""
     masked: Tensor
     """Numbers (N,) of the masked frames, counted through the batch; of several masks, a frame is here once for each."""
+    waveforms: Tensor | None = None
+    """Equally long waveforms (B, S) beside fbank, where a target asks for them."""
 
 
 @dataclass
@@ -45,6 +49,9 @@ class Student:
     """Opens the encoder in a folder, up to a layer: inputs and lengths to the outputs of layers 1, 2, …, and their
     lengths; with the channels of these outputs. It reads what the student does, or the labels of that name and number
     of classes. UserError if it does not, or its frames are not those of the student."""
+    open_frontend: Callable[[str], nn.Module]
+    """Opens front-end and projection of the model in a folder: equally long waveforms to what its layers read, of as
+    many channels as the student's. UserError unless it reads waveforms, and the student fbank."""
 
 
 class Answers(nn.Module):
@@ -54,7 +61,8 @@ class Answers(nn.Module):
     """
 
     outputs: int
-    """Size of what a head predicts: the number of classes of integer answers, or the channels C of floats."""
+    """Size of what a head predicts: the number of classes of integer answers, or the channels C of floats; 0 if the
+    student itself is to give the answers, without a head."""
 
     def forward(self, clean: Clean) -> Tensor:
         raise NotImplementedError
@@ -92,6 +100,11 @@ class Target:
     def labels(self) -> str | None:
         """Name of the labels that the cuts must have for this target; None if it needs none."""
         return None
+
+    @property
+    def needs_waveforms(self) -> bool:
+        """Whether this target needs the waveforms beside fbank."""
+        return False
 
     def with_classes(self, classes: int) -> Self:
         """Return the target for labels of so many classes; only targets with labels have this."""

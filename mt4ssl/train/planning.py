@@ -71,7 +71,8 @@ def plan_pretraining(config: PretrainConfig, processes: int, device: torch.devic
         frames = config.model.frontend.frames(inputs.size(1))
         mask = draw_masks([frames] * rows, frames, rng, config.mask)
         labels = {name: torch.zeros(rows, frames, dtype=torch.long, device=device) for name in config.labels()}
-        return model(inputs, None, labels, torch.from_numpy(np.flatnonzero(mask)).to(device)).loss
+        waveforms = noise(FrontendConfig(), rows, seconds, device)[0] if config.needs_waveforms() else None
+        return model(inputs, None, labels, torch.from_numpy(np.flatnonzero(mask)).to(device), waveforms).loss
 
     longest = min(TYPICAL_SECONDS, config.max_seconds)
     return measure(model, optimizer, loss, longest, config.loop, processes, device, gpu)

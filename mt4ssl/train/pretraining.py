@@ -63,6 +63,8 @@ class PretrainConfig:
     model: ModelConfig = field(default_factory=ModelConfig)
     initial: str | None = None
     """Folder of a pre-training, or of an exported or imported encoder, whose weights the training starts from."""
+    initial_frontend: bool = True
+    """Start from the front-end and the projection of `initial` too; if false they are new, perhaps of another kind."""
     targets: list[AnyTarget] = field(default_factory=lambda: [KMeansTarget("kmeans"), TeacherTarget("teacher")])
     """What is learned, a list; all targets share one mask and one pass of the student."""
     mask: MaskConfig = field(default_factory=MaskConfig)
@@ -82,6 +84,8 @@ class PretrainConfig:
     def __post_init__(self) -> None:
         if not self.targets:
             raise ValueError("targets is empty: name at least one (docs/targets.md has a table of them)")
+        if self.initial is None and not self.initial_frontend:
+            raise ValueError("initial_frontend is about a model to start from: set initial too, or leave it out")
 
     def with_classes(self, classes: Callable[[str], int]) -> PretrainConfig:
         """Return the config with the number of classes of each target's labels, by their name."""
@@ -95,6 +99,10 @@ class PretrainConfig:
         needed = {self.model.frontend.reads.labels, *(target.labels for target in self.targets)}
         return sorted(name for name in needed if name)
 
+    def needs_waveforms(self) -> bool:
+        """Whether a target needs the waveforms beside fbank."""
+        return any(target.needs_waveforms for target in self.targets)
+
 
 def with_clusters(config: PretrainConfig) -> PretrainConfig:
     """Return the config with as many classes as the configs beside the labels say."""
@@ -107,9 +115,15 @@ def make_model(config: PretrainConfig) -> MT4SSL:
     return MT4SSL(config.model, config.targets, config.ema, config.decoder, config.mask.copies)
 
 
-def start_from(model: MT4SSL, folder: Path) -> None:
-    """Copy a pre-trained encoder, of the same architecture, and its mask embedding into the student and its teacher."""
+def start_from(model: MT4SSL, folder: Path, with_frontend: bool) -> None:
+    """Copy a pre-trained encoder, of the same architecture, and its mask embedding into the student and its teacher.
+
+    Front-end and projection stay as they are unless `with_frontend`.
+    """
     encoder, mask_embedding = student_weights(folder)
+    if not with_frontend:
+        kept = {name: w for name, w in model.student.state_dict().items() if not name.startswith("encoder.")}
+        encoder = {name: w for name, w in encoder.items() if name.startswith("encoder.")} | kept
     load_weights(model.student, encoder, folder)
     if model.decoder is None:
         with torch.no_grad():
@@ -129,8 +143,9 @@ class PretrainTask(Task):
         torch.manual_seed(config.loop.seed)
         self.model = make_model(config)
         if config.initial:
-            check_architecture(config.model, Path(config.initial))
-            start_from(self.model, Path(config.initial))
+            sections = ("frontend", "encoder") if config.initial_frontend else ("encoder",)
+            check_architecture(config.model, Path(config.initial), sections)
+            start_from(self.model, Path(config.initial), config.initial_frontend)
         self.model.to(device)
         self.optimizer = make_optimizer([(self.model.parameters(), 1.0)], config.optim)
         self.train_data, self.rejected = self.dataset(config.train_cuts, config.mixing.prob)
@@ -143,12 +158,12 @@ class PretrainTask(Task):
         data = PretrainDataset(
             cuts, config.model.frontend, config.labels(), partial(draw_masks, config=config.mask),
             config.loop.batch_seconds, config.loop.max_batch_seconds, config.max_seconds, config.loop.seed,
-            mixing_prob,
+            mixing_prob, config.needs_waveforms(),
         )  # fmt: skip
         return data, rejected
 
     def losses(self, batch: PretrainBatch) -> StepSums:
-        result = self.model(batch.inputs, None, batch.labels, batch.masked)  # crops are equally long
+        result = self.model(batch.inputs, None, batch.labels, batch.masked, batch.waveforms)  # of equally long crops
         sums = {"loss": result.loss.detach(), **result.sums}
         return StepSums(result.loss, result.frames, {name: (value, result.frames) for name, value in sums.items()})
 

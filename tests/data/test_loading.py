@@ -77,6 +77,21 @@ def test_fbank_crops_and_labels_agree(cuts):
         assert (batch.lengths == batch.inputs.size(1)).all()
 
 
+def test_waveforms_beside_fbank_are_those_of_the_same_crops(cuts):
+    extractor = make_extractor("fbank")
+    data = pretrain(cuts, FBANK, needs_waveforms=True, mixing_prob=1.0)
+    unmixed = pretrain(cuts, FBANK)
+    for number in range(3):
+        batch = data.batch(number)
+        assert batch.waveforms.shape == (len(batch.inputs), batch.inputs.size(1) * 160)
+        for fbank, samples in zip(unmixed.batch(number).inputs, batch.waveforms):
+            again = torch.from_numpy(extractor.extract(samples[None].numpy(), 16000))[
+                3:-3
+            ]  # ends see what is beyond the crop
+            torch.testing.assert_close(fbank[3:-3], again, rtol=0, atol=0.3)  # stored lossily; ends see beyond the crop
+    assert unmixed.batch(0).waveforms is None
+
+
 def test_batches_are_a_function_of_their_number(cuts):
     first, second = pretrain(cuts, FBANK), pretrain(cuts, FBANK)
     second.batch(7)

@@ -169,6 +169,24 @@ def test_a_run_takes_the_place_of_an_older_one(copy: Path, experiment: Path) -> 
     assert not (copy / f"results/configs/{old}.yaml").exists()
 
 
+def test_a_fine_tuning_names_the_pretraining_of_another_experiment(copy: Path) -> None:
+    pretrained = "exp/panel/some-3/pretrain/mt4ssl_iter1"
+    make_training(copy / pretrained, {"exp_dir": pretrained, "loop": {"seed": 3, "updates": 2000}}, last=2000)
+    config = {
+        "train_cuts": "train_1h.jsonl.gz",
+        "pretrained": pretrained,
+        "from_scratch": False,
+        "loop": {"seed": 1, "updates": 1500},
+    }
+    folder = copy / "exp/panel_wer/some-3-1"
+    make_training(folder / "finetune/mt4ssl_iter1_train_1h", config, last=1500)
+    add_scores(folder / "finetune/mt4ssl_iter1_train_1h/1best/wer-dev.json", ["lm_scale_0.7"])
+    tables(copy, "add", str(folder))
+    row = rows_of(copy / "results/measurement.csv")[-1]
+    columns = "experiment system pretrain_seed finetune_seed pretrain_updates".split()
+    assert [row[column] for column in columns] == ["panel_wer", "some", "3", "1", "2000"]
+
+
 def test_a_run_without_scores_is_an_error_of_one_line(copy: Path, experiment: Path) -> None:
     shutil.rmtree(experiment / "finetune")
     result = measurement(copy, "add", str(experiment))
@@ -234,3 +252,18 @@ def test_the_error_rates_of_readme_are_those_of_results() -> None:
     assert len(rates) == 4
     for row in rates:
         assert any(set(row) <= other for other in measured), row
+
+
+def test_fine_tunings_of_the_panel_are_put_together(copy: Path) -> None:
+    path = copy / "results/measurement.csv"
+    blank = dict.fromkeys(rows_of(path)[0], "")
+    seeds = {("3", "0"): 70.0, ("3", "1"): 71.0, ("4", "0"): 75.0, ("4", "1"): 72.0}
+    facts = {"experiment": "some_wer", "system": "some", "pretrain_updates": "9", "after_updates": "9", "split": "dev"}
+    new = [
+        {**blank, **facts, "pretrain_seed": pretrain, "finetune_seed": finetune, "method": "1best", "wer": str(wer)}
+        for (pretrain, finetune), wer in seeds.items()
+    ]
+    greedy = {**new[0], "method": "ctc-greedy-search", "wer": "99"}
+    write_rows(path, [*rows_of(path), *new, greedy])
+    lines = run(copy / "local/panel.py").stdout.splitlines()
+    assert "| some | 9 | 70.00, 71.00; 75.00, 72.00 | 72.00 | 3.00 | 2.00 |" in lines

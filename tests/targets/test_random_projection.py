@@ -22,7 +22,7 @@ def answers() -> RandomProjection:
 
 
 def clean(fbank: torch.Tensor, lengths: list[int] | None) -> Clean:
-    return Clean(fbank, None if lengths is None else torch.tensor(lengths), {}, None, list, torch.tensor([]))
+    return Clean(fbank, None if lengths is None else torch.tensor(lengths), {}, 0, None, list, torch.tensor([]))
 
 
 @pytest.mark.parametrize("lengths", [None, [42, 42]])
@@ -52,4 +52,6 @@ def test_autocast_changes_no_code():
 
 def test_waveforms_are_refused():
     with pytest.raises(UserError, match="set model.frontend.type to fbank"):
-        RandomProjectionTarget("random_projection").make_answers(Student(dim=32, inputs=0, open_model=None))
+        RandomProjectionTarget("random_projection").make_answers(
+            Student(dim=32, inputs=0, open_model=None, open_frontend=None)
+        )

@@ -9,6 +9,7 @@ from tones import tone_corpus
 from mt4ssl.bin import pretrain
 from mt4ssl.config import parse_config
 from mt4ssl.results import read_log
+from mt4ssl.targets.frontend import FrontendTarget
 from mt4ssl.targets.model import ModelTarget
 from mt4ssl.train.pretraining import NO_DATA, PretrainConfig
 
@@ -49,6 +50,9 @@ def test_system_trains(recipe, name, speech, tmp_path, monkeypatch):
     for target in config.targets:
         if isinstance(target, ModelTarget):
             names = [base, "codes"] if target.codes else [base]
+            train(recipe, names, speech, tmp_path / target.checkpoint, monkeypatch)
+        elif isinstance(target, FrontendTarget):
+            names = [base, "waveform"] if recipe == "mini_librispeech" else [base]
             train(recipe, names, speech, tmp_path / target.checkpoint, monkeypatch)
     train(recipe, [base, name], speech, tmp_path / "system", monkeypatch)
     (values,) = read_log(tmp_path / "system", "train")

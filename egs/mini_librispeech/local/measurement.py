@@ -35,7 +35,7 @@ FOLDERS = ("train_cuts", "dev_cuts", "exp_dir", "lang", "pretrained")  # of a co
 KEYS = {  # of the columns that tell one row from another
     SCORES: "experiment system pretrain_seed finetune_seed after_updates subset split method".split(),
     CURVES: "experiment system seed step".split(),
-    PANEL: "system seed layer".split(),
+    PANEL: "experiment system seed layer".split(),
 }
 SHOWN_STEPS = ("750", "1500", "2250", "3000", "4500", "6000", "7500", "9000")  # of the pre-trainings' curves
 WITH_LABELS = ("offline", "mt4ssl")  # systems that learn K-means labels: without a teacher, and with one
@@ -107,8 +107,8 @@ def score_rows(folder: Path) -> Iterator[Row]:
     facts["subset"] = Path(config["train_cuts"]).name.split(".")[0].rpartition("train_")[2]
     if config["from_scratch"]:
         facts["system"] = "scratch"
-    else:  # SYSTEM-SEED/pretrain/NAME, perhaps of another SYSTEM-SEED beside this one
-        pretraining = folder.parents[2].joinpath(*Path(config["pretrained"]).parts[-3:])
+    else:  # EXPERIMENT/SYSTEM-SEED/pretrain/NAME, perhaps of another one in the same exp/
+        pretraining = folder.parents[3].joinpath(*Path(config["pretrained"]).parts[-4:])
         pretrain_config = read_config(pretraining)
         facts["pretrain_seed"] = pretrain_config["loop"]["seed"]
         facts["pretrain_updates"] = pretrain_config["loop"]["updates"]

@@ -1,7 +1,7 @@
-"""The panel: prints the table of RESULTS.md that says what each system's layers tell of phones, from results/panel.csv.
+"""The panel: prints the tables of RESULTS.md about what the layers of systems tell of phones, and their WER.
 
 `add exp/panel/SYSTEM-SEED` first puts what local/panel.sh left in such a folder into results/, in place of what is
-there of the same system and seed; its commit is the one checked out.
+there of the same system and seed; its commit is the one checked out. WERs are added by local/measurement.py.
 """
 
 from __future__ import annotations
@@ -13,7 +13,20 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from measurement import PANEL, Row, group, put_rows, read_config, read_rows, remove_other_configs, training_facts
+from measurement import (
+    HLG,
+    PANEL,
+    Row,
+    group,
+    put_rows,
+    read_config,
+    read_rows,
+    read_scores,
+    remove_other_configs,
+    select,
+    training_facts,
+    wers,
+)
 
 from mt4ssl.errors import run_main
 from mt4ssl.files import require
@@ -50,13 +63,28 @@ def system_line(rows: list[Row]) -> list[Any]:
     return [accuracy, ", ".join(where), within, across, spread(best["pnmi"], 3), spread(ranks, 0)]
 
 
-def panel_table() -> str:
+def panel_table(rows: list[Row]) -> str:
     """The systems, those whose probes find most phones first."""
-    systems = group(read_rows(PANEL), "system", "updates")
-    lines = [[*names, len(group(rows, "seed")), *system_line(rows)] for names, rows in systems.items()]
+    systems = group(rows, "system", "updates")
+    lines = [[*names, len(group(found, "seed")), *system_line(found)] for names, found in systems.items()]
     lines.sort(key=lambda line: -float(line[3].split()[0]))
     header = "system|updates|seeds|phone accuracy, %|of layer|ABX within speakers, %|ABX across speakers, %|PNMI"
     return markdown_table([*header.split("|"), "effective rank, last layer"], lines)
+
+
+def wer_table(rows: list[Row]) -> str:
+    """The systems' WER of dev with the HLG, lowest first, and how far seeds of pre- and of fine-tuning are apart."""
+    lines = []
+    for names, found in group(select(rows, split="dev", method=HLG), "system", "pretrain_updates").items():
+        pretrainings = list(group(found, "pretrain_seed").values())
+        rates = [[float(row["wer"]) for row in fine_tunings] for fine_tunings in pretrainings]
+        means = [mean(values) for values in rates]
+        apart = mean(max(values) - min(values) for values in rates)
+        each = "; ".join(map(wers, pretrainings))
+        lines.append([*names, each, f"{mean(means):.2f}", f"{max(means) - min(means):.2f}", f"{apart:.2f}"])
+    lines.sort(key=lambda line: float(line[3]))
+    header = "system|updates|WER of each pre-training's fine-tunings|mean|means are apart|fine-tunings are apart"
+    return markdown_table(header.split("|"), lines)
 
 
 def main() -> None:
@@ -67,7 +95,9 @@ def main() -> None:
     if args.verb == "add":
         put_rows(PANEL, [row for folder in args.folders for row in panel_rows(folder.resolve())])
         remove_other_configs()
-    print(panel_table())
+    tables = [panel_table(rows) for rows in group(read_rows(PANEL), "experiment").values()]
+    scores = [rows for (experiment,), rows in group(read_scores(), "experiment").items() if experiment.endswith("_wer")]
+    print("\n\n".join([*tables, *map(wer_table, scores)]))
 
 
 if __name__ == "__main__":
