@@ -33,7 +33,7 @@ fi
 if [ "$state" != intact ]; then
   rm -f "$venv/sealed" "$venv/no-k2"
   "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --constraint tools/constraints.txt uv
-  "$venv/bin/python" -m uv pip install --python "$venv/bin/python" --editable '.[dev,bench,onnx,vad,english,cluster]' \
+  "$venv/bin/python" -m uv pip install --python "$venv/bin/python" --editable '.[dev,bench,onnx,vad,english,urls,cluster]' \
     --constraint tools/constraints.txt --build-constraint tools/constraints.txt
   seal_venv "$venv" "${inputs[@]}"
 fi

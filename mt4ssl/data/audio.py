@@ -10,16 +10,20 @@ import subprocess
 import warnings
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import soundfile
 from lhotse import AudioSource, Recording
 from lhotse.augmentation import AudioTransform
+from lhotse.serialization import open_best
 
+from mt4ssl.data.layouts.base import URL
 from mt4ssl.data.parallel import cached_map
 from mt4ssl.data.signals import SAMPLING_RATE
+from mt4ssl.errors import UserError
 
 BLOCK = 1 << 20  # samples that are decoded at a time
 CLIPPED, FULL_SCALE = 0.01, 0.999  # part of the samples, at so much of the greatest value
@@ -27,8 +31,8 @@ UNKNOWN_FORMAT = (1, 4)  # errors of libsndfile: another format, or another enco
 STREAMED = 0x7FFFF000  # sizes from here on are what writers to pipes put into WAV headers
 WRONG_SIZE = re.compile(r"^\s*data\s*: (\d+) \(should be (\d+)\)", re.MULTILINE)  # in the log of libsndfile
 
-# Lhotse warns of commands that are run for each of many cuts: report.tsv says it once.
-warnings.filterwarnings("ignore", message="You requested a subset of a recording that is read from disk via a bash")
+# Lhotse warns of commands and URLs that are read for each of many cuts: report.tsv says it once.
+warnings.filterwarnings("ignore", message="You requested a subset of a recording that is read from (disk via a|URL)")
 
 
 @dataclass
@@ -62,12 +66,29 @@ def run_command(command: str, may_complain: bool = True) -> bytes:
     return result.stdout
 
 
+def source_kind(audio: str) -> Literal["file", "url", "command"]:
+    """Return what the audio of an utterance is, in the words of Lhotse's AudioSource."""
+    if URL.match(audio):
+        return "url"
+    return "command" if audio.endswith("|") else "file"
+
+
+def read_url(url: str) -> bytes:
+    """Return what is at a URL; ValueError where it cannot be read. Lhotse reads it the same way, by smart_open."""
+    try:
+        with open_best(url, "rb") as file:
+            return file.read()
+    except Exception as error:  # each kind of store has errors of its own
+        raise ValueError(str(error.__context__ or error).partition("\n")[0]) from error
+
+
 def probe(audio: str) -> Probe:
-    """Decode a file, or the output of a command that ends in `|`, to its last sample."""
+    """Decode a file, what is at a URL, or the output of a command that ends in `|`, to its last sample."""
+    kind = source_kind(audio)
     try:
         audio.encode()
-        if audio.endswith("|"):
-            return decode(io.BytesIO(run_command(audio[:-1])))
+        if kind != "file":
+            return decode(io.BytesIO(read_url(audio) if kind == "url" else run_command(audio[:-1])))
         if not Path(audio).is_file():
             return Probe(problem="the audio file is missing", detail=audio)
         if Path(audio).stat().st_size == 0:
@@ -75,15 +96,17 @@ def probe(audio: str) -> Probe:
         with open(audio, "rb") as file:
             return decode(file)
     except soundfile.LibsndfileError as error:
-        if audio.endswith("|"):
+        if kind == "command":
             return Probe(problem="the output of the command is no audio", detail=error.error_string)
+        if kind == "url":
+            return Probe(problem="libsndfile cannot read what is at the URL", detail=error.error_string)
         if error.code in UNKNOWN_FORMAT:
             return probe_with_ffmpeg(audio, error.error_string)
         return Probe(problem="the audio is corrupt", detail=error.error_string)
     except UnicodeEncodeError:
         return Probe(problem="the name of the audio file is not UTF-8: rename it")
     except ValueError as error:
-        return Probe(problem="the command fails", detail=str(error))
+        return Probe(problem="the URL cannot be read" if kind == "url" else "the command fails", detail=str(error))
     except OSError as error:
         return Probe(problem="the audio file cannot be opened", detail=error.strerror or str(error))
 
@@ -137,14 +160,20 @@ def cache_key(audio: str) -> str:
     """Return what changes when the file does."""
     try:
         found = Path(audio).stat()
-    except (OSError, ValueError):  # a command, or a file that is not there
+    except (OSError, ValueError):  # a command, a URL, or a file that is not there
         return audio
     return f"{audio}\t{found.st_size}\t{found.st_mtime_ns}"
 
 
 def probe_all(audio: Iterable[str], cache: Path, jobs: int, name: str) -> dict[str, Probe]:
-    """Probe files in parallel; what the cache has of them is not decoded again."""
+    """Probe files in parallel; what the cache has of them is not decoded again.
+
+    Raises UserError for URLs without the package that reads them.
+    """
     keys = {item: cache_key(item) for item in audio}
+    url = next(filter(URL.match, keys), None)
+    if url and not find_spec("smart_open"):
+        raise UserError(f"{url} cannot be read: pip install 'smart_open[s3]' (or [gcs], [azure], [http])")
     items = {key: item for item, key in keys.items()}  # what was bad is tried again: ffmpeg may be there now
     found = cached_map(probe_as_dict, items, cache, jobs, f"reading {name}", keep=lambda fields: not fields["problem"])
     return {item: Probe(**found[key]) for item, key in keys.items()}
@@ -171,21 +200,18 @@ class MixDown(AudioTransform):
 def make_recording(name: str, audio: str, found: Probe, channel: int | None) -> Recording:
     """Return a recording at 16 kHz with one channel, which Lhotse resamples and mixes down when it reads it."""
     mixed = found.channels > 1 and channel is None
-    if audio.endswith("|"):
+    kind, command = source_kind(audio), ""
+    if kind == "command":
         command = audio[:-1].strip()
     elif found.converted:
         command = ffmpeg_command(audio)
-    elif audio.lower().endswith(".sph"):
+    elif kind == "file" and audio.lower().endswith(".sph"):
         command = f"cat {shlex.quote(audio)}"  # Lhotse wants sph2pipe for that name, but libsndfile reads such files
-    else:
-        command = ""
     recording = Recording(
         id=name,
         # Of a recording that is mixed down Lhotse must know one channel only, or it would read that one.
         sources=[
-            AudioSource(
-                "command" if command else "file", [0] if mixed else list(range(found.channels)), command or audio
-            )
+            AudioSource("command" if command else kind, [0] if mixed else list(range(found.channels)), command or audio)
         ],
         sampling_rate=found.rate,
         num_samples=found.samples,

@@ -245,11 +245,11 @@ def note_overlaps(split: Split) -> None:
 
 
 def note_slow_reading(split: Split) -> None:
-    """Note the recordings that a command decodes from the beginning for each of many utterances."""
+    """Note the recordings that a command, or a store, gives from the beginning for each of many utterances."""
     for name, number in Counter(segment.recording_id for segment in split.supervisions.values()).items():
         source = split.recordings[name].sources[0]
-        if source.type == "command" and number > MANY_UTTERANCES:
+        if source.type != "file" and number > MANY_UTTERANCES:
             split.problems.repaired(
-                name, source.source, "a command decodes all of it for each utterance", "taken as it is; FLAC is faster",
-                f"{number} utterances",
+                name, source.source, "all of it is read for each utterance",
+                "taken as it is; FLAC files on a disk are faster", f"{number} utterances",
             )  # fmt: skip

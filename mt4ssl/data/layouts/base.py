@@ -18,6 +18,8 @@ from mt4ssl.lang.lines import read_lines
 
 NOT_IN_IDS = re.compile(r"[^\w.,+=@-]")
 """What file systems, Kaldi's lists or shells take for something else."""
+URL = re.compile(r"[a-z][a-z0-9+.-]*://")
+"""How the name of an object in a store, or of a file on a server, begins: s3://, gs://, https://."""
 LONGEST_ID = 180
 """Bytes in UTF-8: with what is added to it, it is still the name of a file."""
 
@@ -35,7 +37,7 @@ class Utterance:
 
     id: str
     audio: str
-    """A file; or, where it ends in `|`, a command that writes a WAV file to its output, as in Kaldi's wav.scp."""
+    """A file, a URL; or, where it ends in `|`, a command that writes WAV to its output, as in Kaldi's wav.scp."""
     recording: str
     """Id of the recording."""
     start: float = 0.0
@@ -60,7 +62,8 @@ class Layout:
     prefix: str = ""
     """Text put before each id, for ids that another split has too."""
     relative_to: str | None = None
-    """Folder that paths of audio start at; absolute paths that have moved are found below it by their last parts.
+    """Folder, or URL, that paths of audio start at; absolute paths that have moved are found below a folder by their
+    last parts.
 
     Without it relative paths start in the current folder or, if they are not there, in that of the list or one above.
     """
@@ -80,7 +83,11 @@ class Layout:
         raise NotImplementedError
 
     def locate(self, path: str) -> str:
-        """Return where audio is that the corpus says is at `path`; `path`, if it is found nowhere."""
+        """Return where audio is that the corpus says is at `path`; `path`, if it is a URL or is found nowhere."""
+        if URL.match(path):
+            return path
+        if self.relative_to and URL.match(self.relative_to):
+            return f"{self.relative_to.rstrip('/')}/{path.lstrip('/')}"
         if self.relative_to is None:
             source = self.sources()[0]
             places = (folder / path for folder in (Path(), source, *source.parents))

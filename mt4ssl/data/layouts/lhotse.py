@@ -16,6 +16,7 @@ from mt4ssl.files import require
 if TYPE_CHECKING:
     from lhotse import Recording
 
+SOURCES = ("file", "url", "command")
 MANIFEST = re.compile(r"(?:(.*?)[_-])?(recordings|supervisions|cuts)[_-](.*?)\.jsonl(?:\.gz)?")
 
 
@@ -78,12 +79,12 @@ class LhotseManifests(Layout):
     ) -> Iterator[Utterance]:
         """Yield the utterance, if its recording is a plain file or command, and it is of the channel that is wanted."""
         source = recording.sources[0] if recording and recording.sources else None
-        if recording is None or source is None or len(recording.sources) > 1 or source.type not in ("file", "command"):
-            problems.rejected(name, self.lhotse, "its recording is no single file or command")
+        if recording is None or source is None or len(recording.sources) > 1 or source.type not in SOURCES:
+            problems.rejected(name, self.lhotse, "its recording is no single file, URL or command")
         elif recording.transforms:
             problems.rejected(name, self.lhotse, "its recording has transforms: take the manifests of the plain audio")
         elif channel is None or self.channel in (None, channel):
-            audio = self.locate(source.source) if source.type == "file" else f"{source.source} |"
+            audio = f"{source.source} |" if source.type == "command" else self.locate(source.source)
             yield Utterance(name, audio, recording.id, channel=channel, **others)
 
 

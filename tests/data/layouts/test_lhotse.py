@@ -42,7 +42,7 @@ def test_cuts(stage1, data):
     assert {item.id: (item.recording_id, item.start, item.duration, item.text) for item in found.supervisions} == (
         expected
     )
-    assert set(found.reasons.values()) == {("its recording is no single file or command", "rejected")}
+    assert set(found.reasons.values()) == {("its recording is no single file, URL or command", "rejected")}
 
 
 def test_channels_of_their_own(stage1, data):
