@@ -76,6 +76,13 @@ class Answers(nn.Module):
         return {}
 
 
+class Frozen(nn.Module):
+    """A module that stays in eval mode, whatever the student does."""
+
+    def train(self, mode: bool = True) -> Self:
+        return super().train(False)
+
+
 @dataclass(kw_only=True)
 class Target:
     """Base of the configs of targets, which add their `type` and what their answers need.

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from mt4ssl.errors import UserError
 from mt4ssl.ranges import CountOrZero
-from mt4ssl.targets.base import Answers, Clean, Student, Target
+from mt4ssl.targets.base import Answers, Clean, Frozen, Student, Target
 
 
 @dataclass
@@ -41,7 +41,7 @@ class FrontendTarget(Target):
         return FrozenFrontend(student.open_frontend(self.checkpoint))
 
 
-class FrozenFrontend(Answers):
+class FrozenFrontend(Frozen, Answers):
     """The projected features of a model of waveforms, as they are; checkpoints of the training hold the model too."""
 
     outputs = 0
@@ -49,10 +49,6 @@ class FrozenFrontend(Answers):
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model.requires_grad_(False)
-
-    def train(self, mode: bool = True) -> FrozenFrontend:
-        """Stay in eval mode, whatever the student does."""
-        return super().train(False)
 
     @torch.no_grad()
     def forward(self, clean: Clean) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mt4ssl.ranges import Count, CountOrZero
-from mt4ssl.targets.base import Answers, Clean, Student, Target
+from mt4ssl.targets.base import Answers, Clean, Frozen, Student, Target
 from mt4ssl.targets.teacher import teacher_target
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class ModelTarget(Target):
         return FrozenModel(encoder, dim, self.layers, self.codes)
 
 
-class FrozenModel(Answers):
+class FrozenModel(Frozen, Answers):
     """The mean of layers' outputs, each normalised over its utterance like those of the EMA teacher.
 
     Checkpoints of the training hold the model too.
@@ -57,10 +57,6 @@ class FrozenModel(Answers):
         super().__init__()
         self.codes = codes
         self.encoder, self.outputs, self.layers = encoder.requires_grad_(False), dim, layers
-
-    def train(self, mode: bool = True) -> FrozenModel:
-        """Stay in eval mode, whatever the student does."""
-        return super().train(False)
 
     @torch.no_grad()
     def forward(self, clean: Clean) -> Tensor:

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mt4ssl.ranges import Count, CountOrZero, Share
-from mt4ssl.targets.base import Answers, Clean, Student, Target
+from mt4ssl.targets.base import Answers, Clean, Frozen, Student, Target
 from mt4ssl.targets.losses import mean_std
 
 
@@ -86,7 +86,7 @@ class TeacherAnswers(Answers):
         return {"utterance_std": mean}
 
 
-class Teacher(nn.Module):
+class Teacher(Frozen):
     """A copy of the student's Transformer, moved by EMA and never by gradients; fp32, in eval mode.
 
     Front-end and projection are the student's own, and so is the part called `copied`, the positional convolution,
@@ -96,10 +96,6 @@ class Teacher(nn.Module):
     def __init__(self, student: nn.Module, copied: str) -> None:
         super().__init__()
         self.encoder, self.copied = copy.deepcopy(student).requires_grad_(False), copied
-
-    def train(self, mode: bool = True) -> Teacher:
-        """Stay in eval mode, whatever the student does."""
-        return super().train(False)
 
     @torch.no_grad()
     def update(self, student: nn.Module, decay: float) -> None:

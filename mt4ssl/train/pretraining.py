@@ -120,11 +120,12 @@ def start_from(model: MT4SSL, folder: Path, with_frontend: bool) -> None:
 
     Front-end and projection stay as they are unless `with_frontend`.
     """
-    encoder, mask_embedding = student_weights(folder)
-    if not with_frontend:
-        kept = {name: w for name, w in model.student.state_dict().items() if not name.startswith("encoder.")}
-        encoder = {name: w for name, w in encoder.items() if name.startswith("encoder.")} | kept
-    load_weights(model.student, encoder, folder)
+    weights, mask_embedding = student_weights(folder)
+    if with_frontend:
+        load_weights(model.student, weights, folder)
+    else:
+        layers = {name.removeprefix("encoder."): w for name, w in weights.items() if name.startswith("encoder.")}
+        load_weights(model.student.encoder, layers, folder)
     if model.decoder is None:
         with torch.no_grad():
             model.mask_embedding.copy_(mask_embedding)

@@ -42,7 +42,8 @@ for seed in $seeds; do
       args+=" --loop.updates $((updates[$system] * times * 30 / batch_seconds)) --loop.batch-seconds $batch_seconds"
       args+=" --loop.max-batch-seconds $((batch_seconds > 60 ? batch_seconds : 60))"
     fi
-    folder=exp/$experiment/$system-$seed pretrained=exp/$experiment/$system-$seed/pretrain/mt4ssl_iter1
+    folder=exp/$experiment/$system-$seed
+    pretrained=$folder/pretrain/mt4ssl_iter1
     ./run.sh --exp-dir "$folder" --pretrain-config "$config" --stage 5 --stop-stage 5 --pretrain-args "$args" "$@"
     python -m mt4ssl.bin.probe --model "$pretrained" --cuts exp/kmeans/iter1/aligned_dev.jsonl.gz --out "$folder/probe"
     for finetune_seed in $finetune_seeds; do
