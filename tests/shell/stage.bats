@@ -152,7 +152,8 @@ printf '10 %%\r100 %%\n'
 exit 3
 END
   sed -i 's/^step dev .*/step dev --out data\/dev.txt -- bash -e bar.sh/' recipe.sh
-  run script --quiet --return --command "bash recipe.sh 1 3" /dev/null
+  mkfifo keyboard # at whose end script(1) would press a key, which the terminal prints as ^@, now and then in the last line
+  run script --quiet --return --command "bash recipe.sh 1 3" /dev/null <>keyboard
   [ "$status" -eq 3 ]
   [[ $output == *"error: stage 1 (features): dev ended with status 3;"* ]]
   [ "$(xargs -d '\n' <exp/log/stage01_features.log)" = "$ 'bash' '-e' 'bar.sh' 100 %" ]
