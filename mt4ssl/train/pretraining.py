@@ -83,7 +83,7 @@ class PretrainConfig:
 
     def __post_init__(self) -> None:
         if not self.targets:
-            raise ValueError("targets is empty: name at least one (docs/targets.md has a table of them)")
+            raise ValueError("targets is empty: name at least one (docs/targets.md shows how)")
         if self.initial is None and not self.initial_frontend:
             raise ValueError("initial_frontend is about a model to start from: set initial too, or leave it out")
 
