@@ -4,10 +4,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from lhotse import CutSet
 from tones import tone_corpus
 
 from mt4ssl.bin import pretrain
-from mt4ssl.config import parse_config
+from mt4ssl.clustering.labels import AlignmentLabels
+from mt4ssl.config import parse_config, save_config
 from mt4ssl.results import read_log
 from mt4ssl.targets.frontend import FrontendTarget
 from mt4ssl.targets.model import ModelTarget
@@ -31,8 +33,15 @@ SMALL = (
 
 @pytest.fixture(scope="module")
 def speech(tmp_path_factory):
-    """Tones that last 2.4 to 3 s, since the paper's pre-training takes no shorter ones."""
-    return tone_corpus(tmp_path_factory.mktemp("longer tones"), utterances=4, least_words=8)
+    """Tones that last 2.4 to 3 s, since the paper's pre-training takes no shorter ones, with labels of three names."""
+    corpus = tone_corpus(tmp_path_factory.mktemp("longer tones"), utterances=4, least_words=8)
+    cuts = list(CutSet.from_file(corpus.cuts))
+    for name in ("phones", "triphones"):
+        for cut in cuts:
+            setattr(cut, name, cut.kmeans)
+        save_config(AlignmentLabels(name, clusters=3), corpus.folder / f"{name}.yaml")
+    CutSet.from_cuts(cuts).to_file(corpus.cuts)
+    return corpus
 
 
 def train(recipe, names, speech, folder, monkeypatch):
