@@ -207,7 +207,7 @@ class Transformer(nn.Module):
         layer = ConformerLayer if config.conv_kernel else EncoderLayer
         self.layers = nn.ModuleList(layer(config) for _ in range(config.layers))
         self.dropout = Dropout(config.dropout)
-        self.layerdrop, self.pre_norm = config.layerdrop, config.pre_norm
+        self.layerdrop, self.pre_norm, self.depth = config.layerdrop, config.pre_norm, config.layers
         self.apply(_init_linear)
 
     def embed(self, x: Tensor, padding: Tensor | None = None) -> Tensor:
@@ -254,7 +254,7 @@ class Transformer(nn.Module):
                 x, result = layer(x, key_mask, bias)
             outputs.append(x)
             results.append(result)
-        if self.pre_norm and len(outputs) == len(self.layers):
+        if self.pre_norm and len(outputs) == self.depth:  # not in a model that was cut off at one of its layers
             outputs[-1] = self.norm(x)
         return outputs, results
 

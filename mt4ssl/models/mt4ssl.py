@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from typing import cast
 
 import torch
@@ -46,7 +46,7 @@ class MT4SSL(nn.Module):
         for target in targets:
             target.check(config.encoder.layers)
         if decoder:
-            check_visible(config.encoder, targets)
+            check_visible(config.encoder, decoder, targets)
         dim = config.encoder.dim
         self.targets, self.ema, self.copies = targets, ema, copies
         self.names = [f"{index}_{target.log_name}" for index, target in enumerate(targets)]
@@ -67,7 +67,7 @@ class MT4SSL(nn.Module):
             nn.Linear(read_dim, each.outputs) if each.outputs else nn.Identity() for each in answers
         )
         self.decoder = Decoder(decoder, dim) if decoder else None
-        online = any(target.needs_teacher for target in targets)
+        online = any(target.highest_followed(config.encoder.layers) for target in targets)
         self.teacher = Teacher(self.student.encoder, copied="position") if online else None
 
     def forward(
@@ -92,8 +92,8 @@ class MT4SSL(nn.Module):
         """
         features, frame_counts = self.student.project(inputs, lengths)
         padding = None if frame_counts is None else padding_mask(frame_counts, features.size(1))
-        frames, teacher = features.size(1), self.teacher
-        results = cache(lambda: teacher(features, padding) if teacher else [])
+        frames = features.size(1)
+        results = self.teacher(features, padding) if self.teacher else []
         clean_masked = self.without_copies(masked, frames)
         clean = Clean(inputs, lengths, labels, frames, padding, results, clean_masked, waveforms)
         outputs = self.read(features, frame_counts, masked)

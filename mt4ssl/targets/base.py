@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Literal
 
 from torch import Tensor, nn
 
@@ -29,8 +29,8 @@ class Clean:
     """Frames T' of the model."""
     padding: Tensor | None
     """(B, T') booleans, true beyond the end of an utterance; None where all are equally long."""
-    teacher: Callable[[], list[Tensor]]
-    """Returns the EMA teacher's layer results, (B, T', C) each; the teacher runs once, however many targets ask."""
+    teacher: list[Tensor]
+    """The EMA teacher's layer results, (B, T', C) each, for all targets; none without a teacher."""
     masked: Tensor
     """Numbers (N,) of the masked frames, counted through the batch; of several masks, a frame is here once for each."""
     waveforms: Tensor | None = None
@@ -96,7 +96,6 @@ class Target:
     """Frames at which the student is read: those that are masked, or all."""
     weight: NotNegative = 1.0
     """Factor on the loss of this target, a mean over its frames."""
-    needs_teacher: ClassVar[bool] = False
 
     @property
     def log_name(self) -> str:
@@ -112,6 +111,15 @@ class Target:
     def needs_waveforms(self) -> bool:
         """Whether this target needs the waveforms beside fbank."""
         return False
+
+    @property
+    def needs_mask(self) -> bool:
+        """Whether this target has nothing to learn where no frame is masked."""
+        return self.frames == "masked"
+
+    def highest_followed(self, layers: int) -> int:
+        """Return the number of the EMA teacher's highest layer, of so many, that answers are made of; 0 for none."""
+        return 0
 
     def with_classes(self, classes: int) -> Self:
         """Return the target for labels of so many classes; only targets with labels have this."""

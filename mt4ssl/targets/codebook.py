@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -25,7 +25,6 @@ class CodebookTarget(Target):
     """Number of codes."""
     decay: Share = 0.9
     """Share of a code that an update keeps, if any frame of the update was nearest to it."""
-    needs_teacher: ClassVar[bool] = True
 
     @property
     def log_name(self) -> str:
@@ -33,6 +32,13 @@ class CodebookTarget(Target):
 
     def layers_used(self) -> list[int]:
         return [self.layer, self.teacher_layer]
+
+    @property
+    def needs_mask(self) -> bool:
+        return True  # masked frames move the codes
+
+    def highest_followed(self, layers: int) -> int:
+        return self.teacher_layer
 
     def make_answers(self, student: Student) -> Answers:
         return Codebook(self.teacher_layer, self.clusters, self.decay, student.dim)
@@ -61,7 +67,7 @@ class Codebook(Answers):
 
     def forward(self, clean: Clean) -> Tensor:
         with torch.autocast(clean.inputs.device.type, enabled=False):  # bf16 would move frames to other codes
-            frames = instance_norm(clean.teacher()[self.teacher_layer - 1].float(), clean.padding)
+            frames = instance_norm(clean.teacher[self.teacher_layer - 1].float(), clean.padding)
             codes = self.sums / self.counts[:, None]
             nearest = (codes.square().sum(1) - 2 * frames @ codes.T).argmin(2)
         if self.training:

@@ -31,6 +31,10 @@ class ModelTarget(Target):
     classes: CountOrZero = 0
     """Number of different codes; a training takes it from the labels themselves."""
 
+    def __post_init__(self) -> None:
+        if not self.layers:
+            raise ValueError(f"target of {self.checkpoint}: layers is empty: name at least one")
+
     @property
     def log_name(self) -> str:
         return "codes" if self.codes else "model"

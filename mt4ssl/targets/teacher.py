@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -40,7 +40,6 @@ class TeacherTarget(Target):
     type: Literal["teacher"]
     top_k: Count = 8
     """Number of the teacher's last layers that are averaged."""
-    needs_teacher: ClassVar[bool] = True
 
     @property
     def log_name(self) -> str:
@@ -48,6 +47,9 @@ class TeacherTarget(Target):
 
     def layers_used(self) -> list[int]:
         return [self.layer, self.top_k]
+
+    def highest_followed(self, layers: int) -> int:
+        return layers
 
     def make_answers(self, student: Student) -> Answers:
         return TeacherAnswers(self.top_k, student.dim)
@@ -69,7 +71,7 @@ class TeacherAnswers(Answers):
         self.register_buffer("spread", torch.zeros(2), persistent=False)
 
     def forward(self, clean: Clean) -> Tensor:
-        target = teacher_target(clean.teacher(), self.top_k, clean.padding)
+        target = teacher_target(clean.teacher, self.top_k, clean.padding)
         count = len(target)
         if self.training and clean.lengths is None and count > 1:
             self.spread[0] += mean_std(target) * count

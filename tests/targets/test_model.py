@@ -12,6 +12,7 @@ from mt4ssl.models.encoder import EncoderConfig
 from mt4ssl.models.frontend import FrontendConfig
 from mt4ssl.models.mt4ssl import MT4SSL
 from mt4ssl.models.speech import ModelConfig, SpeechEncoder
+from mt4ssl.targets.base import Clean
 from mt4ssl.targets.kmeans import KMeansTarget
 from mt4ssl.targets.model import ModelTarget
 from mt4ssl.targets.teacher import EmaConfig
@@ -60,6 +61,17 @@ def test_loss_written_out(frozen, frames):
     mean = (errors[MASKED] if frames == "masked" else errors).mean()
     assert losses.frames == 6
     torch.testing.assert_close(losses.loss / losses.frames, mean, rtol=1e-4, atol=1e-4)
+
+
+def test_a_layer_in_the_middle_of_pre_norm_layers_has_no_final_norm(tmp_path):
+    architecture = replace(ARCHITECTURE, encoder=replace(ENCODER, pre_norm=True))
+    torch.manual_seed(7)
+    encoder = SpeechEncoder(architecture).eval()
+    save_encoder(tmp_path, encoder, torch.zeros(48), architecture)
+    for number in (2, 3):
+        answers = thin(ModelTarget("model", str(tmp_path), [number], layer=3)).answers[0]
+        truth = answers(Clean(INPUTS, None, {}, 20, None, [], NONE))
+        torch.testing.assert_close(truth, normalised(encoder(INPUTS, None)[0][number - 1]))
 
 
 def test_all_frames_of_unmasked_input(frozen):
@@ -140,6 +152,9 @@ def test_code_teachers_that_do_not_fit_are_refused(frozen, tmp_path):
         thin(replace(target, codes="phones"))
     with pytest.raises(UserError, match="codes knows 7 labels, but there are 8 'units': train it on these"):
         thin(target.with_classes(8))
+    reads_more = FrontendConfig("codes", 24, [], [], labels="units", label_rate=25, classes=9)
+    with pytest.raises(UserError, match="codes knows 7 labels, but there are 9 'units': train it on these"):
+        thin(replace(target, codes=None), frontend=reads_more)
     with pytest.raises(UserError, match="frozen reads speech, but is given units"):
         thin(replace(target, checkpoint=frozen[1]))
     for changes in (dict(label_rate=50), dict(label_rate=50, kernels=[3], strides=[2])):

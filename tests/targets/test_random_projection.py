@@ -22,7 +22,7 @@ def answers() -> RandomProjection:
 
 
 def clean(fbank: torch.Tensor, lengths: list[int] | None) -> Clean:
-    return Clean(fbank, None if lengths is None else torch.tensor(lengths), {}, 0, None, list, torch.tensor([]))
+    return Clean(fbank, None if lengths is None else torch.tensor(lengths), {}, 0, None, [], torch.tensor([]))
 
 
 @pytest.mark.parametrize("lengths", [None, [42, 42]])

@@ -29,7 +29,7 @@ def test_padding_does_not_touch_the_statistics():
 
 
 def clean(results, lengths=None):
-    return Clean(torch.zeros(()), lengths, {}, 0, None, lambda: [results], torch.zeros(0))
+    return Clean(torch.zeros(()), lengths, {}, 0, None, [results], torch.zeros(0))
 
 
 def test_spread_over_utterances_of_an_update():
