@@ -6,7 +6,7 @@ import re
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_origin, get_type_hints
 
 import yaml
 from jsonargparse import ActionConfigFile, ArgumentParser, Namespace, set_parsing_settings
@@ -18,6 +18,9 @@ from mt4ssl.ranges import check_ranges
 T = TypeVar("T")
 OPTION = re.compile(r"(?<=^--)[a-z][^=]*")
 """The name of an option, without its value."""
+NO_TYPE = "Does not validate against any of the Union subtypes"
+OTHER_TYPE = re.compile(r"(?:Parser key \"type\": )?Expected a typing.Literal\['(\w+)'\]")
+"""What jsonargparse says of each type that a value is not of."""
 
 
 class _Parser(ArgumentParser):
@@ -31,8 +34,20 @@ class _Parser(ArgumentParser):
         return re.sub(r"--[\w.]+", lambda option: option[0].replace("_", "-"), super().format_help(*args))
 
     def error(self, message: str, ex: Exception | None = None) -> None:  # type: ignore[override]
-        lines = [line.strip() for line in message.splitlines() if line.strip()]
-        raise UserError(" ".join(lines))
+        raise UserError(_one_line(message))
+
+
+def _one_line(message: str) -> str:
+    """Fold a message of jsonargparse; of a value that may be of several types, keep what its own type says."""
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    reasons = [line.removeprefix("- ") for line in lines if line.startswith("- ")]
+    if not reasons:
+        return " ".join(lines)
+    others = [match[1] for reason in reasons if (match := OTHER_TYPE.match(reason))]
+    own = [reason for reason in reasons if not OTHER_TYPE.match(reason)]
+    key, given = f"{lines[0].removesuffix(NO_TYPE)} ".lstrip(), lines[-1].removeprefix("Given value: ")
+    reason = own[0] if own else f"type must be one of {', '.join(others)}"
+    return f"{key}{reason}" + (f": {given}" if given.startswith("{") else "")
 
 
 class _ConfigFile(ActionConfigFile):
@@ -62,9 +77,24 @@ def parse_config(config_type: type[T], description: str, args: list[str] | None 
         help="YAML file with any of the keys below; of several files the later one decides",
     )
     parser.add_class_arguments(config_type, as_group=False)
-    namespace = parser.parse_args(args)
+    namespace = parser.parse_args(_lists_as_configs(config_type, sys.argv[1:] if args is None else args))
     namespace.pop("config")
     return _instantiate(parser, config_type, namespace)
+
+
+def _lists_as_configs(config_type: type, args: list[str]) -> list[str]:
+    """Turn lists of the command line, `--targets [...]`, into configs, which replace the list before them."""
+    lists = {f"--{name}" for name, hint in get_type_hints(config_type).items() if get_origin(hint) is list}
+    turned: list[str] = []
+    for arg in args:
+        option, equals, value = arg.partition("=")
+        if turned and turned[-1] in lists:
+            option, equals, value = turned.pop(), "=", arg
+        if equals and option in lists:
+            turned += ["--config", f"{{{option.removeprefix('--')}: {value}}}"]
+        else:
+            turned.append(arg)
+    return turned
 
 
 def _instantiate(parser: ArgumentParser, config_type: type[T], namespace: Namespace) -> T:
@@ -73,7 +103,7 @@ def _instantiate(parser: ArgumentParser, config_type: type[T], namespace: Namesp
         check_ranges(config)
         return config
     except ValueError as error:  # raised by a dataclass that refuses its values, or of a range
-        raise UserError(str(error)) from error
+        raise UserError(_one_line(str(error))) from error
 
 
 def build(config_type: type[T], values: dict[str, Any]) -> T:

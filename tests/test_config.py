@@ -30,6 +30,7 @@ targets:
   - {type: teacher, top_k: 3, layer: 4, weight: 0.2}
 optim: {lr: 2.0e-3}
 """
+TARGETS = "[{type: kmeans, layer: 1}, {type: teacher, layer: 4}]"
 
 
 @pytest.fixture
@@ -44,17 +45,20 @@ def parse(path, *overrides):
 
 
 def test_file_and_override(yaml_file):
-    config = parse(yaml_file, "--model.encoder.layers", "5", "--optim.lr", "0.1")
-    assert config.model.encoder.layers == 5 and config.model.encoder.dim == 192 and config.optim.lr == 0.1
+    config = parse(yaml_file, "--model.encoder.heads", "6", "--optim.lr", "0.1")
+    assert config.model.encoder.heads == 6 and config.model.encoder.dim == 192 and config.optim.lr == 0.1
     assert config.targets == [KMeansTarget("kmeans", "km", layer=4), TeacherTarget("teacher", 3, layer=4, weight=0.2)]
     assert config.mask.prob == 0.65
 
 
 def test_a_list_replaces_one_that_is_as_long(yaml_file, tmp_path):
     other = tmp_path / "other.yaml"
-    other.write_text("targets: [{type: teacher, layer: 1}, {type: kmeans, layer: 2}]\n")
+    other.write_text("targets: [{type: teacher, layer: 1}, {type: kmeans, layer: 4}]\n")
     config = parse(yaml_file, f"--config={other}")
-    assert config.targets == [TeacherTarget("teacher", layer=1), KMeansTarget("kmeans", layer=2)]
+    assert config.targets == [TeacherTarget("teacher", layer=1), KMeansTarget("kmeans", layer=4)]
+    for option in (["--targets", TARGETS], [f"--targets={TARGETS}"]):
+        config = parse(yaml_file, *option)
+        assert config.targets == [KMeansTarget("kmeans", layer=1), TeacherTarget("teacher", layer=4)]
     config = parse(
         yaml_file, f"--config={yaml_file}", "--model.frontend.kernels", "[3]", "--model.frontend.strides", "[2]"
     )
@@ -73,7 +77,25 @@ def test_resolved_config_reads_back(yaml_file, tmp_path):
         (["--lrr", "1"], "lrr"),
         (["--optim.lr", "fast"], "optim.lr"),
         (["--model.frontend.type", "mel"], "mel"),
-        (["--targets", "[{type: teachr}]"], "teachr"),
+        (["--targets", "[{type: teachr}]"], "type must be one of kmeans, teacher, random_projection"),
+        (["--targets", "[{type: kmeans, layr: 3}]"], r"targets.*: Option 'layr' is not accepted: \{'type': 'kmeans'"),
+        (["--targets=[{type: kmeans}, {type: teacher, top_k: x}]"], "top_k.*: x"),
+        (["--targets", "[{type: model, checkpoint: m, layers: []}]"], "target of m: layers is empty"),
+        (
+            ["--targets", "[{type: teacher, layer: 2}]"],
+            "follows layer 4 of the teacher, but no target",
+        ),
+        (["--mask.prob", "0"], "mask.prob is 0, but KMeansTarget.* is learned at masked frames"),
+        (["--mask.prob", "1", "--decoder.dim", "64"], "mask.prob is 1: with a decoder"),
+        (
+            ["--mixing.prob", "0.2", "--targets", "[{type: frontend, checkpoint: m}]"],
+            "mixing.prob: waveforms beside fbank are not mixed",
+        ),
+        (["--min-seconds", "0.05"], "min_seconds is 0.05: it must be at least 0.06"),
+        (
+            ["--model.frontend", "{type: fbank, kernels: [3, 4], strides: [2, 2]}"],
+            r"kernels are \[3, 4\]: for fbank they must be odd",
+        ),
         (["--targets", "[]"], "targets is empty"),
         (["--model.encoder.dim", "190"], "encoder.dim 190"),
         (["--optim.hold", "0.99"], "optim.warmup"),
@@ -98,7 +120,7 @@ def test_resolved_config_reads_back(yaml_file, tmp_path):
 def test_refusals_are_one_line(yaml_file, override, message):
     with pytest.raises(UserError, match=message) as caught:
         parse(yaml_file, *override)
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 250
 
 
 def test_unknown_key_in_the_file(yaml_file):

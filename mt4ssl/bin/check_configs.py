@@ -7,12 +7,14 @@ import math
 import shlex
 from pathlib import Path
 
+import torch
+
 from mt4ssl.clustering.kmeans import KMeansConfig
 from mt4ssl.config import load_config, parse_config
 from mt4ssl.errors import UserError, run_main
 from mt4ssl.ranges import Count, number
 from mt4ssl.train.finetuning import FinetuneConfig
-from mt4ssl.train.pretraining import NO_DATA, PretrainConfig
+from mt4ssl.train.pretraining import NO_DATA, PretrainConfig, make_model
 from mt4ssl.train.task import LoopConfig
 
 
@@ -30,12 +32,11 @@ def main() -> None:
         check_kept(parse_config(FinetuneConfig, "", [*no_data, *shlex.split(arguments)]).loop, args.avg)
     if args.pretrain is not None:
         pretraining = parse_config(PretrainConfig, "", [*NO_DATA, *shlex.split(args.pretrain)])
-        layers = pretraining.model.encoder.layers
-        for target in pretraining.targets:
-            target.check(layers)
+        with torch.device("meta"):  # weights of no size: what cannot be built says so
+            make_model(pretraining)
         if pretraining.labels():
             for path in args.kmeans:
-                check_kmeans(path, layers)
+                check_kmeans(path, pretraining.model.encoder.layers)
         for name in pretraining.labels():
             print(name)
 

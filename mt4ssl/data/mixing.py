@@ -19,7 +19,7 @@ class MixingConfig:
     """How often another utterance of the batch is heard at the same time; the default mixes none.
 
     It is heard for up to half of the time, at a random place, from 5 dB softer to 5 dB louder than the utterance.
-    Labels stay those of the utterance; a teacher hears both.
+    Labels stay those of the utterance. A teacher or another model hears both, and random projections are of both.
     """
 
     prob: Share = 0.0

@@ -89,8 +89,10 @@ def encode_visible(encoder: Transformer, features: Tensor, visible: Tensor) -> T
     return encoder.run(seen, numbers=visible)[0][-1]
 
 
-def check_visible(encoder: EncoderConfig, targets: Sequence[Target]) -> None:
+def check_visible(encoder: EncoderConfig, decoder: DecoderConfig, targets: Sequence[Target]) -> None:
     """Raise UserError if layers would take frames for neighbours that are not, or a target reads no decoded frames."""
+    if encoder.dim % decoder.groups:
+        raise UserError(f"model.encoder.dim {encoder.dim} must be a multiple of decoder.groups {decoder.groups}")
     if encoder.conv_kernel or encoder.positions in ("relative", "rotary"):
         raise UserError(
             "a decoder goes with layers that do not take frames for neighbours that are none: set "

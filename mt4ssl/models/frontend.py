@@ -60,6 +60,8 @@ class FrontendConfig:
             raise ValueError(f"frontend has {len(self.kernels)} kernels but {len(self.strides)} strides")
         if not self.kernels and self.type != "codes":
             raise ValueError(f"frontend {self.type} needs kernels and strides: only codes can be read without")
+        if self.type != "waveform" and any(kernel % 2 == 0 for kernel in self.kernels):
+            raise ValueError(f"frontend.kernels are {self.kernels}: for {self.type} they must be odd numbers")
 
     @property
     def reads(self) -> Signal:

@@ -63,7 +63,7 @@ def open_frozen(
     encoder, architecture = load_student(Path(folder))
     if not 1 <= layers <= architecture.encoder.layers:
         raise UserError(f"target of layer {layers} of {folder}, which has {architecture.encoder.layers} layers")
-    check_codes(folder, architecture.frontend, codes or frontend.reads.labels, classes)
+    check_codes(folder, architecture.frontend, codes or frontend.reads.labels, classes or frontend.reads.classes)
     if not architecture.frontend.same_frames(frontend):
         raise UserError(
             f"{folder} reads {architecture.frontend.type} every {architecture.frontend.frame_shift} s, but "

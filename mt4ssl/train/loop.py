@@ -61,7 +61,7 @@ def train(task: Task) -> None:
                 with speed.waiting():
                     batch = next(batches)
                 # Dropout and LayerDrop depend on this alone, as the data do: neither resuming nor sharing changes them.
-                torch.manual_seed(loop.seed * 1_000_003 + step + number * 100_000_007)
+                torch.manual_seed((loop.seed * 1_000_003 + step + number * 100_000_007) % 2**63)
                 task.start_batch(step, number)
                 work = partial(accumulate, task, batch, dtype, number == data.numbers[-1])
                 parts.append(speed.count(work, batch.seconds))

@@ -86,6 +86,22 @@ class PretrainConfig:
             raise ValueError("targets is empty: name at least one (docs/targets.md shows how)")
         if self.initial is None and not self.initial_frontend:
             raise ValueError("initial_frontend is about a model to start from: set initial too, or leave it out")
+        least = 3 * self.model.frontend.frame_shift
+        if self.min_seconds < least:
+            raise ValueError(f"min_seconds is {self.min_seconds:g}: it must be at least {least:g}, three frames")
+        if self.mixing.prob and self.needs_waveforms():
+            raise ValueError("mixing.prob: waveforms beside fbank are not mixed: leave it 0 with a frontend target")
+        if self.mask.prob == 0 and (lost := [target for target in self.targets if target.needs_mask]):
+            raise ValueError(f"mask.prob is 0, but {lost[0]} is learned at masked frames: raise it, or drop the target")
+        if self.mask.prob == 1 and self.decoder:
+            raise ValueError("mask.prob is 1: with a decoder some frames must be visible")
+        read, layers = max(target.layer for target in self.targets), self.model.encoder.layers
+        followed = max(target.highest_followed(layers) for target in self.targets)
+        if self.initial is None and read < followed <= layers:
+            raise ValueError(
+                f"a target follows layer {followed} of the teacher, but no target trains layers above {read}: let one "
+                f"read layer {followed}"
+            )
 
     def with_classes(self, classes: Callable[[str], int]) -> PretrainConfig:
         """Return the config with the number of classes of each target's labels, by their name."""
@@ -105,9 +121,16 @@ class PretrainConfig:
 
 
 def with_clusters(config: PretrainConfig) -> PretrainConfig:
-    """Return the config with as many classes as the configs beside the labels say."""
-    folder = Path(config.train_cuts).parent
-    return config.with_classes(lambda name: config_of_labels(folder, name).clusters)
+    """Return the config with as many classes as the configs beside the labels say; UserError if dev's say another."""
+
+    def classes(name: str) -> int:
+        folders = Path(config.train_cuts).parent, Path(config.dev_cuts).parent
+        train, dev = (config_of_labels(folder, name).clusters for folder in folders)
+        if train != dev:
+            raise UserError(f"{name!r} has {train} classes in {config.train_cuts}, but {dev} in {config.dev_cuts}")
+        return train
+
+    return config.with_classes(classes)
 
 
 def make_model(config: PretrainConfig) -> MT4SSL:
@@ -151,6 +174,7 @@ class PretrainTask(Task):
         self.optimizer = make_optimizer([(self.model.parameters(), 1.0)], config.optim)
         self.train_data, self.rejected = self.dataset(config.train_cuts, config.mixing.prob)
         self.dev_data, self.dev_rejected = self.dataset(config.dev_cuts)
+        self.dev_data.batch(0)  # what is wrong with dev is said now, and not at the first validation
 
     def dataset(self, path: str, mixing_prob: float = 0.0) -> tuple[PretrainDataset, Cuts]:
         """Cuts that are long enough, and those that are not."""
@@ -184,9 +208,15 @@ class PretrainTask(Task):
             "prediction_std": guard.min_prediction_std,
             "perplexity": guard.min_perplexity,
         }
+        layers = self.config.model.encoder.layers
+        fixed = {  # the answers of another model, which cannot collapse
+            f"{name}_target_std"
+            for name, target in zip(self.model.names, self.model.targets)
+            if not target.highest_followed(layers)
+        }
         for kind, least in limits.items():
             for name, value in values.items():
-                if name.endswith(f"_{kind}") and value < least and step > guard.after:
+                if name.endswith(f"_{kind}") and name not in fixed and value < least and step > guard.after:
                     alike = "utterances" if kind == "utterance_std" else "frames"
                     raise UserError(
                         f"{self.config.exp_dir}: collapse: {name} is {value:.3g} (< {least}) at update {step}: {alike} "

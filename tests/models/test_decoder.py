@@ -174,6 +174,11 @@ def test_layers_that_do_not_know_what_was_taken_out_are_refused(changes):
         make(encoder=replace(ENCODER, **changes))
 
 
+def test_groups_that_do_not_divide_the_channels_are_refused():
+    with pytest.raises(UserError, match="model.encoder.dim 32 must be a multiple of decoder.groups 12"):
+        make(decoder=replace(DECODER, dim=24, groups=12))
+
+
 def test_only_the_last_layer_is_decoded():
     with pytest.raises(UserError, match="only the last layer can be read: layer 3"):
         make(targets=[KMeansTarget("kmeans", layer=2)])

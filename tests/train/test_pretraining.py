@@ -5,10 +5,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from lhotse import CutSet
 
 from mt4ssl.bin import pretrain
 from mt4ssl.bin.pretrain import hours
 from mt4ssl.checkpoint import load_checkpoint, step_checkpoints
+from mt4ssl.clustering.kmeans import KMeansConfig
+from mt4ssl.clustering.labels import write_label_config
 from mt4ssl.config import load_config, save_config
 from mt4ssl.data.mixing import MixingConfig
 from mt4ssl.errors import UserError
@@ -17,6 +20,7 @@ from mt4ssl.models.masking import MaskConfig
 from mt4ssl.results import read_log
 from mt4ssl.targets.codebook import CodebookTarget
 from mt4ssl.targets.kmeans import KMeansTarget
+from mt4ssl.targets.model import ModelTarget
 from mt4ssl.targets.random_projection import RandomProjectionTarget
 from mt4ssl.targets.teacher import Teacher
 from mt4ssl.train.loop import train
@@ -160,6 +164,21 @@ def test_full_gpu_names_the_key_to_lower(pretrain_config, monkeypatch):
         run(pretrain_config)
 
 
+def test_a_dev_set_without_labels_is_told_at_once(pretrain_config, tmp_path):
+    cuts = list(CutSet.from_file(pretrain_config.dev_cuts))
+    for cut in cuts:
+        del cut.custom["kmeans"]
+    CutSet.from_cuts(cuts).to_file(tmp_path / "dev.jsonl.gz")
+    with pytest.raises(UserError, match="has no 'kmeans' labels"):
+        PretrainTask(replace(pretrain_config, dev_cuts=str(tmp_path / "dev.jsonl.gz")), CPU)
+
+
+def test_a_dev_set_of_another_kmeans_is_told_at_once(pretrain_config, tmp_path):
+    write_label_config(KMeansConfig(clusters=5), tmp_path)
+    with pytest.raises(UserError, match="'kmeans' has 3 classes in .*, but 5 in .*dev.jsonl.gz"):
+        with_clusters(replace(pretrain_config, dev_cuts=str(tmp_path / "dev.jsonl.gz")))
+
+
 def test_short_cuts_of_both_sets_are_counted(pretrain_config):
     task = PretrainTask(replace(pretrain_config, min_seconds=1.0), CPU)
     assert len(task.rejected) == len(task.dev_rejected) == 4  # those of three words, 0.9 s
@@ -197,6 +216,12 @@ def test_collapse_is_reported(pretrain_config, limit, name):
     config = replace(pretrain_config, guard=GuardConfig(after=1, **{limit: 100.0}))
     with pytest.raises(UserError, match=f"collapse: {name}.* is .* at update 2"):
         run(config)
+
+
+def test_answers_of_a_fixed_model_do_not_collapse(pretrain_config, pretrained):
+    targets = [ModelTarget("model", str(pretrained), [1], layer=2)]
+    guard = GuardConfig(after=1, min_target_std=100.0)
+    run(replace(pretrain_config, exp_dir=f"{pretrained}-small", targets=targets, guard=guard))
 
 
 def by_position(self, x, padding):
