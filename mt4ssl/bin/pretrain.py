@@ -34,6 +34,7 @@ def main() -> None:
         ],
     )
     warn_of_crops(*train_hours, config.max_seconds)
+    warn_of_layers(config)
     train(task)
     last = {split: read_log(folder, split)[-1] for split in ("train", "dev")}
     rows = [
@@ -58,6 +59,13 @@ def warn_of_crops(corpus: float, seen: float, max_seconds: float) -> None:
             f"({max_seconds:g}), and each batch to its shortest cut: raise max_seconds, or cut recordings without text "
             "into windows no longer than that (max_seconds in conf/corpus.yaml)"
         )
+
+
+def warn_of_layers(config: PretrainConfig) -> None:
+    """Say so when nothing trains the last layers."""
+    layers, read = config.model.encoder.layers, max(target.layer for target in config.targets)
+    if config.initial is None and read < layers:
+        print(f"warning: no target reads a layer above {read}: the last {layers - read} of {layers} stay random")
 
 
 if __name__ == "__main__":

@@ -203,6 +203,15 @@ def test_an_epoch_that_sees_little_is_told(pretrain_config, tmp_path, monkeypatc
         assert "an epoch sees 50% of the hours of train" in warnings[0] and "max_seconds (0.6)" in warnings[0]
 
 
+@pytest.mark.parametrize("layer, told", [(1, True), (2, False)])
+def test_layers_that_nothing_trains_are_told(pretrain_config, tmp_path, monkeypatch, capsys, layer, told):
+    targets = [KMeansTarget("kmeans", layer=layer, clusters=3)]
+    save_config(replace(pretrain_config, targets=targets), tmp_path / "config.yaml")
+    monkeypatch.setattr("sys.argv", ["pretrain", f"--config={tmp_path / 'config.yaml'}"])
+    pretrain.main()
+    assert ("no target reads a layer above 1: the last 1 of 2 stay random" in capsys.readouterr().out) == told
+
+
 @pytest.mark.parametrize(
     "limit, name",
     [
