@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from mt4ssl.errors import UserError
@@ -36,6 +38,14 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     except Exception as error:  # torch and zipfile raise many types for a damaged file
         raise UserError(f"{path} cannot be read as a checkpoint: {error}".splitlines()[0]) from error
     raise UserError(f"{path} cannot be read as a checkpoint: the checksum of {damaged} in it does not fit")
+
+
+def load_safetensors(path: Path) -> dict[str, Tensor]:
+    """Read the tensors of a .safetensors file; UserError if it is missing or damaged."""
+    try:
+        return load_file(require(path, "nothing was exported into this folder"))
+    except SafetensorError as error:
+        raise UserError(f"{path} is no whole file of safetensors ({error}): get it again") from error
 
 
 def load_weights(module: nn.Module, weights: Mapping[str, Tensor], source: Path) -> None:

@@ -60,7 +60,9 @@ def with_features(utterances: Utterances, stored: Path | None, kind: str, folder
         wanted, known = set(utterances.ids), Cuts.read(stored)
         places = {cut["id"]: place for place, cut in enumerate(read_fields(stored)) if cut["id"] in wanted}
     missing = [name for name in utterances.ids if name not in places]
-    shards = compute_features((cut for cut in utterances if cut.id not in places), missing, kind, folder, jobs)
+    origin = "\n".join([utterances.digest, *missing])
+    others = (cut for cut in utterances if cut.id not in places)
+    shards = compute_features(others, len(missing), origin, kind, folder, jobs)
     computed = chain.from_iterable(map(read_lines, shards))
     return (known.line(places[name]) if name in places else next(computed) for name in utterances.ids)
 

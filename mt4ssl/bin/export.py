@@ -25,7 +25,7 @@ def main() -> None:
     args = parser.parse_args()
 
     out = args.out.resolve()  # of `.` too the name is known
-    check_replaceable(out)
+    check_replaceable(out, args.model)
     model = export_model(args.model, args.to, out)
     size = sum(path.stat().st_size for path in out.iterdir()) / 2**20
     parameters = sum(p.numel() for p in model.parameters()) / 1e6

@@ -25,7 +25,7 @@ def main() -> None:
     args = parser.parse_args()
 
     out = args.out.resolve()
-    check_replaceable(out)
+    check_replaceable(out, args.checkpoint)
     read = import_huggingface if args.checkpoint.is_dir() else import_fairseq
     encoder, mask_embedding, architecture, left_out = read(args.checkpoint)
     save_encoder(out, encoder, mask_embedding, architecture)

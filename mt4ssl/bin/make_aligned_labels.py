@@ -40,16 +40,17 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for the labelled cuts, under the same names")
     args = parser.parse_args()
 
-    splits: dict[str, Cuts | list[Cut]] = {path.name: read_cuts(str(path))[0] for path in args.cuts}
+    splits: dict[str, Cuts] = {path.name: read_cuts(str(path))[0] for path in args.cuts}
     if len(splits) < len(args.cuts):
         raise UserError("two files of --cuts have the same name: --out can hold but one of them")
+    aligned: dict[str, Cuts | list[Cut]] = dict(splits)
     if args.triphones:
         frequent = frequent_triphones(next(iter(splits.values())), args.alignment, args.triphones)
-        splits = {name: [in_context(cut, args.alignment, frequent) for cut in cuts] for name, cuts in splits.items()}
-    symbols = aligned_symbols(chain(*splits.values()), args.alignment)
+        aligned = {name: [in_context(cut, args.alignment, frequent) for cut in cuts] for name, cuts in splits.items()}
+    symbols = aligned_symbols(chain(*aligned.values()), args.alignment)
     rows = []
-    for name, cuts in splits.items():
-        labels = label_by_alignment(cuts, args.alignment, symbols)
+    for name, cuts in splits.items():  # which keep the phones that they are aligned with
+        labels = zip(cuts, label_by_alignment(aligned[name], args.alignment, symbols))
         stored = args.out / f"{args.name}_{name.partition('.')[0]}.npys"
         labelled = store_labels(stored, args.name, FBANK_SHIFT, labels)
         with atomic_path(args.out / name) as temporary:

@@ -55,6 +55,8 @@ def prepare(corpus: Corpus, args: argparse.Namespace, title: str) -> Manifests:
             raise UserError(
                 f"{len(silent)} utterances of {args.split} have no text, such as {silent[0]}: correct its ids"
             )
+        if layout.phones:
+            made.supervisions = add_phones(made.supervisions, Path(layout.phones))
         print_table(title, ["part of", "utterances"], [[layout.part_of, len(made.supervisions)]])
         return made
     split = prepare_split(corpus, args.split, args.needs_text, args.out / "probes.jsonl", args.nj)

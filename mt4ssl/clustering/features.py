@@ -72,7 +72,8 @@ class MfccFeatures:
         self.normalised, self.extractor = normalised, make_extractor("mfcc")
 
     def __call__(self, cut: Cut) -> np.ndarray:
-        x = check_finite(cut.load_features() if cut.has_features else cut.compute_features(self.extractor), cut)
+        stored = cut.has_features and cut.features.type == self.extractor.name
+        x = check_finite(cut.load_features() if stored else cut.compute_features(self.extractor), cut)
         return normalise(torch.from_numpy(x)[None], torch.tensor([len(x)]))[0].numpy() if self.normalised else x
 
 

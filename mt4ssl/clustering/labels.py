@@ -15,7 +15,7 @@ from mt4ssl.clustering.features import frame_features
 from mt4ssl.clustering.kmeans import FrameFeatures, KMeansConfig
 from mt4ssl.clustering.quality import SILENCE, known_phones
 from mt4ssl.config import load_config, save_config
-from mt4ssl.data.cuts import read_fields, read_item, read_lines
+from mt4ssl.data.cuts import digest, read_fields, read_item, read_lines
 from mt4ssl.data.shards import map_shards
 from mt4ssl.data.signals import FBANK_SHIFT
 from mt4ssl.data.storage import store_labels
@@ -30,7 +30,7 @@ class Labeller:
         self.features = features
         self.centroids = np.load(require(folder / "centroids.npy", "made by stage 3 (kmeans)"))
         self.half_norms = np.square(self.centroids).sum(1) / 2
-        self.dtype = np.int16 if len(self.centroids) <= 2**15 else np.int32
+        self.dtype = label_dtype(len(self.centroids))
 
     def __call__(self, cut: Cut) -> np.ndarray:
         """Return labels (T,) in int16, or int32 where there are more than 32768 clusters."""
@@ -38,6 +38,11 @@ class Labeller:
         scores = self.features(cut) @ self.centroids.T
         scores -= self.half_norms
         return scores.argmax(1).astype(self.dtype)
+
+
+def label_dtype(classes: int) -> type[np.signedinteger]:
+    """Return the type in which labels of so many classes are stored."""
+    return np.int16 if classes <= 2**15 else np.int32
 
 
 def label_cuts(kmeans: Path, sources: Path, cuts: Path, name: str, folder: Path, jobs: int) -> list[Path]:
@@ -58,7 +63,7 @@ def label_cuts(kmeans: Path, sources: Path, cuts: Path, name: str, folder: Path,
     made_by = [(kmeans / file).read_bytes().hex() for file in ("config.yaml", "centroids.npy")]
     return map_shards(
         partial(label_shard, kmeans), zip(read_lines(sources), read_lines(cuts)), len(known),
-        "\n".join([*made_by, *known]), folder, jobs, f"labels of {name}",
+        "\n".join([*made_by, digest(sources, cuts)]), folder, jobs, f"labels of {name}",
     )  # fmt: skip
 
 
@@ -89,8 +94,8 @@ def aligned_symbols(cuts: Iterable[Cut], alignment: str) -> list[str]:
     return sorted(found | {SILENCE})
 
 
-def label_by_alignment(cuts: Iterable[Cut], alignment: str, symbols: Sequence[str]) -> Iterator[tuple[Cut, np.ndarray]]:
-    """Yield each cut with the number of the symbol at the centre of each frame of 10 ms (T,), by that alignment.
+def label_by_alignment(cuts: Iterable[Cut], alignment: str, symbols: Sequence[str]) -> Iterator[np.ndarray]:
+    """Yield for each cut the number of the symbol at the centre of each frame of 10 ms (T,), by that alignment.
 
     Raises UserError for a cut without one.
     """
@@ -98,7 +103,7 @@ def label_by_alignment(cuts: Iterable[Cut], alignment: str, symbols: Sequence[st
     for cut in cuts:
         frames = compute_num_frames(cut.duration, FBANK_SHIFT, cut.sampling_rate)
         phones = known_phones(cut, frames, FBANK_SHIFT, alignment)
-        yield cut, np.array([numbers[phone] for phone in phones], np.int16)
+        yield np.array([numbers[phone] for phone in phones], label_dtype(len(symbols)))
 
 
 def config_of_labels(folder: Path, name: str) -> KMeansConfig:

@@ -51,7 +51,8 @@ def cut_phones(cut: Cut, frames: int, shift: float, alignment: str = "phone") ->
     for supervision in cut.supervisions:
         if not supervision.alignment or alignment not in supervision.alignment:
             return None
-        items += [item.with_offset(supervision.start - cut.start) for item in supervision.alignment[alignment]]
+        # Alignments keep to the time of the recording, wherever the supervision lies in the cut.
+        items += [item.with_offset(-cut.start) for item in supervision.alignment[alignment]]
     return frame_phones(items, frames, shift) if items else None
 
 
@@ -104,6 +105,8 @@ def label_quality(cuts: Iterable[Cut], name: str, clusters: int, alignment: str)
     """Measure the labels `name` of cuts, against their alignments of that type if every cut has one."""
     labels, phones = [], []
     for cut in cuts:
+        if not cut.has_custom(name):
+            raise UserError(f"cut {cut.id} has no {name!r} labels: run stage 4 (labels)")
         labels.append(cut.load_custom(name))
         known = cut_phones(cut, len(labels[-1]), getattr(cut, name).frame_shift, alignment)
         if known is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import os
 import re
@@ -104,6 +105,15 @@ def read_lines(path: Path) -> Iterator[bytes]:
             yield from manifest
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise broken(path, error) from error
+
+
+def digest(*paths: Path) -> str:
+    """Return a digest of what manifests say: the same for one that is written anew with the same lines."""
+    found = hashlib.sha256()
+    for path in paths:
+        for line in read_lines(path):
+            found.update(line)
+    return found.hexdigest()
 
 
 def read_item(line: bytes) -> Any:

@@ -101,14 +101,16 @@ def make_extractor(kind: str) -> FeatureExtractor:
     return fbank
 
 
-def compute_features(cuts: Iterable[Cut], ids: Sequence[str], kind: str, storage_dir: Path, jobs: int) -> list[Path]:
-    """Compute features of cuts of these ids in shards of 500 under `storage_dir`; a rerun keeps the finished shards.
+def compute_features(
+    cuts: Iterable[Cut], count: int, origin: str, kind: str, storage_dir: Path, jobs: int
+) -> list[Path]:
+    """Compute features of `count` cuts in shards of 500 under `storage_dir`.
 
-    Returns the manifests of the shards, which have the cuts with features in the order they came. Raises UserError
-    naming an audio file that cannot be read.
+    A rerun keeps the finished shards if their kind and their `origin`, all that tells the cuts from others, were the
+    same. Returns the manifests of the shards, which have the cuts with features in the order they came. Raises
+    UserError naming an audio file that cannot be read.
     """
-    origin = "\n".join([kind, *ids])
-    return map_shards(partial(store_features, kind), cuts, len(ids), origin, storage_dir, jobs, kind)
+    return map_shards(partial(store_features, kind), cuts, count, f"{kind}\n{origin}", storage_dir, jobs, kind)
 
 
 def store_features(kind: str, cuts: Sequence[Cut], stem: Path) -> list[Cut]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from lhotse import RecordingSet, SupervisionSet, load_manifest_lazy
 from lhotse.cut import Cut
 
-from mt4ssl.data.cuts import Cuts, read_fields
+from mt4ssl.data.cuts import Cuts, digest, read_fields
 from mt4ssl.data.layouts import Part
 from mt4ssl.data.layouts.base import filled_lines
 from mt4ssl.errors import UserError
@@ -57,6 +57,7 @@ class Utterances:
 
     def __init__(self, folder: Path, corpus: str, split: str) -> None:
         self.recordings, supervisions = written(folder, corpus, split)
+        self.digest = digest(self.recordings, supervisions)
         self.supervisions = Cuts.read(supervisions)
         self.places: dict[str, list[int]] = {}  # of the supervisions of a recording
         names = []
@@ -120,7 +121,10 @@ def names_in(made: Manifests) -> dict[str, set[str]]:
 def add_phones(supervisions: SupervisionSet, ctm: Path) -> SupervisionSet:
     """Return the supervisions with an alignment "phone" from a CTM file; raise UserError unless they fit."""
     lines = sum(1 for _ in filled_lines(require(ctm, "`phones:` of corpus.yaml names it")))
-    aligned = sorted(supervisions.with_alignment_from_ctm(ctm, type="phone"), key=lambda segment: segment.id)
+    try:
+        aligned = sorted(supervisions.with_alignment_from_ctm(ctm, type="phone"), key=lambda segment: segment.id)
+    except ValueError as error:
+        raise UserError(f"{ctm}: lines must be `RECORDING CHANNEL START SECONDS PHONE` ({error})") from error
     for segment in aligned:
         if not segment.alignment["phone"]:
             raise UserError(f"{ctm} lacks utterance {segment.id}: make it again from the same audio")

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from mt4ssl.inference.folder import MADE
 from mt4ssl.results import METHODS, best_wer, commit, rate_name, wer_notes
 from mt4ssl.table import markdown_table
 
@@ -64,7 +65,7 @@ def model_card(exp: Path, config: dict[str, Any], kind: str, form: str) -> str:
         f"---\n{yaml.safe_dump(header)}---",
         f"# {exp.resolve().name}",
         "A speech recogniser: a pre-trained encoder, fine-tuned with CTC." if kind == "ctc" else "A speech encoder.",
-        f"Exported at commit `{commit()}` of MT4SSL.",
+        f"Exported at commit `{commit()}` {MADE}.",
         f"```python{USAGE[form, kind]}```",
         *([PADDING] if form == "transformers" else []),
         *_results(exp),

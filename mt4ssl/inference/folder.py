@@ -13,18 +13,32 @@ from torch import Tensor
 
 from mt4ssl.errors import UserError
 from mt4ssl.files import atomic_path, require
-from mt4ssl.lang.tokens import copy_tokens
+from mt4ssl.lang.tokens import TOKEN_FILES, copy_tokens
 from mt4ssl.models.ctc import CtcConfig, CtcModel
 from mt4ssl.models.speech import ModelConfig, SpeechEncoder
 
+FILES = {
+    "README.md", "config.yaml", "model.safetensors", "model.onnx", "config.json", "preprocessor_config.json",
+    "tokenizer_config.json", "vocab.json", *TOKEN_FILES,
+}  # fmt: skip
+"""Names of all files that an export or import writes."""
+MADE = "of MT4SSL"
+"""What every model card has."""
 
-def check_replaceable(folder: Path) -> None:
-    """Raise UserError if `folder` holds something that is not an exported model, which a new one would replace."""
-    if folder.is_file() or (
-        folder.exists()
-        and any(folder.iterdir())
-        and not any((folder / name).exists() for name in ("model.safetensors", "model.onnx"))
-    ):
+
+def check_replaceable(folder: Path, source: Path) -> None:
+    """Raise UserError if a model made of `source` would replace something in `folder` that is no exported model."""
+    if folder.resolve() == source.resolve():
+        raise UserError(f"{folder} would be replaced by what is made of it: choose another folder")
+    if not folder.exists():
+        return
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else {folder.name}
+    if others := sorted(names - FILES):
+        raise UserError(f"{folder} already exists and is not an exported model alone ({others[0]}): choose another")
+    card, config = folder / "README.md", folder / "config.yaml"
+    exported = card.exists() and MADE in card.read_text(encoding="utf-8", errors="replace")
+    imported = config.exists() and "kind" in (yaml.safe_load(config.read_text(encoding="utf-8")) or {})
+    if names and not (exported or imported):
         raise UserError(f"{folder} already exists and is not an exported model: choose another folder")
 
 

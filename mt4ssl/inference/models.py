@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 import soundfile
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
-from mt4ssl.checkpoint import load_weights
+from mt4ssl.checkpoint import load_safetensors, load_weights
 from mt4ssl.config import build
 from mt4ssl.data.loading import fbank_extractor
 from mt4ssl.data.signals import FBANK, SAMPLING_RATE
@@ -97,7 +96,7 @@ class Recogniser:
         self.architecture = build(ModelConfig, config["model"])
         self.ctc = build(CtcConfig, config["ctc"])
         self.model = CtcModel(self.architecture, self.ctc, len(self.tokens)).eval()
-        load_weights(self.model, load_file(folder / "model.safetensors"), folder)
+        load_weights(self.model, load_safetensors(folder / "model.safetensors"), folder)
 
     def transcribe(self, path: str | Path) -> str:
         """Return the words in an audio file of 16 kHz: by HLG if there is a lang dir, or else by greedy search.

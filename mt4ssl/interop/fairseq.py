@@ -145,8 +145,8 @@ def _teacher(
 def import_fairseq(path: Path) -> Imported:
     """Read the encoder of a fairseq checkpoint; UserError if it is not of a pre-training that this library knows."""
     checkpoint = read_pickle(path)
-    if not isinstance(checkpoint, dict) or "model" not in checkpoint:
-        raise UserError(f"{path} is no fairseq checkpoint: it has no entry 'model'")
+    if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("model"), dict):
+        raise UserError(f"{path} is no fairseq checkpoint: it has no entry 'model' with weights")
     weights = dict(checkpoint["model"])
     if any(name.startswith(("w2v_encoder.", "encoder.w2v_model.")) for name in weights):
         raise UserError(f"{path} is fine-tuned: import the pre-trained checkpoint that it came from")
@@ -158,6 +158,8 @@ def import_fairseq(path: Path) -> Imported:
 def stored_settings(checkpoint: Mapping[str, Any], path: Path) -> tuple[dict[str, Any], bool]:
     """The model's settings, and whether its task normalises waveforms: from `cfg`, or from `args` of older versions."""
     cfg, args = plain(checkpoint.get("cfg")), plain(checkpoint.get("args"))
+    if cfg and not isinstance(cfg.get("model"), dict):
+        raise UserError(f"{path} says nothing about a model in its 'cfg': of WavLM take the folder of transformers")
     if cfg:
         return cfg["model"], bool((cfg.get("task") or {}).get("normalize", False))
     if args:
@@ -168,8 +170,11 @@ def stored_settings(checkpoint: Mapping[str, Any], path: Path) -> tuple[dict[str
 def read_architecture(settings: Mapping[str, Any], normalise: bool) -> ModelConfig:
     """Turn fairseq's settings into ours."""
     get = {**DEFAULTS, **settings}
-    convolutions = _evaluate(ast.parse(get["conv_feature_layers"].strip(), mode="eval").body)
-    dims, kernels, strides = zip(*convolutions)
+    try:
+        convolutions = _evaluate(ast.parse(get["conv_feature_layers"].strip(), mode="eval").body)
+        dims, kernels, strides = zip(*convolutions)
+    except (SyntaxError, TypeError, ValueError) as error:
+        raise UserError(f"conv_feature_layers: {get['conv_feature_layers']!r} is no list of convolutions") from error
     if len(set(dims)) > 1:
         raise UserError(f"conv_feature_layers: {get['conv_feature_layers']!r} has layers of different widths")
     frontend = FrontendConfig(

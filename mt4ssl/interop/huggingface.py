@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
-from mt4ssl.checkpoint import load_checkpoint
+from mt4ssl.checkpoint import load_checkpoint, load_safetensors
 from mt4ssl.data.signals import SAMPLING_RATE, WAVEFORM
 from mt4ssl.errors import UserError
 from mt4ssl.files import atomic_path, require
@@ -89,12 +89,19 @@ TOKENIZER = {
 def import_huggingface(folder: Path) -> Imported:
     """Read the encoder of a folder of transformers, of a model type in TYPES; UserError if it is another's.
 
-    Waveforms are normalised if `preprocessor_config.json` says so, and not where there is none.
+    Waveforms are normalised if `preprocessor_config.json` or, of transformers 5, `processor_config.json` says so, and
+    not where there is neither.
     """
-    config = json.loads(require(folder / "config.json", "no folder of transformers").read_text(encoding="utf-8"))
-    path = folder / "preprocessor_config.json"
-    normalise = path.exists() and json.loads(path.read_text(encoding="utf-8")).get("do_normalize", True)
-    architecture = read_architecture(config, normalise, folder)
+    config = _read_json(require(folder / "config.json", "no folder of transformers"))
+    extractor: dict[str, Any] = {"do_normalize": False}
+    if (path := folder / "preprocessor_config.json").exists():
+        extractor = _read_json(path)
+    elif (path := folder / "processor_config.json").exists():
+        extractor = _read_json(path).get("feature_extractor", extractor)
+    try:
+        architecture = read_architecture(config, extractor.get("do_normalize", True), folder)
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{folder / 'config.json'} lacks or has what no model of its type has: {error}") from error
     weights = _read_weights(folder)
     prefix = config["model_type"].replace("-", "_") + "."
     weights = {name.removeprefix(prefix): weight for name, weight in weights.items()}
@@ -105,9 +112,16 @@ def import_huggingface(folder: Path) -> Imported:
     return take_encoder(weights, architecture, transformers_names, HEADS, folder)
 
 
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path} is no JSON ({error}): get it again") from error
+
+
 def _read_weights(folder: Path) -> dict[str, Tensor]:
     if (folder / "model.safetensors").exists():
-        weights = load_file(folder / "model.safetensors")
+        weights = load_safetensors(folder / "model.safetensors")
     else:
         path = folder / "pytorch_model.bin"
         weights = load_checkpoint(require(path, "nor is model.safetensors there; models in several files are not read"))
@@ -231,8 +245,8 @@ def write_architecture(architecture: ModelConfig, head: str) -> dict[str, Any]:
         "conv_bias": frontend.bias,
         **{theirs: getattr(encoder, ours) for ours, theirs in ENCODER.items()},
     }
+    kernel = max(3, encoder.pos_conv_width // encoder.pos_conv_depth)
     if kind == "data2vec-audio":
-        kernel = max(3, encoder.pos_conv_width // encoder.pos_conv_depth)
         return {**config, "num_conv_pos_embeddings": encoder.pos_conv_depth, "conv_pos_kernel_size": kernel}
     config["feat_extract_norm"] = frontend.norm
     if kind == CONFORMER:
@@ -244,7 +258,7 @@ def write_architecture(architecture: ModelConfig, head: str) -> dict[str, Any]:
             "conformer_conv_dropout": encoder.dropout,
             "position_embeddings_type": {ours: theirs for theirs, ours in POSITIONS.items()}[encoder.positions],
         }
-    return {**config, "num_conv_pos_embeddings": encoder.pos_conv_width, "do_stable_layer_norm": encoder.pre_norm}
+    return {**config, "num_conv_pos_embeddings": kernel, "do_stable_layer_norm": encoder.pre_norm}
 
 
 def _kind(architecture: ModelConfig) -> str:

@@ -12,6 +12,9 @@ from mt4ssl.lang.symbols import is_disambiguation, read_symbols
 from mt4ssl.lang.units import UNITS, unit_of
 from mt4ssl.lang.units.base import BLANK, Unit
 
+TOKEN_FILES = ("tokens.txt", *(name for kind in UNITS.values() for name in kind.files))
+"""Names of the files that Tokens reads."""
+
 
 class Tokens:
     """The tokens of a lang dir, or of a model's folder, and the unit that spells words with them.
@@ -79,7 +82,7 @@ def find_unknown(unit: Unit, transcripts: Mapping[str, str]) -> dict[str, str]:
 
 def copy_tokens(lang_dir: str | Path, folder: Path) -> None:
     """Put the files that Tokens reads into another folder, so that it needs the lang dir no more."""
-    for name in ("tokens.txt", *(name for kind in UNITS.values() for name in kind.files)):
+    for name in TOKEN_FILES:
         if (Path(lang_dir) / name).exists():
             with atomic_path(folder / name) as temporary:
                 shutil.copy(Path(lang_dir) / name, temporary)

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from mt4ssl.checkpoint import load_checkpoint, load_weights
+from mt4ssl.checkpoint import load_checkpoint, load_safetensors, load_weights
 from mt4ssl.config import build
 from mt4ssl.errors import UserError
 from mt4ssl.files import require
@@ -34,7 +33,7 @@ def load_architecture(folder: Path) -> ModelConfig:
 def student_weights(folder: Path) -> tuple[dict[str, Tensor], Tensor]:
     """Read the weights of the SpeechEncoder, and the mask embedding (C,), from a folder of either kind."""
     if (folder / "model.safetensors").exists():
-        encoder = load_file(folder / "model.safetensors")
+        encoder = load_safetensors(folder / "model.safetensors")
         return encoder, encoder.pop("mask_embedding")
     weights = load_checkpoint(folder / "final.pt")["model"]
     encoder = {name.removeprefix("student."): w for name, w in weights.items() if name.startswith("student.")}

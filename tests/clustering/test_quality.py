@@ -1,10 +1,20 @@
 """Label quality against sklearn and by hand."""
 
 import numpy as np
-from lhotse.supervision import AlignmentItem
+import pytest
+from lhotse.supervision import AlignmentItem, SupervisionSegment
+from lhotse.testing.dummies import dummy_cut
 from sklearn.metrics import mutual_info_score
 
-from mt4ssl.clustering.quality import frame_phones, joint_counts, phone_quality, usage_quality
+from mt4ssl.clustering.quality import (
+    cut_phones,
+    frame_phones,
+    joint_counts,
+    label_quality,
+    phone_quality,
+    usage_quality,
+)
+from mt4ssl.errors import UserError
 
 
 def test_pnmi_and_purities():
@@ -28,6 +38,23 @@ def test_perfect_labels():
 
 def test_uniform_usage_has_the_entropy_of_its_clusters():
     np.testing.assert_allclose(usage_quality(np.full(50, 10)).entropy, np.log(50))
+
+
+def test_phones_of_a_cut_wherever_its_supervision_lies():
+    """Lhotse keeps alignments in the time of the recording."""
+    supervision = SupervisionSegment("s", "r", 5.0, 2.0)
+    items = [AlignmentItem("a", 5.0, 1.0), AlignmentItem("b", 6.0, 1.0)]
+    whole = dummy_cut(0, start=0.0, duration=10.0, supervisions=[supervision.with_alignment("phone", items)])
+    truth = ["sil"] * 5 + ["a", "b"] + ["sil"] * 3
+    assert cut_phones(whole, 10, 1.0).tolist() == truth
+    assert cut_phones(whole.truncate(offset=4.0, duration=4.0), 4, 1.0).tolist() == truth[4:8]
+    (trimmed,) = whole.trim_to_supervisions()
+    assert cut_phones(trimmed, 2, 1.0).tolist() == ["a", "b"]
+
+
+def test_cuts_without_labels_are_told():
+    with pytest.raises(UserError, match="has no 'kmeans' labels: run stage 4"):
+        label_quality([dummy_cut(0)], "kmeans", 5, "phone")
 
 
 def test_phones_of_frames():

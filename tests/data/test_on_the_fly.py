@@ -67,3 +67,27 @@ def test_kmeans_labels_without_stored_features(tmp_path: Path, monkeypatch: pyte
     CutSet.from_cuts(reversed(list(plain))).to_file(turned)
     with pytest.raises(UserError, match="list the utterances of all in different orders"):
         run(monkeypatch, make_labels, "--features", turned, *options)
+
+
+def test_features_and_labels_of_other_cuts_of_the_same_names_are_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tones").mkdir()
+    cuts = CutSet.from_file(tone_corpus(tmp_path / "tones", utterances=2).cuts)
+    manifests, fbank = tmp_path / "manifests", tmp_path / "fbank/tones_cuts_all.jsonl.gz"
+    manifests.mkdir()
+    RecordingSet.from_recordings(cut.recording for cut in cuts).to_file(manifests / "tones_recordings_all.jsonl.gz")
+    config = KMeansConfig(clusters=5)
+    for start, text in ((0.0, "A"), (0.2, "OTHER WORDS")):
+        segments = [replace(cut.supervisions[0], start=start, duration=0.5, text=text) for cut in cuts]
+        SupervisionSet.from_segments(segments).to_file(manifests / "tones_supervisions_all.jsonl.gz")
+        options = ["--corpus", "tones", "--split", "all", "--manifests", manifests, "--out", fbank.parent]
+        run(monkeypatch, compute_features, "--type", "fbank", *options)
+        if start == 0:
+            frames = sample_frames(CutSet.from_file(fbank), frame_features(config), 50, seed=0)
+            save_kmeans(tmp_path / "kmeans", *train_kmeans(frames, config), len(frames), config)
+        out = tmp_path / "labels/tones_cuts_all.jsonl.gz"
+        options = ["--kmeans", tmp_path / "kmeans", "--features", fbank, "--cuts", fbank]
+        run(monkeypatch, make_labels, *options, "--split", "all", "--out", out)
+        for cut in (*CutSet.from_file(fbank), *CutSet.from_file(out)):
+            assert (cut.start, cut.supervisions[0].text) == (start, text)

@@ -94,13 +94,25 @@ def test_folders_that_hold_something_else(tmp_path):
     (training / "config.yaml").write_text("train_cuts: a\n")
     with pytest.raises(UserError, match="is the folder of a training"):
         Encoder(training)
-    with pytest.raises(UserError, match="already exists and is not an exported model"):
-        check_replaceable(training)
-    with pytest.raises(UserError, match="already exists and is not an exported model"):
-        check_replaceable(training / "config.yaml")
-    check_replaceable(out)
+    with pytest.raises(UserError, match="already exists and is not an exported model: choose"):
+        check_replaceable(training, out)
+    with pytest.raises(UserError, match="already exists and is not an exported model: choose"):
+        check_replaceable(training / "config.yaml", out)
+    check_replaceable(out, training)
     save_encoder(out, SpeechEncoder(architecture), torch.zeros(32), architecture)
-    check_replaceable(out)
+    check_replaceable(out, training)
+    with pytest.raises(UserError, match="out would be replaced by what is made of it"):
+        check_replaceable(out, training / "../out")
+    (out / "thesis.tex").touch()
+    with pytest.raises(UserError, match=r"not an exported model alone \(thesis.tex\)"):
+        check_replaceable(out, training)
+
+
+def test_a_folder_of_transformers_that_was_not_made_here_is_not_replaced(tmp_path):
+    for name in ("config.json", "model.safetensors", "README.md"):
+        (tmp_path / name).touch()
+    with pytest.raises(UserError, match="is not an exported model"):
+        check_replaceable(tmp_path, tmp_path / "model")
 
 
 def test_audio_that_does_not_fit(wav, tmp_path):

@@ -154,6 +154,7 @@ def test_padding_does_not_reach_the_teacher_s_statistics():
         ({"encoder_embed_dim": 96}, "does not fit the model"),
         ({"conv_feature_layers": "__import__('os').getcwd()"}, "cannot read"),
         ({"conv_feature_layers": "[(32,10,5), (48,3,2)]"}, "different widths"),
+        ({"conv_feature_layers": "[(32,10,5"}, "is no list of convolutions"),
     ],
 )
 def test_what_does_not_fit(change, message):

@@ -86,10 +86,17 @@ def test_old_and_fine_tuned_folders(tmp_path):
     assert imported.left_out == ["lm_head.bias", "lm_head.weight"]
 
 
-def test_normalisation_is_the_folder_s(tmp_path):
+@pytest.mark.parametrize("alone", [True, False], ids=["preprocessor_config", "processor_config"])
+def test_normalisation_is_the_folder_s(alone, tmp_path):
     random_model(MODELS["data2vec"]).save_pretrained(tmp_path)
     extractor = transformers.Wav2Vec2FeatureExtractor(do_normalize=True)
-    extractor.save_pretrained(tmp_path)
+    if alone:
+        extractor.save_pretrained(tmp_path)
+    else:  # in one file with the tokenizer, as transformers 5 writes processors
+        (tmp_path / "vocab.json").write_text('{"<pad>": 0, "|": 1, "A": 2}')
+        tokenizer = transformers.Wav2Vec2CTCTokenizer(str(tmp_path / "vocab.json"))
+        transformers.Wav2Vec2Processor(extractor, tokenizer).save_pretrained(tmp_path)
+        assert not (tmp_path / "preprocessor_config.json").exists()
     imported = import_huggingface(tmp_path)
     assert imported.architecture.frontend.normalise
     waveform = 0.1 * torch.randn(8000) + 0.05
@@ -191,3 +198,27 @@ def test_folders_that_do_not_fit(change, message, tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({**config, **change}))
     with pytest.raises(UserError, match=message):
         import_huggingface(tmp_path)
+
+
+def test_damaged_folders(tmp_path):
+    random_model(MODELS["wav2vec2 base"]).save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\n")
+    with pytest.raises(UserError, match="model.safetensors is no whole file of safetensors"):
+        import_huggingface(tmp_path)
+    del config["conv_bias"]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match="config.json lacks or has what no model of its type has: 'conv_bias'"):
+        import_huggingface(tmp_path)
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(UserError, match="config.json is no JSON"):
+        import_huggingface(tmp_path)
+
+
+def test_a_narrow_positional_convolution_is_as_wide_there(tmp_path):
+    encoder = replace(WAVLM, positions="conv", pos_conv_width=1)
+    architecture = replace(ARCHITECTURE, encoder=encoder)
+    model = SpeechEncoder(architecture).eval()
+    export_encoder(model, torch.zeros(48), architecture, tmp_path)
+    _, report = transformers.AutoModel.from_pretrained(tmp_path, output_loading_info=True)
+    assert not any(report.values())

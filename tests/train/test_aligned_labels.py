@@ -32,6 +32,8 @@ def test_phones_are_learned(corpus, pretrain_config, tmp_path, monkeypatch):
     main()
     contexts = (tmp_path / "labels/contexts.txt").read_text().split()[::2]
     assert sum("+" in symbol for symbol in contexts) == 5 and "sil" in contexts
+    for cut, plain in zip(CutSet.from_file(tmp_path / "labels/cuts.jsonl.gz"), cuts):
+        assert cut.supervisions[0].alignment == plain.supervisions[0].alignment
 
     monkeypatch.setattr(sys, "argv", ["make_aligned_labels", *arguments])
     main()

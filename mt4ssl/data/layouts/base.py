@@ -105,13 +105,19 @@ def filled_lines(path: Path) -> Iterator[str]:
     return (line for line in read_lines(path) if line.strip())
 
 
-def read_map(path: Path, hint: str, problems: Problems) -> dict[str, str]:
-    """Read lines of a key and its value, as Kaldi's files have them; of a key that stands twice the first counts."""
+def read_map(path: Path, hint: str, problems: Problems, of_audio: bool = False) -> dict[str, str]:
+    """Read lines of a key and its value, as Kaldi's files have them; of a key that stands twice the first counts.
+
+    Where lines are `of_audio`, the other one is an utterance that is left out.
+    """
     values: dict[str, str] = {}
     for line in filled_lines(require(path, hint)):
         key, *value = line.split(maxsplit=1)
         if key in values:
-            problems.rejected(key, path, "id stands twice: the first is taken")
+            if of_audio:
+                problems.rejected(key, path, "id stands twice: the first is taken")
+            else:
+                problems.repaired(key, path, "id stands twice", "the first is taken")
         else:
             values[key] = "".join(value).strip()
     return values

@@ -20,7 +20,7 @@ SUFFIXES = frozenset(
 
 @dataclass(kw_only=True)
 class Folder(Layout):
-    """A folder of recordings, and of folders of recordings, without text; hidden files are passed over."""
+    """A folder of recordings, and of folders of recordings, without text; what is hidden is passed over."""
 
     audio: str
     """The folder."""
@@ -45,10 +45,10 @@ class Folder(Layout):
 
 
 def visible_files(root: Path, problems: Problems) -> Iterator[Path]:
-    """Yield all files of a folder and of the folders in it, links to folders included, without hidden files."""
+    """Yield all files of a folder and of the folders in it, links to folders included, without hidden ones."""
     known: set[str] = set()
     for folder, folders, names in os.walk(root, followlinks=True):
-        folders.sort()
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
         if os.path.realpath(folder) in known:
             problems.ignored(folder, "the folder is read under another name too")
             folders.clear()

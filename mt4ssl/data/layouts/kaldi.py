@@ -25,14 +25,16 @@ class Kaldi(Layout):
         folder = Path(self.kaldi)
 
         def optional(name: str) -> dict[str, str]:
-            return read_map(folder / name, "", problems) if (folder / name).exists() else {}
+            known = (folder / name).exists()
+            return read_map(folder / name, "", problems, of_audio=name == "segments") if known else {}
 
-        recordings = read_map(folder / "wav.scp", "a Kaldi directory has one", problems)
+        recordings = read_map(folder / "wav.scp", "a Kaldi directory has one", problems, of_audio=True)
         segments, texts, speakers = optional("segments"), optional("text"), optional("utt2spk")
         genders, durations = optional("spk2gender"), optional("utt2dur")
         if not (folder / "segments").exists():
             segments = {name: name for name in recordings}
         for name, segment in segments.items():
+            text = texts.pop(name, None)
             try:
                 recording, start, end = parse_segment(segment)
             except ValueError:
@@ -43,7 +45,7 @@ class Kaldi(Layout):
                 continue
             audio = recordings[recording]
             utterance = Utterance(name, audio if audio.endswith("|") else self.locate(audio), recording, start, end)
-            utterance.text, utterance.speaker = texts.pop(name, None), speakers.get(name)
+            utterance.text, utterance.speaker = text, speakers.get(name)
             utterance.gender = genders.get(utterance.speaker or "")
             utterance.seconds = parse_duration(durations.get(name))
             yield utterance

@@ -83,7 +83,9 @@ class LhotseManifests(Layout):
             problems.rejected(name, self.lhotse, "its recording is no single file, URL or command")
         elif recording.transforms:
             problems.rejected(name, self.lhotse, "its recording has transforms: take the manifests of the plain audio")
-        elif channel is None or self.channel in (None, channel):
+        elif None not in (channel, self.channel) and channel != self.channel:
+            problems.ignored(f"{self.lhotse}: {name}", "of another channel than the one that is wanted")
+        else:
             audio = f"{source.source} |" if source.type == "command" else self.locate(source.source)
             yield Utterance(name, audio, recording.id, channel=channel, **others)
 

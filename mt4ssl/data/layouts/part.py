@@ -20,6 +20,11 @@ class Part(Layout):
     ids: str | list[str]
     """File with the ids of the utterances, one a line; or folders whose FLAC files are called after them."""
 
+    def __post_init__(self) -> None:
+        taken = {"channel": self.channel, "prefix": self.prefix, "relative_to": self.relative_to, "vad": self.vad}
+        if given := [key for key, value in taken.items() if value not in (None, "", False)]:
+            raise ValueError(f"{given[0]} says nothing of a part: put it at {self.part_of}, which it is a part of")
+
     def sources(self) -> list[Path]:
         return [Path(path) for path in ([self.ids] if isinstance(self.ids, str) else self.ids)]
 

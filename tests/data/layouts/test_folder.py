@@ -8,7 +8,7 @@ from corpora import tones, write_audio
 
 def test_folders_links_and_names(stage1, tmp_path):
     root = stage1.folder / "audio"
-    for name in ("a/b.wav", "a/b.flac", "a-b.ogg", "C.WAV", ".hidden.wav"):
+    for name in ("a/b.wav", "a/b.flac", "a-b.ogg", "C.WAV", ".hidden.wav", ".Trash-1/deleted.wav"):
         write_audio(root / name, format="WAV" if name == "C.WAV" else None)
     write_audio(tmp_path / "elsewhere/d.wav")
     (root / "link").symlink_to(tmp_path / "elsewhere")

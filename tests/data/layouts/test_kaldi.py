@@ -91,12 +91,13 @@ def test_what_does_not_fit_together(stage1, data):
     (data / "utt2spk").write_text("a A\na B\n")
     found = stage1.prepare({"kaldi": str(data)})
     assert found.reasons == {
-        "a": ("id stands twice: the first is taken", "rejected"),  # of utt2spk
+        "a": ("id stands twice", "the first is taken"),  # of utt2spk
         "b": ("no recording with a start and an end", "rejected"),
         "c": ("recording is not in wav.scp", "rejected"),
         "d": ("utt2dur says another duration", "rejected"),
         "e": ("no recording with a start and an end", "rejected"),
-    } | dict.fromkeys("bc", ("text without audio", "rejected"))
+    }
+    assert len(found.report) == 5  # each once
     assert [(item.id, item.speaker, item.gender) for item in found.supervisions] == [("a", "A", "f")]
 
 

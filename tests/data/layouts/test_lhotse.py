@@ -63,7 +63,9 @@ def test_channels_of_their_own(stage1, data):
         samples = cut.load_audio()
         assert samples.shape == (1, 24000)
         np.testing.assert_allclose(samples[0, 800:-800], heard[cut.supervisions[0].id][800:-800], atol=5e-3)
-    assert set(stage1.prepare({**split, "channel": 1}).supervisions.ids) == {"right", "both"}
+    found = stage1.prepare({**split, "channel": 1})
+    assert set(found.supervisions.ids) == {"right", "both"}
+    assert [row.file for row in found.report if row.done == "ignored"] == [f"{data}: left"]
 
 
 def test_recordings_alone(stage1, data):

@@ -53,3 +53,15 @@ def test_what_is_missing(stage1, splits):
 
 def test_text_where_it_is_needed(stage1, splits):
     assert "2 utterances of part have no text, such as a" in stage1.run("part", "--needs-text").error
+
+
+def test_phones_of_a_part_are_read_and_what_says_nothing_of_it_is_refused(stage1, splits):
+    ctm = stage1.folder / "phones.ctm"
+    ctm.write_text("a 1 0.1 0.2 x\nc 1 0.2 0.1 y\n")
+    splits["part"]["phones"] = str(ctm)
+    found = stage1.prepare(splits, split="part")
+    assert {item.id: item.alignment["phone"][0].symbol for item in found.supervisions} == {"a": "x", "c": "y"}
+    ctm.write_text("a A 0.1 0.2 x\nc A 0.2 0.1 y\n")
+    assert "lines must be `RECORDING CHANNEL START SECONDS PHONE`" in stage1.run("part").error
+    splits["part"]["prefix"] = "p-"
+    assert "prefix says nothing of a part: put it at train" in stage1.prepare(splits, split="part").error
