@@ -13,6 +13,7 @@ from lhotse.array import Array, TemporalArray
 from lhotse.cut import Cut
 from lhotse.features.io import FeaturesReader, register_reader
 
+from mt4ssl.errors import UserError
 from mt4ssl.files import atomic_path
 
 
@@ -56,6 +57,8 @@ def store_arrays(
     with atomic_path(folder) as temporary:
         writer = ArrayWriter(temporary)
         for cut, array in arrays:
+            if "/" in cut.id:
+                raise UserError(f"{cut.id!r} cannot be the name of a file: give the cut an id without slashes")
             times = {"frame_shift": frame_shift, "temporal_dim": 0, "start": cut.start} if frame_shift else {}
             stored = writer.store_array(cut.id, array, **times)
             (stored.array if times else stored).storage_path = str(folder)

@@ -6,6 +6,7 @@ from itertools import groupby
 import numpy as np
 import pytest
 from lhotse import CutSet
+from lhotse.testing.dummies import dummy_cut
 from sentencepiece import SentencePieceProcessor
 from tones import tone_corpus
 
@@ -102,3 +103,8 @@ def test_errors(corpus, make, tmp_path):
     make("--bpe", tmp_path / "bpe.model", "--bpe-size", "350", "--out", out)
     with pytest.raises(UserError, match="bpe.model has 350 pieces, not 340"):
         make("--bpe", tmp_path / "bpe.model", "--bpe-size", "340", "--out", out)
+
+
+def test_names_that_are_no_file_s_are_refused(tmp_path):
+    with pytest.raises(UserError, match="'a/b' cannot be the name of a file: give the cut an id without slashes"):
+        store_arrays(tmp_path / "runs", "runs", 0.01, [(dummy_cut(0).with_id("a/b"), np.zeros(3, np.int16))])
