@@ -152,7 +152,10 @@ def align_cuts(
 
 
 def write_ctm(path: Path, cuts: Iterable[Cut], kind: str) -> None:
-    """Write the alignments of this kind as CTM: `recording channel start duration symbol` per line, in seconds."""
+    """Write the alignments of this kind as CTM: `recording channel start duration symbol` per line, in seconds.
+
+    Items of less than half a millisecond, which would last 0.000 s, are left out: stage 1 may refuse them.
+    """
     segments = [segment for cut in cuts for segment in cut.supervisions]
     write_lines(
         path,
@@ -160,5 +163,6 @@ def write_ctm(path: Path, cuts: Iterable[Cut], kind: str) -> None:
             f"{segment.recording_id} {segment.channel} {item.start:.3f} {item.duration:.3f} {item.symbol}"
             for segment in segments
             for item in (segment.alignment or {})[kind]
+            if round(item.duration, 3) > 0
         ),
     )
