@@ -72,6 +72,17 @@ def test_a_word_that_nobody_can_pronounce_is_spoken_noise(tmp_path, lexicon):
         tokens.encode("ΩΩ", "u7")
 
 
+def test_how_unicode_writes_a_letter_makes_no_other_word(tmp_path):
+    """Transcripts are in NFC; lexicons may not be, and with punctuation: remove an apostrophe is always `'`."""
+    (tmp_path / "lexicon.txt").write_text("Cafe\u0301 K A F E\nl\u2019eau L O\na\u2010b A B\n", encoding="utf-8")
+    text = "CAF\u00c9 l'eau l\u2019eau a-b"
+    tokens = make_lang(tmp_path / "lang", str(tmp_path / "lexicon.txt"), text.split(), [text])
+    assert tokens.reference(text) == "K A F E L O L O A B"
+    assert not (tmp_path / "lang/g2p.txt").exists()
+    copy_tokens(tmp_path / "lang", tmp_path / "model")
+    assert Tokens(tmp_path / "model").reference(text) == tokens.reference(text)
+
+
 def test_english_needs_no_file(tmp_path):
     tokens = make_lang(tmp_path, "cmudict", ["TOMATO"], ["A TOMATO"])
     assert len(tokens) == 40
