@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Iterable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,25 @@ def wer_notes(paths: Iterable[Path]) -> list[str]:
     """Return what some wer-SPLIT.json say about their splits, each sentence once."""
     notes = (json.loads(path.read_text()).get("note") for path in paths)
     return [note for note in dict.fromkeys(notes) if note]
+
+
+def log_probs_id(scores: Path) -> str | None:
+    """Return what tells the log-probs that the model of a MODEL/SEARCH/wer-SPLIT.json has now from others.
+
+    It is a hash of the mean posteriors of the tokens, which stage 9 writes beside the log-probs; None without them.
+    Unlike the times of files, it is the same in a copy.
+    """
+    prior = scores.parents[1] / "log_probs" / f"{scores.stem.removeprefix('wer-')}.prior"
+    return sha256(prior.read_bytes()).hexdigest()[:12] if prior.exists() else None
+
+
+def is_outdated(scores: Path) -> bool:
+    """Whether a wer-SPLIT.json is of other log-probs than its model has now, such as those of another --avg.
+
+    Files that do not say of which they are, or have no log-probs beside them, are taken as they are.
+    """
+    then, now = json.loads(scores.read_text()).get("log_probs"), log_probs_id(scores)
+    return None not in (then, now) and then != now
 
 
 def commit() -> str:

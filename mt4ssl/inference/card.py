@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from mt4ssl.results import METHODS, best_wer, commit, rate_name, wer_notes
+from mt4ssl.results import METHODS, best_wer, commit, is_outdated, rate_name, wer_notes
 from mt4ssl.table import markdown_table
 
 USAGE = {
@@ -78,7 +78,8 @@ def model_card(exp: Path, config: dict[str, Any], kind: str, form: str) -> str:
 
 def _results(exp: Path) -> list[str]:
     """The WER of every set and search that was scored."""
-    paths = [(name, path) for method, name in METHODS.items() for path in sorted((exp / method).glob("wer-*.json"))]
+    found = ((name, path) for method, name in METHODS.items() for path in sorted((exp / method).glob("wer-*.json")))
+    paths = [(name, path) for name, path in found if not is_outdated(path)]
     rows = [[path.stem.removeprefix("wer-"), name, best_wer(path)] for name, path in paths]
     rate = rate_name(path for _, path in paths)
     table = markdown_table(["set", "search", f"{rate} (95 % interval)"], rows)
