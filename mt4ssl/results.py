@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -28,15 +28,20 @@ def best_result(path: Path) -> dict[str, Any]:
 
 
 def best_wer(path: Path) -> str:
-    """Return the lowest WER in a wer-SPLIT.json, in percent, with its 95 % bootstrap interval; a PER says so."""
+    """Return the lowest WER in a wer-SPLIT.json, in percent, with its 95 % interval, if known; a PER says so."""
     best = best_result(path)
     phones = " PER" if rate_name([path]) == "PER" else ""
-    return wer_cell(best["wer"], *best["ci95"]) + phones
+    return wer_cell(best["wer"], best["ci95"]) + phones
 
 
-def wer_cell(wer: float, low: float, high: float) -> str:
-    """Return a WER and the ends of its interval, in percent, as tables show them."""
-    return f"{wer:.2f} ({low:.2f} - {high:.2f})"
+def wer_cell(wer: float, ci95: Sequence[float] | None) -> str:
+    """Return a WER and the ends of its interval, if known, in percent, as tables show them."""
+    return f"{wer:.2f} ({interval_cell(ci95)})" if ci95 else f"{wer:.2f}"
+
+
+def interval_cell(ci95: Sequence[float] | None) -> str:
+    """Return the ends of an interval as tables show them; "-" where there is none."""
+    return "{:.2f} - {:.2f}".format(*ci95) if ci95 else "-"
 
 
 def rate_name(paths: Iterable[Path]) -> str:

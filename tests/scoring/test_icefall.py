@@ -8,6 +8,7 @@ import sys
 import jiwer
 import pytest
 
+from mt4ssl.results import best_wer
 from mt4ssl.scoring.icefall import align, describe, errs_lines, recogs_lines, summary_lines
 from mt4ssl.scoring.wer import score
 
@@ -130,6 +131,15 @@ def test_errors_in_characters_are_called_cer(tmp_path):
     for kind in ("errs", "recogs"):
         assert "WER" not in (tmp_path / f"{kind}-dev-{tmp_path.name}.txt").read_text(encoding="utf-8")
     assert (tmp_path / "wer-summary-dev.txt").read_text().startswith("settings\tCER\n")
+
+
+def test_a_rate_without_an_interval(tmp_path):
+    (tmp_path / "ref").write_text("a THE CAT\n" + "".join(f"b{number}\n" for number in range(9)))
+    (tmp_path / "hyps-dev.txt").write_text("a THE\n" + "".join(f"b{number}\n" for number in range(9)))
+    done = run_score(tmp_path, tmp_path / "ref")
+    assert done.returncode == 0 and re.search(r" 50.00 +- ", done.stdout), done.stderr
+    assert "NaN" not in (tmp_path / "wer-dev.json").read_text()
+    assert best_wer(tmp_path / "wer-dev.json") == "50.00"
 
 
 def test_right_to_left_text_keeps_its_order(tmp_path):

@@ -124,7 +124,8 @@ def score_rows(folder: Path) -> Iterator[Row]:
         best, rate = best_result(path), rate_name([path])
         row = {**facts, "split": path.stem.removeprefix("wer-"), "method": path.parent.name, "words": best["words"]}
         row["rate"] = rate  # of phones it is PER, which stands under `wer` too, and they have no characters
-        row |= dict(zip(("wer", "ci95_low", "ci95_high"), (round(x, 6) for x in (best["wer"], *best["ci95"]))))
+        rates = (best["wer"], *(best["ci95"] or ()))
+        row |= dict(zip(("wer", "ci95_low", "ci95_high"), (round(x, 6) for x in rates)))
         row["cer"] = round(best["cer"], 6) if rate == "WER" else ""
         weights = Weights.parse(best["settings"])
         if weights:
@@ -183,7 +184,7 @@ def wer_cells(rows: list[Row], columns: Iterable[tuple[str, ...]]) -> list[str]:
     """The WER with its interval of each split and method, "-" where there is none; another rate says so."""
     cells = {}
     for row in rows:
-        cell = wer_cell(*(float(row[name]) for name in ("wer", "ci95_low", "ci95_high")))
+        cell = wer_cell(float(row["wer"]), [float(row[name]) for name in ("ci95_low", "ci95_high") if row[name]])
         cells[row["split"], row["method"]] = cell if row["rate"] == "WER" else f"{cell} {row['rate']}"
     return [cells.get(column, "-") for column in columns]
 
