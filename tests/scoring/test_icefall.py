@@ -76,6 +76,25 @@ def test_errs():
     ]
 
 
+def test_a_star_is_a_word():
+    ref, hyp = {"u": "A * B".split()}, {"u": "A C B *".split()}
+    lines = errs_lines(ref, hyp, score(ref, hyp))
+    assert lines[1] == "Errors: 1 insertions, 0 deletions, 1 substitutions, over 3 reference words (2 correct)"
+    assert lines[5:-5] == [
+        "u:\tA (*->C) B (*->*)",
+        "",
+        "SUBSTITUTIONS: count ref -> hyp",
+        "1   * -> C",
+        "",
+        "DELETIONS: count ref",
+        "",
+        "INSERTIONS: count hyp",
+        "1   *",
+        "",
+    ]
+    assert lines[-4:] == ["*   0 2 1 1", "C   0 1 0 1", "A   1 0 1 1", "B   1 0 1 1"]
+
+
 def test_summary():
     rate = score(REF, HYP)
     assert summary_lines({"lm_scale_0.5": rate}) == ["settings\tWER", "lm_scale_0.5\t25.00"]
