@@ -39,9 +39,10 @@ session = InferenceSession("FOLDER/model.onnx")  # waveforms (B, S) at 16 kHz, l
 }
 USAGE["onnx", "ctc"] = USAGE["onnx", "encoder"]
 PADDING = (
-    "In padded batches transformers lets padding into the positional convolutions of data2vec, so that hidden states"
-    " and text of the shorter utterances differ from those of the same utterances alone, and from this library's. Give"
-    " it one utterance at a time where that matters."
+    "In padded batches transformers lets padding into the positional convolutions of data2vec, into the statistics of"
+    " GroupNorm front-ends and into the convolutions of Conformers, so that hidden states and text of the shorter"
+    " utterances differ from those of the same utterances alone, and from this library's. Give it one utterance at a"
+    " time where that matters."
 )
 
 
