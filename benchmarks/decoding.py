@@ -21,6 +21,7 @@ from rows import Row, write_rows
 
 from mt4ssl.files import atomic_path
 from mt4ssl.lang.symbols import is_disambiguation, read_symbols, read_text
+from mt4ssl.results import interval_cell
 from mt4ssl.scoring.wer import ErrorRate, score
 from mt4ssl.table import markdown_table
 
@@ -148,7 +149,7 @@ def compare(ours: K2, peer: Flashlight, beam: int, count: int) -> tuple[Row, lis
     )
     peer_name = f"flashlight, {ours.order}-gram, beam {beam}"
     lines = [
-        [decoder, settings, result.wer, "{:.2f} - {:.2f}".format(*result.ci95), seconds, f"{seconds / audio:.5f}"]
+        [decoder, settings, result.wer, interval_cell(result.ci95), seconds, f"{seconds / audio:.5f}"]
         for decoder, settings, result, seconds in (
             (f"k2, {name}", scale, rate, mine),
             (peer_name, "LM weight {}, word score {}".format(*peer.weights), peer_rate, theirs),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +28,20 @@ def best_result(path: Path) -> dict[str, Any]:
 
 
 def best_wer(path: Path) -> str:
-    """Return the lowest WER in a wer-SPLIT.json, in percent, with its 95 % bootstrap interval; a PER says so."""
+    """Return the lowest WER in a wer-SPLIT.json, in percent, with its 95 % interval, if known; a PER says so."""
     best = best_result(path)
     phones = " PER" if rate_name([path]) == "PER" else ""
-    return wer_cell(best["wer"], *best["ci95"]) + phones
+    return wer_cell(best["wer"], best["ci95"]) + phones
 
 
-def wer_cell(wer: float, low: float, high: float) -> str:
-    """Return a WER and the ends of its interval, in percent, as tables show them."""
-    return f"{wer:.2f} ({low:.2f} - {high:.2f})"
+def wer_cell(wer: float, ci95: Sequence[float] | None) -> str:
+    """Return a WER and the ends of its interval, if known, in percent, as tables show them."""
+    return f"{wer:.2f} ({interval_cell(ci95)})" if ci95 else f"{wer:.2f}"
+
+
+def interval_cell(ci95: Sequence[float] | None) -> str:
+    """Return the ends of an interval as tables show them; "-" where there is none."""
+    return "{:.2f} - {:.2f}".format(*ci95) if ci95 else "-"
 
 
 def rate_name(paths: Iterable[Path]) -> str:
@@ -47,6 +53,25 @@ def wer_notes(paths: Iterable[Path]) -> list[str]:
     """Return what some wer-SPLIT.json say about their splits, each sentence once."""
     notes = (json.loads(path.read_text()).get("note") for path in paths)
     return [note for note in dict.fromkeys(notes) if note]
+
+
+def log_probs_id(scores: Path) -> str | None:
+    """Return what tells the log-probs that the model of a MODEL/SEARCH/wer-SPLIT.json has now from others.
+
+    It is a hash of the mean posteriors of the tokens, which stage 9 writes beside the log-probs; None without them.
+    Unlike the times of files, it is the same in a copy.
+    """
+    prior = scores.parents[1] / "log_probs" / f"{scores.stem.removeprefix('wer-')}.prior"
+    return sha256(prior.read_bytes()).hexdigest()[:12] if prior.exists() else None
+
+
+def is_outdated(scores: Path) -> bool:
+    """Whether a wer-SPLIT.json is of other log-probs than its model has now, such as those of another --avg.
+
+    Files that do not say of which they are, or have no log-probs beside them, are taken as they are.
+    """
+    then, now = json.loads(scores.read_text()).get("log_probs"), log_probs_id(scores)
+    return None not in (then, now) and then != now
 
 
 def commit() -> str:

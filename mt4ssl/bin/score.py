@@ -11,6 +11,7 @@ from mt4ssl.decode.weights import Weights, on_edge
 from mt4ssl.errors import UserError, run_main
 from mt4ssl.files import write_lines
 from mt4ssl.lang.symbols import read_text
+from mt4ssl.results import interval_cell, log_probs_id
 from mt4ssl.scoring.icefall import errs_lines, recogs_lines, summary_lines
 from mt4ssl.scoring.wer import check_same_utterances, score
 from mt4ssl.table import print_table
@@ -64,10 +65,13 @@ def main() -> None:
         counts = {"ins": rate.ins, "del": rate.dele, "sub": rate.sub, "words": rate.words}
         cer = rate.cer if name == "WER" else rate.wer
         results[key] = {"wer": rate.wer, "cer": cer, **counts, "ci95": rate.ci95}
-        interval, mark = "{:.2f} - {:.2f}".format(*rate.ci95), "best" if key == best else ""
-        rows.append([key, rate.wer, interval, *([cer] if name == "WER" else []), *counts.values(), mark])
-    scores = json.dumps({"rate": name, "best": best, "note": args.note, "results": results}, indent=2)
-    write_lines(args.out / f"wer-{args.split}.json", [scores])
+        mark = "best" if key == best else ""
+        rows.append(
+            [key, rate.wer, interval_cell(rate.ci95), *([cer] if name == "WER" else []), *counts.values(), mark]
+        )
+    path = args.out / f"wer-{args.split}.json"
+    scores = {"rate": name, "best": best, "note": args.note, "log_probs": log_probs_id(path), "results": results}
+    write_lines(path, [json.dumps(scores, indent=2)])
     header = ["settings", name, "95 % interval", *(["CER"] if name == "WER" else []), "ins", "del", "sub", "words", ""]
     print_table(f"{name} of {args.split} in {args.out}", header, rows)
     if best in edge:

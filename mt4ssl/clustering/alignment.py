@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -95,8 +95,10 @@ def align_tokens(
 ) -> list[AlignmentItem]:
     """Align words, each given by its pronunciations as token ids, with CTC log-probs (T, V) of `duration` seconds.
 
-    What lasts longer than WINDOW seconds is aligned in parts, between pauses.
+    What lasts longer than WINDOW seconds is aligned in parts, between pauses. Raises UserError as `best_path` does.
     """
+    if not len(log_probs):
+        raise UserError("it is too short for a frame")
     shift = duration / len(log_probs)
     parts = [(slice(0, len(log_probs)), slice(0, len(words)))]
     if duration > WINDOW:
@@ -122,24 +124,38 @@ def with_alignment(cut: Cut, kind: str, items: list[AlignmentItem]) -> Cut:
     return fastcopy(cut, supervisions=[fastcopy(supervision, alignment=alignment)])
 
 
-def align_cuts(cuts: Iterable[Cut], log_probs: Mapping[str, np.ndarray], tokens: Tokens) -> Iterator[Cut]:
-    """Yield each cut with an alignment of its transcript: of kind `phone`, or `token` where tokens are no phones.
+def align_cuts(
+    cuts: Iterable[Cut], log_probs: Mapping[str, np.ndarray], tokens: Tokens
+) -> tuple[list[Cut], dict[str, str]]:
+    """Return the cuts with alignments of their transcripts, and why the others have none, by their ids.
 
-    Raises UserError naming the cut for which there is none.
+    An alignment is of kind `phone`, or `token` where tokens are no phones. As in fine-tuning, words may have no
+    tokens, and cuts more tokens than frames. Raises UserError if no cut can be aligned, or if one has no log-probs.
     """
+    aligned: list[Cut] = []
+    left_out: dict[str, str] = {}
     for cut in cuts:
         if cut.id not in log_probs:
             raise UserError(f"there are no log-probs of {cut.id}: run stage 9 (emit) for these cuts")
-        words = tokens.pronunciations(transcript(cut), cut.id)
+        text = transcript(cut)
         try:
+            words = tokens.pronunciations(text, cut.id)
             items = align_tokens(log_probs[cut.id], words, tokens.symbols, cut.duration)
         except UserError as error:
-            raise UserError(f"cut {cut.id}: {error}") from error
-        yield with_alignment(cut, tokens.unit.kind, items)
+            left_out[cut.id] = str(error)
+        else:
+            aligned.append(with_alignment(cut, tokens.unit.kind, items))
+    if left_out and not aligned:
+        cut_id, reason = next(iter(left_out.items()))
+        raise UserError(f"none of {len(left_out)} cuts can be aligned; the first is {cut_id}: {reason}")
+    return aligned, left_out
 
 
 def write_ctm(path: Path, cuts: Iterable[Cut], kind: str) -> None:
-    """Write the alignments of this kind as CTM: `recording channel start duration symbol` per line, in seconds."""
+    """Write the alignments of this kind as CTM: `recording channel start duration symbol` per line, in seconds.
+
+    Items of less than half a millisecond, which would last 0.000 s, are left out: stage 1 may refuse them.
+    """
     segments = [segment for cut in cuts for segment in cut.supervisions]
     write_lines(
         path,
@@ -147,5 +163,6 @@ def write_ctm(path: Path, cuts: Iterable[Cut], kind: str) -> None:
             f"{segment.recording_id} {segment.channel} {item.start:.3f} {item.duration:.3f} {item.symbol}"
             for segment in segments
             for item in (segment.alignment or {})[kind]
+            if round(item.duration, 3) > 0
         ),
     )

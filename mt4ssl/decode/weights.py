@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import product
 from typing import Callable, NamedTuple, TypeVar
 
+NUMBER = r"[0-9.]+(?:e[+-][0-9]+)?"  # as str writes it: 1e-05
 EXTENSIONS = 5  # how often a grid grows at most
 
 Hypotheses = TypeVar("Hypotheses")
@@ -25,7 +26,7 @@ class Weights(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> Weights | None:
         """Read what `str` wrote; None if it is something else."""
-        found = re.fullmatch(r"lm_scale_([0-9.]+)(?:_word_score_(-?[0-9.]+))?", text)
+        found = re.fullmatch(f"lm_scale_({NUMBER})(?:_word_score_(-?{NUMBER}))?", text)
         return cls(float(found[1]), float(found[2] or 0.0)) if found else None
 
 

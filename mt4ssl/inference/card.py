@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from mt4ssl.inference.folder import MADE
-from mt4ssl.results import METHODS, best_wer, commit, rate_name, wer_notes
+from mt4ssl.results import METHODS, best_wer, commit, is_outdated, rate_name, wer_notes
 from mt4ssl.table import markdown_table
 
 USAGE = {
@@ -40,9 +40,10 @@ session = InferenceSession("FOLDER/model.onnx")  # waveforms (B, S) at 16 kHz, l
 }
 USAGE["onnx", "ctc"] = USAGE["onnx", "encoder"]
 PADDING = (
-    "In padded batches transformers lets padding into the positional convolutions of data2vec, so that hidden states"
-    " and text of the shorter utterances differ from those of the same utterances alone, and from this library's. Give"
-    " it one utterance at a time where that matters."
+    "In padded batches transformers lets padding into the positional convolutions of data2vec, into the statistics of"
+    " GroupNorm front-ends and into the convolutions of Conformers, so that hidden states and text of the shorter"
+    " utterances differ from those of the same utterances alone, and from this library's. Give it one utterance at a"
+    " time where that matters."
 )
 
 
@@ -79,7 +80,8 @@ def model_card(exp: Path, config: dict[str, Any], kind: str, form: str) -> str:
 
 def _results(exp: Path) -> list[str]:
     """The WER of every set and search that was scored."""
-    paths = [(name, path) for method, name in METHODS.items() for path in sorted((exp / method).glob("wer-*.json"))]
+    found = ((name, path) for method, name in METHODS.items() for path in sorted((exp / method).glob("wer-*.json")))
+    paths = [(name, path) for name, path in found if not is_outdated(path)]
     rows = [[path.stem.removeprefix("wer-"), name, best_wer(path)] for name, path in paths]
     rate = rate_name(path for _, path in paths)
     table = markdown_table(["set", "search", f"{rate} (95 % interval)"], rows)

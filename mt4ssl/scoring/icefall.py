@@ -9,7 +9,8 @@ import kaldialign
 
 from mt4ssl.scoring.wer import ErrorRate, Text
 
-GAP = "*"
+GAP = " "  # what no word can be
+SHOWN_GAP = "*"
 Alignment = list[tuple[str, str]]  # (reference word, hypothesis word), GAP where there is none
 
 
@@ -63,7 +64,7 @@ def describe(alignment: Alignment) -> str:
     """Return the reference with errors in brackets, neighbours merged: `THE (CAT SAT->CATS) DOWN`."""
     parts = []
     for is_correct, run in groupby(alignment, key=lambda pair: pair[0] == pair[1]):
-        ref, hyp = (" ".join(word for word in side if word != GAP) or GAP for side in zip(*run))
+        ref, hyp = (" ".join(word for word in side if word != GAP) or SHOWN_GAP for side in zip(*run))
         parts.append(ref if is_correct else f"({ref}->{hyp})")
     return " ".join(parts)
 

@@ -18,7 +18,7 @@ import torch
 from matplotlib.figure import Figure
 
 from mt4ssl.files import atomic_path, require
-from mt4ssl.results import METHODS, best_wer, commit, read_log
+from mt4ssl.results import METHODS, best_wer, commit, is_outdated, read_log
 from mt4ssl.table import markdown_table
 
 NOT_A_MEASURE = ("step", "split")
@@ -61,10 +61,10 @@ def scored_models(finetune: Path, test_sets: Sequence[str]) -> list[str]:
 
 
 def score_files(finetune: Path, models: Sequence[str], test_sets: Sequence[str]) -> list[Path]:
-    """The wer-SPLIT.json that there are of these models and test sets."""
+    """The wer-SPLIT.json that there are of these models and test sets, of the log-probs that the models have now."""
     wanted = product(models, METHODS, test_sets)
     paths = [finetune / model / method / f"wer-{split}.json" for model, method, split in wanted]
-    return [path for path in paths if path.exists()]
+    return [path for path in paths if path.exists() and not is_outdated(path)]
 
 
 def used_methods(finetune: Path, models: Sequence[str], test_sets: Sequence[str]) -> dict[str, str]:
@@ -76,15 +76,18 @@ def used_methods(finetune: Path, models: Sequence[str], test_sets: Sequence[str]
 def wer_table(finetune: Path, models: Sequence[str], test_sets: Sequence[str]) -> str:
     """WER per model and test set, by search method; "-" where there is no score yet."""
     rows = []
-    methods = used_methods(finetune, models, test_sets)
+    methods, there = used_methods(finetune, models, test_sets), score_files(finetune, models, test_sets)
     for split, model in product(test_sets, models):
         paths = [finetune / model / method / f"wer-{split}.json" for method in methods]
-        rows.append([model, split, *(best_wer(path) if path.exists() else "-" for path in paths)])
+        rows.append([model, split, *(best_wer(path) if path in there else "-" for path in paths)])
     return markdown_table(["model", "set", *methods.values()], rows)
 
 
 def missing_scores(finetune: Path, test_sets: Sequence[str]) -> list[str]:
-    """A sentence for every score that a trained model does not have and another has, with the stage that makes it."""
+    """A sentence for every score that a trained model does not have and another has, with the stage that makes it.
+
+    Scores of log-probs that are there no more are left out, and named as well.
+    """
     sentences = []
     models = trained_models(finetune)
     methods = used_methods(finetune, models, test_sets)
@@ -93,9 +96,13 @@ def missing_scores(finetune: Path, test_sets: Sequence[str]) -> list[str]:
         if not there:
             sentences.append(f"`{model}` is trained and has no score yet: stages 9 (emit) and 10 (decode) make them.")
             continue
-        for split, (method, name) in product(test_sets, methods.items()):
-            if finetune / model / method / f"wer-{split}.json" not in there:
-                stage = "9 (emit)" if method == "ctc-greedy-search" else "10 (decode)"
+        for split, (method, name) in product(test_sets, METHODS.items()):
+            path = finetune / model / method / f"wer-{split}.json"
+            stage = "9 (emit)" if method == "ctc-greedy-search" else "10 (decode)"
+            if path not in there and path.exists():
+                why = "is of other log-probs than it has now, and left out"
+                sentences.append(f"The score of `{model}` of {split} by {name} {why}: stage {stage} makes a new one.")
+            elif path not in there and method in methods:
                 sentences.append(f"`{model}` has no score of {split} by {name}: stage {stage} makes it.")
     return sentences
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ Text = Mapping[str, list[str]]  # {utterance id: words}
 
 @dataclass(frozen=True)
 class ErrorRate:
-    """Errors against `words` reference words; rates in percent; `ci95` is the 95 % interval of the WER."""
+    """Errors against `words` reference words; rates in percent; `ci95` is the 95 % interval of the WER, if known."""
 
     ins: int
     dele: int
@@ -22,7 +23,7 @@ class ErrorRate:
     words: int
     wer: float
     cer: float
-    ci95: tuple[float, float]
+    ci95: tuple[float, float] | None
 
 
 def check_same_utterances(ref: Mapping[str, object], hyp: Mapping[str, object], name: str) -> None:
@@ -52,9 +53,13 @@ def score(ref: Text, hyp: Text) -> ErrorRate:
     return ErrorRate(words["ins"], words["del"], words["sub"], words["ref_len"], wer, cer, interval(refs, hyps))
 
 
-def interval(refs: Sequence[list[str]], hyps: Sequence[list[str]]) -> tuple[float, float]:
-    """Return the 95 % bootstrap interval of the WER in percent (Bisani and Ney, 2004)."""
+def interval(refs: Sequence[list[str]], hyps: Sequence[list[str]]) -> tuple[float, float] | None:
+    """Return the 95 % bootstrap interval of the WER in percent (Bisani and Ney, 2004).
+
+    None where so many references are empty that all that are drawn may be: there is no rate of these.
+    """
     if not any(refs):
-        return 0.0, 0.0
+        return None
     bounds = kaldialign.bootstrap_wer_ci(refs, hyps)
-    return max(0.0, 100 * bounds["ci95min"]), 100 * bounds["ci95max"]
+    low, high = 100 * bounds["ci95min"], 100 * bounds["ci95max"]
+    return (max(0.0, low), high) if math.isfinite(low) and math.isfinite(high) else None

@@ -39,7 +39,8 @@ class Gpu:
     def seconds(self, work: Callable[[], Any]) -> float:
         """Return how long `work`, on shapes alone, would take (see `shapes_alone`), and the backward pass after it.
 
-        Backwards, an operation is taken to last twice as long as forwards: it has two products for each one.
+        Backwards, an operation is taken to last twice as long as forwards: it has two products for each one. It has no
+        backward pass where nothing that it reads needs a gradient, as in a frozen front-end.
         """
         with Roofline(self) as roofline, FusedAttention(roofline):
             work()
@@ -74,7 +75,8 @@ class Roofline(TorchDispatchMode):
         """Add an operation of so many FLOPs, which reads and writes the tensors in `moved`."""
         tensors = [leaf for leaf in tree_leaves(moved) if isinstance(leaf, Tensor)]
         size = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
-        passes = 3 if torch.is_grad_enabled() else 1
+        backwards = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
+        passes = 3 if backwards else 1
         self.seconds += passes * max(flops / self.gpu.flops, size / self.gpu.bandwidth)
 
 
@@ -88,7 +90,8 @@ class FusedAttention(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is not F.scaled_dot_product_attention:
             return func(*args, **(kwargs or {}))
-        result = torch.empty_like(args[0])
+        learns = torch.is_grad_enabled() and any(x.requires_grad for x in args[:3])
+        result = torch.empty_like(args[0], requires_grad=learns)
         self.roofline.add(sdpa_flop_count(*(x.shape for x in args[:3])), (args, kwargs, result))
         return result
 

@@ -1,14 +1,20 @@
 """Forced alignment against a search over all CTC paths."""
 
 import itertools
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from lhotse import CutSet
+from lhotse.cut import Cut
 from lhotse.supervision import AlignmentItem, SupervisionSet
 from lhotse.testing.dummies import dummy_cut, dummy_supervision
+from lhotse.utils import fastcopy
 
 from mt4ssl.clustering.alignment import (
+    align_cuts,
     align_tokens,
     best_path,
     choose_pronunciations,
@@ -17,7 +23,14 @@ from mt4ssl.clustering.alignment import (
     write_ctm,
 )
 from mt4ssl.clustering.pauses import parts_between_pauses, states_at
+from mt4ssl.clustering.probe import collect_frames
+from mt4ssl.clustering.quality import label_quality
+from mt4ssl.data.cuts import Cuts
+from mt4ssl.data.storage import store_arrays, write_ark
 from mt4ssl.errors import UserError
+from mt4ssl.lang.lexicon import write_lang
+from mt4ssl.lang.tokens import Tokens
+from mt4ssl.lang.units.phones import Phones
 
 
 def random_log_probs(seed: int, frames: int, tokens: int) -> np.ndarray:
@@ -138,10 +151,76 @@ def test_times_count_from_the_start_of_the_recording(tmp_path):
     """A cut out of a long recording: Lhotse reads back from CTM what was aligned."""
     whole = dummy_cut(0, duration=10.0, supervisions=[dummy_supervision(0, start=2.0, duration=1.5, alignment={})])
     (cut,) = CutSet.from_cuts([whole]).trim_to_supervisions()
-    aligned = with_alignment(cut, "phone", [AlignmentItem("a", 0.0, 0.5), AlignmentItem("b", 0.5, 1.0)])
+    rest = AlignmentItem("sil", 1.4996, 0.0004)  # too short for CTM
+    aligned = with_alignment(cut, "phone", [AlignmentItem("a", 0.0, 0.5), AlignmentItem("b", 0.5, 1.0), rest])
     items = [AlignmentItem("a", 2.0, 0.5), AlignmentItem("b", 2.5, 1.0)]
-    assert aligned.supervisions[0].alignment == {"phone": items}
+    assert aligned.supervisions[0].alignment is not None
+    assert aligned.supervisions[0].alignment["phone"][:-1] == items
     write_ctm(tmp_path / "phones.ctm", [aligned], "phone")
     segment = dummy_supervision(0, start=2.0, duration=1.5, alignment={})
     (read,) = SupervisionSet.from_segments([segment]).with_alignment_from_ctm(tmp_path / "phones.ctm", type="phone")
     assert read.alignment["phone"] == items
+
+
+SAID = {"fits": "ab ab", "long": "ab ab ab ab", "unknown": "ab xyz", "empty": "ab", "also": "ab"}
+FRAMES = dict.fromkeys(SAID, 5) | {"empty": 0}
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """The folder of a model of two phones, with log-probs of dev: some of its transcripts cannot be aligned."""
+    (tmp_path / "lexicon.txt").write_text("ab A B\n")
+    write_lang(tmp_path, Phones.make(tmp_path, ["ab"], [], ["ab"], 0, str(tmp_path / "lexicon.txt")), ["ab"])
+    matrices = [(name, random_log_probs(0, frames, 3)) for name, frames in FRAMES.items()]
+    (tmp_path / "log_probs").mkdir()
+    write_ark(tmp_path / "log_probs/dev", matrices)
+    return tmp_path
+
+
+def said_cuts() -> list[Cut]:
+    cuts = []
+    for number, (name, text) in enumerate(SAID.items()):
+        segment = fastcopy(dummy_supervision(number, duration=0.1, text=text), speaker=name)
+        cuts.append(fastcopy(dummy_cut(number, duration=0.1, supervisions=[segment]), id=name))
+    return cuts
+
+
+def test_cuts_that_cannot_be_aligned_are_named_and_left_out(model):
+    """Fine-tuning leaves them out of dev, or skips their unknown tokens, and warns: no reason to stop in stage 11."""
+    labelled = store_arrays(model / "labels", "km", 0.02, ((cut, np.arange(5) % 2) for cut in said_cuts()))
+    CutSet.from_cuts(labelled).to_file(model / "cuts.jsonl.gz")
+    command = [sys.executable, "-m", "mt4ssl.bin.align", "--model", model, "--split", "dev"]
+    command += ["--cuts", model / "cuts.jsonl.gz", "--out", model / "aligned.jsonl.gz", "--ctm", model / "dev.ctm"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for line in (
+        "long is left out: 8 tokens do not fit into 5 frames",
+        "unknown is left out: utterance unknown: SPN not in",
+        "empty is left out: it is too short for a frame",
+    ):
+        assert line in done.stdout
+    assert done.stdout.splitlines()[-2].split() == ["dev", "5", "2", "3"]
+    aligned = list(CutSet.from_file(model / "aligned.jsonl.gz"))
+    assert [cut.id for cut in aligned] == ["fits", "also"]
+    assert label_quality(aligned, "km", 2, "phone").frames == 10
+
+    frames = collect_frames(Cuts.read(model / "aligned.jsonl.gz"), OneFeature(), "phone")
+    assert {"A", "B"} <= set(frames.phones) and set(frames.speakers) == {"fits", "also"}
+
+
+class OneFeature:
+    """Stands in for the layers of an encoder."""
+
+    frame_shift = 0.02
+
+    def __call__(self, cut: Cut) -> np.ndarray:
+        return np.zeros((5, 1, 1), np.float32)
+
+
+def test_no_cut_that_can_be_aligned_is_an_error(model):
+    cuts = [cut for cut in said_cuts() if cut.id in ("long", "empty")]
+    log_probs = {name: random_log_probs(0, frames, 3) for name, frames in FRAMES.items()}
+    with pytest.raises(UserError, match="none of 2 cuts can be aligned; the first is long: 8 tokens do not fit"):
+        align_cuts(cuts, log_probs, Tokens(model))
+    with pytest.raises(UserError, match="there are no log-probs of empty: run stage 9"):
+        align_cuts(cuts, {"long": log_probs["fits"]}, Tokens(model))

@@ -57,6 +57,11 @@ def test_one_value_alone_is_fixed():
 
 
 def test_weights_are_read_as_they_are_written():
-    for weights, text in ((Weights(0.5), "lm_scale_0.5"), (Weights(1.5, -1.0), "lm_scale_1.5_word_score_-1.0")):
+    for weights, text in (
+        (Weights(0.5), "lm_scale_0.5"),
+        (Weights(1.5, -1.0), "lm_scale_1.5_word_score_-1.0"),
+        (Weights(1e-5, -1e-6), "lm_scale_1e-05_word_score_-1e-06"),
+        (Weights(0.5, 1e16), "lm_scale_0.5_word_score_1e+16"),
+    ):
         assert str(weights) == text and Weights.parse(text) == weights
     assert Weights.parse("ctc-greedy-search") is None

@@ -2,10 +2,13 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from mt4ssl.inference.card import model_card
 from mt4ssl.results import METHODS
 from mt4ssl.scoring.report import missing_scores, scored_models, wer_table
 
@@ -45,3 +48,32 @@ def test_a_new_method_hides_no_older_model(finetune, monkeypatch):
     shutil.copytree(finetune / "old" / HLG, finetune / "old/new-method")
     assert scored_models(finetune, ["test"]) == ["old", "whole"]
     assert "`whole` has no score of test by new: stage 10 (decode) makes it." in missing_scores(finetune, ["test"])
+
+
+def emit_and_score(model: Path, prior: str, methods: list[str]) -> None:
+    """What stages 9 and 10 do for a model with one hypothesis, by some searches."""
+    (model / "log_probs").mkdir(parents=True, exist_ok=True)
+    (model / "final.pt").touch()
+    (model / "log_probs/test.prior").write_text(prior)
+    (model / "log_probs/test.text").write_text("u THE CAT\n")
+    for method in methods:
+        (model / method).mkdir(exist_ok=True)
+        (model / method / "hyps-test.txt").write_text("u THE\n")
+        command = [sys.executable, "-m", "mt4ssl.bin.score", "--ref", model / "log_probs/test.text", "--split", "test"]
+        subprocess.run([*command, "--out", model / method], check=True, capture_output=True)
+
+
+def test_a_score_of_older_log_probs_is_left_out(tmp_path):
+    """RESULTS.md had the rescoring of a run with another --avg in the row of the scores of a run without rescoring."""
+    emit_and_score(tmp_path / "run/m", "<blk> -0.1\n", list(METHODS))
+    emit_and_score(tmp_path / "run/m", "<blk> -0.2\n", [GREEDY, HLG])
+    finetune = shutil.copytree(tmp_path / "run", tmp_path / "copy", copy_function=shutil.copyfile)  # other times
+    score = "50.00 (50.00 - 50.00)"
+    assert wer_table(finetune, ["m"], ["test"]).splitlines()[-1] == f"| m | test | {score} | {score} |"
+    (name,) = (METHODS[method] for method in LATER)
+    why = f"The score of `m` of test by {name} is of other log-probs than it has now, and left out"
+    assert missing_scores(finetune, ["test"]) == [f"{why}: stage 10 (decode) makes a new one."]
+    card = model_card(finetune / "m", {}, "ctc", "mt4ssl")
+    assert name not in card and METHODS[HLG] in card
+    shutil.rmtree(finetune / "m/log_probs")  # nothing is known: they are taken as they are
+    assert name in wer_table(finetune, ["m"], ["test"])

@@ -9,7 +9,7 @@ from transcripts import write_transcripts
 
 from mt4ssl.errors import UserError
 from mt4ssl.lang.lexicon import read_lexicon, write_lang
-from mt4ssl.lang.tokens import Tokens, copy_tokens
+from mt4ssl.lang.tokens import Tokens, copy_tokens, find_unknown
 from mt4ssl.lang.units.phones import Phones
 
 LEXICON = """
@@ -70,6 +70,28 @@ def test_a_word_that_nobody_can_pronounce_is_spoken_noise(tmp_path, lexicon):
     assert tokens.unknown("CAT ΩΩ") == ["SPN"] and tokens.encode("ΩΩ CAT", "u", skip_unknown=True)
     with pytest.raises(UserError, match="utterance u7: SPN not in"):
         tokens.encode("ΩΩ", "u7")
+
+
+def test_noise_in_a_transcript_is_spoken_noise(tmp_path, lexicon):
+    """Lexicons have words in angle brackets, or with a `!`, for noise and silence, and those are not read from them."""
+    (tmp_path / "lexicon.txt").write_text(LEXICON.lstrip() + "<noise> NSN\n!sil SIL\n")
+    text = "THE <noise> CAT !word"
+    assert find_unknown(Phones.make(tmp_path, [text], [], [], 0, lexicon), {"u": text}) == {}  # stage 6 would stop
+    tokens = make_lang(tmp_path / "lang", lexicon, text.split(), [text])
+    assert tokens.unknown(text) == [] and not {"NSN", "SIL"} & set(tokens.symbols)
+    assert tokens.reference(text) == "DH AH SPN K AE T SPN"
+    assert tokens.unit.unpronounced(text.split()) == ["<noise>", "!word"]
+
+
+def test_how_unicode_writes_a_letter_makes_no_other_word(tmp_path):
+    """Transcripts are in NFC; lexicons may not be, and with punctuation: remove an apostrophe is always `'`."""
+    (tmp_path / "lexicon.txt").write_text("Cafe\u0301 K A F E\nl\u2019eau L O\na\u2010b A B\n", encoding="utf-8")
+    text = "CAF\u00c9 l'eau l\u2019eau a-b"
+    tokens = make_lang(tmp_path / "lang", str(tmp_path / "lexicon.txt"), text.split(), [text])
+    assert tokens.reference(text) == "K A F E L O L O A B"
+    assert not (tmp_path / "lang/g2p.txt").exists()
+    copy_tokens(tmp_path / "lang", tmp_path / "model")
+    assert Tokens(tmp_path / "model").reference(text) == tokens.reference(text)
 
 
 def test_english_needs_no_file(tmp_path):

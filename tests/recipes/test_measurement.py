@@ -107,6 +107,7 @@ def experiment(copy: Path) -> Path:
         config = {
             "exp_dir": str(folder / "finetune" / model),
             "train_cuts": "data/fbank/mini_librispeech_cuts_train_1h.jsonl.gz",
+            "lang": "data/lang_char",
             "pretrained": pretrained,
             "from_scratch": model == "scratch",
             "loop": {"seed": 5, "updates": 1500},
@@ -120,14 +121,14 @@ def experiment(copy: Path) -> Path:
     return folder
 
 
-def add_scores(path: Path, settings: list[str]) -> None:
+def add_scores(path: Path, settings: list[str], **said: str) -> None:
     """The scores of a search, the first settings the best ones."""
     path.parent.mkdir(parents=True, exist_ok=True)
     results = {
         name: {"wer": 50.0 + number, "cer": 20.0, "words": 99, "ci95": [49.0, 51.25]}
         for number, name in enumerate(settings)
     }
-    path.write_text(json.dumps({"best": settings[0], "note": "", "results": results}))
+    path.write_text(json.dumps({"best": settings[0], "note": "", "results": results, **said}))
 
 
 def test_a_new_run_is_added_once(copy: Path, experiment: Path) -> None:
@@ -174,6 +175,7 @@ def test_a_fine_tuning_names_the_pretraining_of_another_experiment(copy: Path) -
     make_training(copy / pretrained, {"exp_dir": pretrained, "loop": {"seed": 3, "updates": 2000}}, last=2000)
     config = {
         "train_cuts": "train_1h.jsonl.gz",
+        "lang": "data/lang_char",
         "pretrained": pretrained,
         "from_scratch": False,
         "loop": {"seed": 1, "updates": 1500},
@@ -185,6 +187,35 @@ def test_a_fine_tuning_names_the_pretraining_of_another_experiment(copy: Path) -
     row = rows_of(copy / "results/measurement.csv")[-1]
     columns = "experiment system pretrain_seed finetune_seed pretrain_updates".split()
     assert [row[column] for column in columns] == ["panel_wer", "some", "3", "1", "2000"]
+
+
+def test_a_run_of_phones_stands_beside_that_of_characters(copy: Path) -> None:
+    folder = copy / "exp/run/mt4ssl-0"
+    pretrained = folder / "pretrain/mt4ssl_iter1"
+    make_training(pretrained, {"exp_dir": "x", "loop": {"seed": 0, "updates": 3000}}, last=3000)
+    config = {
+        "train_cuts": "train_all.jsonl.gz",
+        "lang": "data/lang_phone",
+        "pretrained": str(pretrained),
+        "from_scratch": False,
+        "loop": {"seed": 0, "updates": 5000},
+    }
+    make_training(folder / "finetune/mt4ssl_phone", config, last=5000)
+    (folder / "done").mkdir()
+    (folder / "done/08_finetune.mt4ssl_phone").write_text("command 'x'\nbeside 77\n")
+    add_scores(folder / "finetune/mt4ssl_phone/ctc-greedy-search/wer-dev.json", ["ctc-greedy-search"], rate="PER")
+    add_scores(folder / "finetune/mt4ssl_phone/1best/wer-dev.json", ["lm_scale_0.7"], rate="WER")
+    before, lines = rows_of(copy / "results/measurement.csv"), tables(copy)
+    added = set(tables(copy, "add", str(folder))) - set(lines)
+    rows = rows_of(copy / "results/measurement.csv")
+    assert rows[: len(before)] == before
+    columns = "system method rate wer cer seconds".split()
+    assert sorted([row[column] for column in columns] for row in rows[len(before) :]) == [
+        ["mt4ssl_phone", "1best", "WER", "50.0", "20.0", "77"],
+        ["mt4ssl_phone", "ctc-greedy-search", "PER", "50.0", "", "77"],
+    ]
+    cell = "50.00 (49.00 - 51.25)"
+    assert f"| mt4ssl_phone | dev | {cell} PER | {cell} | - | - |" in added
 
 
 def test_a_run_without_scores_is_an_error_of_one_line(copy: Path, experiment: Path) -> None:

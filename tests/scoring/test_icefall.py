@@ -8,6 +8,7 @@ import sys
 import jiwer
 import pytest
 
+from mt4ssl.results import best_wer
 from mt4ssl.scoring.icefall import align, describe, errs_lines, recogs_lines, summary_lines
 from mt4ssl.scoring.wer import score
 
@@ -75,6 +76,25 @@ def test_errs():
     ]
 
 
+def test_a_star_is_a_word():
+    ref, hyp = {"u": "A * B".split()}, {"u": "A C B *".split()}
+    lines = errs_lines(ref, hyp, score(ref, hyp))
+    assert lines[1] == "Errors: 1 insertions, 0 deletions, 1 substitutions, over 3 reference words (2 correct)"
+    assert lines[5:-5] == [
+        "u:\tA (*->C) B (*->*)",
+        "",
+        "SUBSTITUTIONS: count ref -> hyp",
+        "1   * -> C",
+        "",
+        "DELETIONS: count ref",
+        "",
+        "INSERTIONS: count hyp",
+        "1   *",
+        "",
+    ]
+    assert lines[-4:] == ["*   0 2 1 1", "C   0 1 0 1", "A   1 0 1 1", "B   1 0 1 1"]
+
+
 def test_summary():
     rate = score(REF, HYP)
     assert summary_lines({"lm_scale_0.5": rate}) == ["settings\tWER", "lm_scale_0.5\t25.00"]
@@ -130,6 +150,15 @@ def test_errors_in_characters_are_called_cer(tmp_path):
     for kind in ("errs", "recogs"):
         assert "WER" not in (tmp_path / f"{kind}-dev-{tmp_path.name}.txt").read_text(encoding="utf-8")
     assert (tmp_path / "wer-summary-dev.txt").read_text().startswith("settings\tCER\n")
+
+
+def test_a_rate_without_an_interval(tmp_path):
+    (tmp_path / "ref").write_text("a THE CAT\n" + "".join(f"b{number}\n" for number in range(9)))
+    (tmp_path / "hyps-dev.txt").write_text("a THE\n" + "".join(f"b{number}\n" for number in range(9)))
+    done = run_score(tmp_path, tmp_path / "ref")
+    assert done.returncode == 0 and re.search(r" 50.00 +- ", done.stdout), done.stderr
+    assert "NaN" not in (tmp_path / "wer-dev.json").read_text()
+    assert best_wer(tmp_path / "wer-dev.json") == "50.00"
 
 
 def test_right_to_left_text_keeps_its_order(tmp_path):

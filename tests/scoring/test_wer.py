@@ -49,7 +49,15 @@ def test_the_interval_covers_the_rate_of_95_in_100_samples():
 @pytest.mark.parametrize("hyp,wer", [([], 0.0), (["A", "B"], 200.0)])
 def test_references_without_words_divide_by_nothing(hyp, wer):
     rate = score({"u": []}, {"u": hyp})
-    assert (rate.wer, rate.ins, rate.words, rate.ci95) == (wer, len(hyp), 0, (0.0, 0.0))
+    assert (rate.wer, rate.ins, rate.words, rate.ci95) == (wer, len(hyp), 0, None)
+
+
+@pytest.mark.parametrize("hyp", [[], ["A"]])
+def test_few_references_with_words_have_no_interval(hyp):
+    """Where nine of ten are empty, samples may have no words: their rate is 0 / 0, or endless."""
+    ref = {f"u{number}": ["A", "B"] if number == 0 else [] for number in range(10)}
+    rate = score(ref, dict.fromkeys(ref, hyp))
+    assert rate.words == 2 and rate.wer > 0 and rate.ci95 is None
 
 
 def test_utterances_that_one_side_lacks_are_named():

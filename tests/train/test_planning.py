@@ -9,7 +9,8 @@ import torch
 
 from mt4ssl.bin import plan as plan_verb
 from mt4ssl.config import save_config
-from mt4ssl.train.finetuning import FinetuneTask
+from mt4ssl.models.ctc import CtcModel
+from mt4ssl.train.finetuning import FinetuneTask, freeze_encoder
 from mt4ssl.train.planning import advise_on_updates, corpus_hours, plan_finetuning, plan_pretraining
 from mt4ssl.train.pretraining import PretrainTask, make_model
 from mt4ssl.train.projection import GPUS, SHARE, Gpu, shapes_alone
@@ -84,6 +85,8 @@ GPU = Gpu("a GPU of round numbers", flops=1e12, bandwidth=1e10)
 def test_an_operation_takes_its_arithmetic_or_its_bytes(rows, inner, seconds):
     with shapes_alone():
         a, b = torch.empty(rows, inner, dtype=torch.bfloat16), torch.empty(inner, rows, dtype=torch.bfloat16)
+        assert GPU.seconds(lambda: a @ b) == pytest.approx(seconds / SHARE)  # of two that learn nothing
+        b.requires_grad_(True)
         assert GPU.seconds(lambda: a @ b) == pytest.approx(3 * seconds / SHARE)  # and twice that to go backwards
         with torch.no_grad():
             assert GPU.seconds(lambda: a @ b) == pytest.approx(seconds / SHARE)
@@ -121,5 +124,21 @@ def test_the_flops_of_a_projected_step_are_those_of_a_real_one(pretrain_config):
     with shapes_alone():
         gpu = Gpu("of endless bandwidth", flops=1e12, bandwidth=float("inf"))
         plan = plan_pretraining(pretrain_config, 1, torch.device("cuda"), gpu)
+    assert plan.measured_seconds == 4.0
+    assert plan.measured_seconds / plan.speed * SHARE * gpu.flops == pytest.approx(flops, rel=0.1)
+
+
+@pytest.mark.parametrize("freeze_frontend", [True, False])
+def test_a_frozen_front_end_has_no_backward_pass(finetune_config, pretrain_config, freeze_frontend):
+    """As above, of a fine-tuning: by default a pre-trained front-end is frozen."""
+    config = replace(finetune_config, from_scratch=False, freeze_frontend=freeze_frontend)
+    architecture = pretrain_config.model
+    model = CtcModel(architecture, config.ctc, 5)
+    model.encoder.training = False  # no layer is left out
+    freeze_encoder(model, config, False)
+    gpu = Gpu("of endless bandwidth", flops=1e12, bandwidth=float("inf"))
+    _, flops = count_flops(lambda: model.head(model.encoder(torch.randn(1, 400, 80), None)[0][-1]).sum().backward())
+    with shapes_alone():
+        plan = plan_finetuning(config, architecture, 5, 1, torch.device("cuda"), gpu)
     assert plan.measured_seconds == 4.0
     assert plan.measured_seconds / plan.speed * SHARE * gpu.flops == pytest.approx(flops, rel=0.1)

@@ -25,7 +25,7 @@ import matplotlib.pyplot as plt
 from mt4ssl.decode.weights import Weights
 from mt4ssl.errors import UserError, run_main
 from mt4ssl.files import atomic_path, require
-from mt4ssl.results import METHODS, best_result, commit, read_log, wer_cell
+from mt4ssl.results import METHODS, best_result, commit, rate_name, read_log, wer_cell
 from mt4ssl.table import markdown_table
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
@@ -33,7 +33,7 @@ SCORES, CURVES, CONFIGS = RESULTS / "measurement.csv", RESULTS / "curves.csv", R
 PANEL = RESULTS / "panel.csv"  # of local/panel.py
 FOLDERS = ("train_cuts", "dev_cuts", "exp_dir", "lang", "pretrained")  # of a config: where, and not how
 KEYS = {  # of the columns that tell one row from another
-    SCORES: "experiment system pretrain_seed finetune_seed after_updates subset split method".split(),
+    SCORES: "experiment system pretrain_seed finetune_seed after_updates subset split method rate".split(),
     CURVES: "experiment system seed step".split(),
     PANEL: "experiment system seed layer".split(),
 }
@@ -79,7 +79,7 @@ def training_facts(folder: Path, config: dict[str, Any], step: str) -> Row:
     """What every row says of the training exp/measure/SYSTEM-SEED/*/NAME; `step` is its name in utils/stage.sh."""
     experiment = folder.parents[1]
     record = experiment / "done" / step  # a step may have started several times
-    seconds = re.findall(r"^seconds (\d+)$", record.read_text(), re.MULTILINE) if record.exists() else []
+    seconds = re.findall(r"^(?:seconds|beside) (\d+)$", record.read_text(), re.MULTILINE) if record.exists() else []
     return {
         "experiment": experiment.parent.name,
         "system": experiment.name.split("-")[0],
@@ -100,7 +100,10 @@ def curve_rows(folder: Path) -> Iterator[Row]:
 
 
 def score_rows(folder: Path) -> Iterator[Row]:
-    """A row for each wer-SPLIT.json of the fine-tuning exp/measure/SYSTEM-SEED/finetune/NAME."""
+    """A row for each wer-SPLIT.json of the fine-tuning exp/measure/SYSTEM-SEED/finetune/NAME.
+
+    The name of a system ends with its unit, as folders in exp/finetune do, unless these are characters.
+    """
     config = read_config(folder)
     facts = training_facts(folder, config, f"08_finetune.{folder.name}")
     facts["finetune_seed"] = config["loop"]["seed"]
@@ -114,11 +117,16 @@ def score_rows(folder: Path) -> Iterator[Row]:
         facts["pretrain_updates"] = pretrain_config["loop"]["updates"]
         facts["after_updates"] = read_log(pretraining, "train")[-1]["step"]
         facts["pretrain_config_hash"] = keep_config(pretrain_config)
+    unit = Path(config["lang"]).name.removeprefix("lang_")
+    if unit != "char":
+        facts["system"] += f"_{unit}"
     for path in sorted(folder.glob("*/wer-*.json")):
-        best = best_result(path)
+        best, rate = best_result(path), rate_name([path])
         row = {**facts, "split": path.stem.removeprefix("wer-"), "method": path.parent.name, "words": best["words"]}
-        rates = {"wer": best["wer"], "ci95_low": best["ci95"][0], "ci95_high": best["ci95"][1], "cer": best["cer"]}
-        row |= {name: round(rate, 6) for name, rate in rates.items()}
+        row["rate"] = rate  # of phones it is PER, which stands under `wer` too, and they have no characters
+        rates = (best["wer"], *(best["ci95"] or ()))
+        row |= dict(zip(("wer", "ci95_low", "ci95_high"), (round(x, 6) for x in rates)))
+        row["cer"] = round(best["cer"], 6) if rate == "WER" else ""
         weights = Weights.parse(best["settings"])
         if weights:
             row |= weights._asdict()
@@ -173,9 +181,12 @@ def wers(rows: list[Row]) -> str:
 
 
 def wer_cells(rows: list[Row], columns: Iterable[tuple[str, ...]]) -> list[str]:
-    """The WER with its interval of each split and method; "-" where there is none."""
-    found = {(row["split"], row["method"]): (row["wer"], row["ci95_low"], row["ci95_high"]) for row in rows}
-    return [wer_cell(*map(float, found[column])) if column in found else "-" for column in columns]
+    """The WER with its interval of each split and method, "-" where there is none; another rate says so."""
+    cells = {}
+    for row in rows:
+        cell = wer_cell(float(row["wer"]), [float(row[name]) for name in ("ci95_low", "ci95_high") if row[name]])
+        cells[row["split"], row["method"]] = cell if row["rate"] == "WER" else f"{cell} {row['rate']}"
+    return [cells.get(column, "-") for column in columns]
 
 
 def run_table(scores: list[Row]) -> str:
@@ -185,7 +196,8 @@ def run_table(scores: list[Row]) -> str:
     lines = []
     for (split, system), found in sorted(group(rows, "split", "system").items()):
         (greedy,) = select(found, method="ctc-greedy-search")
-        lines.append([system, split, *wer_cells(found, product([split], methods)), float(greedy["cer"])])
+        cer = float(greedy["cer"]) if greedy["cer"] else "-"
+        lines.append([system, split, *wer_cells(found, product([split], methods)), cer])
     return markdown_table(["model", "set", *map(METHODS.__getitem__, methods), "CER, greedy"], lines)
 
 
@@ -199,7 +211,7 @@ def system_table(scores: list[Row], subset: str) -> str:
 
 def convergence(scores: list[Row]) -> tuple[list[int], dict[tuple[str, ...], list[float]]]:
     """The updates of pre-training, and per search, system and seed the WER of dev after them, with an hour."""
-    rows = select(scores, experiment="measure", subset="1h", split="dev", own_seed=True)
+    rows = select(scores, experiment="measure", subset="1h", split="dev", own_seed=True, rate="WER")
     rows = [row for row in rows if row["pretrain_seed"]]
     points, curves = sorted({int(row["after_updates"]) for row in rows}), {}
     for names, found in group(rows, "method", "system", "finetune_seed").items():

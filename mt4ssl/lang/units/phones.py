@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from mt4ssl.errors import UserError
 from mt4ssl.files import write_lines
-from mt4ssl.lang.pronunciations import Pronunciations, read_pronunciations
+from mt4ssl.lang.pronunciations import Pronunciations, entry_of, gather, read_entries, read_pronunciations
 from mt4ssl.lang.units.base import BLANK, Unit
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Phones(Unit):
             raise UserError("phones need a lexicon: give --lexicon FILE, or --lexicon cmudict for English")
         known = read_pronunciations(lexicon)
         spoken = {word for text in transcripts for word in text.split()}
-        lacking = sorted({word.lower() for word in (*spoken, *words)} - known.keys())
+        lacking = sorted({entry_of(word) for word in (*spoken, *words)} - known.keys())
         (folder / MODEL).unlink(missing_ok=True)
         if lacking:
             known.update(pronounce(known, lacking, folder / MODEL))
@@ -47,7 +47,8 @@ class Phones(Unit):
     @cached_property
     def known(self) -> Pronunciations:
         """All pronunciations of pronunciations.txt, and of each word that was spelled since."""
-        return read_pronunciations(str(self.folder / LEXICON))
+        path = self.folder / LEXICON  # which also has how words of transcripts are spelled that lexicons have for noise
+        return gather(read_entries(path, "phones", "python -m mt4ssl.bin.prepare_lang makes it"), str(path))
 
     @cached_property
     def g2p(self) -> G2P | None:
@@ -61,7 +62,7 @@ class Phones(Unit):
         return [BLANK, *sorted({phone for ways in self.known.values() for phones in ways for phone in phones})]
 
     def pronunciations(self, word: str) -> list[list[str]]:
-        word = word.lower()
+        word = entry_of(word)
         if word not in self.known:
             found = self.g2p.pronounce([word]) if self.g2p else {}
             self.known[word] = [found.get(word, [SPOKEN_NOISE])]
