@@ -19,8 +19,8 @@ from torch.utils.flop_counter import sdpa_flop_count
 
 from mt4ssl.train.speed import flop_counter
 
-SHARE = 0.38
-"""Of the data sheet's arithmetic and bandwidth: an H200 reached 0.34 to 0.46 of both with base and large models of both
+SHARE = 0.37
+"""Of the data sheet's arithmetic and bandwidth: an H200 reached 0.33 to 0.45 of both with base and large models of both
 front-ends, in micro-batches of 237.5 s (benchmarks/NOTES.md)."""
 FREE = ("aten::_unsafe_view", "aten::empty", "aten::empty_like", "prim::device")
 """Operations that move nothing, besides views."""
