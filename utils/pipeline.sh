@@ -6,7 +6,7 @@
 : "${stage:?}" "${stop_stage:?}" "${nj:?}" "${ngpu:?}" "${dl_dir:?}" "${on_the_fly:?}" "${km_iter:?}"
 : "${pretrain_config:?}" "${finetune_config:?}" "${finetune_cuts:?}" "${scratch:?}" "${side_by_side:?}" "${avg:?}"
 : "${rescore:?}" "${unit:?}" "${bpe_size:?}" "${corpus:?}" "${train_sets:?}" "${labelled_set:?}" "${dev_set:?}"
-: "${test_sets:?}"
+: "${test_sets:?}" "${pretrain_args?}" "${finetune_args?}" "${scratch_args?}" "${decode_args?}"
 # Not every recipe has these: the subsets to fine-tune on, ARPA files of stage 0, what to say about the test sets,
 # arguments of local/data.sh, what stage 0 reads besides local/.
 : "${labelled_sets:=$labelled_set}" "${arpa:=false}" "${test_note:=}"
@@ -32,11 +32,16 @@ for folder in "$dl_dir" "${data_dir?}" "${exp_dir?}"; do # lists, patterns of fi
       ;;
   esac
 done
-if [[ " $labelled_sets " != *" $labelled_set "* ]]; then
-  fail "there is no labelled set $labelled_set: it is one of ${labelled_sets// /, }"
+for list in train_sets test_sets labelled_sets pretrain_args finetune_args scratch_args decode_args; do
+  read -rd '' -a "$list" <<<"${!list}" || true # to its end: words may stand on several lines
+done
+train_set=$(IFS=+ && echo "${train_sets[*]}") # of several, the union
+if [[ " ${labelled_sets[*]} " != *" $labelled_set "* ]]; then
+  names=${labelled_sets[*]}
+  fail "there is no labelled set $labelled_set: it is one of ${names// /, }"
 fi
-IFS=, read -ra pretrain_configs <<<"$pretrain_config"
-IFS=, read -ra finetune_configs <<<"$finetune_config"
+mapfile -td , pretrain_configs < <(printf %s "$pretrain_config")
+mapfile -td , finetune_configs < <(printf %s "$finetune_config")
 for path in "${pretrain_configs[@]}" "${finetune_configs[@]}" ${pretrained:+"$pretrained/config.yaml"}; do
   [ -f "$path" ] || fail "there is no file $path (paths are relative to $PWD)"
 done
@@ -48,14 +53,6 @@ elif [ ! -x "$MT4SSL_ROOT/.venv/bin/python" ]; then
 fi
 . "$MT4SSL_ROOT/utils/stage.sh"
 
-train_set=${train_sets// /+} # of several, the union
-read -ra train_sets <<<"$train_sets"
-read -ra test_sets <<<"$test_sets"
-read -ra labelled_sets <<<"$labelled_sets"
-read -ra pretrain_args <<<"$pretrain_args"
-read -ra finetune_args <<<"$finetune_args"
-read -ra scratch_args <<<"$scratch_args"
-read -ra decode_args <<<"$decode_args"
 pretrain_options=("${pretrain_configs[@]/#/--config=}" "${pretrain_args[@]}")
 splits=("$train_set" "$dev_set" "${test_sets[@]}")
 export dl_dir MT4SSL_DASK=$dask # conf/corpus.yaml may name the first

@@ -235,6 +235,18 @@ setup() {
   [[ $output == *"$union"$'\n'"  output   ${start}_recordings_dev+train.jsonl.gz"* ]]
 }
 
+@test "splits and options may stand on several lines, with any spaces between them" {
+  "$root/utils/new_recipe.sh" yesno
+  sed -i 's/^train_sets=.*/train_sets=" dev  train "/; s/^labelled_set=.*/labelled_set=train/' yesno/run.sh
+  sed -i 's/^dev_set=.*/labelled_sets="train\n  dev"\ndev_set=test/; s/^test_sets=.*/test_sets="one\n  two"/' yesno/run.sh
+  run yesno/run.sh --dry-run true --stage 8 --stop-stage 10 --finetune-args $'--optim.lr 1\n --loop.seed 3' \
+    --decode-args $'--search-beam 9\n--output-beam 4'
+  [ "$status" -eq 0 ]
+  [[ $output == *"'--optim.lr' '1' '--loop.seed' '3'"*".two.score"*"'--search-beam' '9' '--output-beam' '4'"* ]]
+  run yesno/run.sh --dry-run true --stage 2 --stop-stage 2
+  [[ $status -eq 0 && $output == *"stage 2 (features): fbank.dev+train"$'\n'* ]]
+}
+
 @test "a part of a split that is not there is one line" {
   "$root/utils/new_recipe.sh" yesno
   sed -i 's/^  train: .*/  train: {part_of: trian, ids: conf}/' yesno/conf/corpus.yaml
