@@ -25,6 +25,21 @@ setup() {
   [[ $output == *"--decode-args "*"beams of stage 10"*"(default: --max-active-states 3000)"*"--train-minutes "* ]]
 }
 
+@test "a relative path to a script means the same with an exported CDPATH" {
+  cp -r "$root/utils" "$root/egs" "$root/tools" .
+  mkdir -p elsewhere/egs/espeak elsewhere/utils
+  ln -s "$root/.venv" .venv
+  export CDPATH=elsewhere:.
+  run egs/espeak/run.sh --dry-run true --stage 1 --stop-stage 1
+  [[ $status -eq 0 && $output == *"stage 1 (manifests): train_labelled"* ]]
+  utils/new_recipe.sh yesno
+  mkdir -p elsewhere/yesno
+  run yesno/run.sh --dry-run true --stage 1 --stop-stage 1
+  [[ $status -eq 0 && $output == *"stage 1 (manifests): test"* ]]
+  run grep -rnE "(^|\\$\\()cd [^#]*BASH_SOURCE" "$root/utils" "$root/egs" "$root/tools" "$root/tests" --include=*.sh
+  [ -z "$output" ]
+}
+
 @test "an unknown option, a wrong value, and an argument that is none are one line each" {
   run "$root/egs/espeak/run.sh" --stop-satge 3
   [ "$status" -eq 1 ]
