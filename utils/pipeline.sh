@@ -25,7 +25,8 @@ for number in "$nj" "$ngpu" "$km_iter" "$avg" "$bpe_size"; do
   [[ $number =~ ^[1-9][0-9]*$ ]] ||
     fail "--nj, --ngpu, --km-iter, --avg and --bpe-size take whole numbers from 1, not '$number'"
 done
-for folder in "$dl_dir" "${data_dir?}" "${exp_dir?}"; do # lists, patterns of files and Kaldi's scp files take these otherwise
+# Lists, patterns of files and Kaldi's scp files take these otherwise.
+for folder in "$dl_dir" "${data_dir?}" "${exp_dir?}" ${pretrained:+"$pretrained"}; do
   case $folder in
     '' | [-\|[:space:]]* | *[][*?\\[:cntrl:]]*)
       fail "${folder@Q} is no name for a folder: it begins with '-', '|' or a space, or has [ ] * ? \\ or a tab in it"

@@ -53,7 +53,7 @@ setup() {
     [ "$output" = "error: --nj, --ngpu, --km-iter, --avg and --bpe-size take whole numbers from 1, not '0'" ]
   done
   for folder in -x "|touch x" " x" "a*" "[x]" 'a\b' $'a\nb'; do
-    for option in --dl-dir --data-dir --exp-dir; do
+    for option in --dl-dir --data-dir --exp-dir --pretrained; do
       run "$root/egs/espeak/run.sh" "$option" "$folder"
       [ "$status" -eq 1 ]
       [[ ${#lines[@]} -eq 1 && $output == "error: ${folder@Q} is no name for a folder: "* ]]
