@@ -94,6 +94,11 @@ setup() {
   check finetune.yaml "$" "" "optim.lr is -1: it must be above 0" --scratch-args "--optim.lr -1"
   kept="by loop.keep, updates and save_every, fine-tuning keeps 5 checkpoints"
   check finetune.yaml "$" "" "--avg is 6: $kept" --avg 6
+  check finetune.yaml "$" "" "--avg is 6: $kept" --avg 6 --stage 8 --stop-stage 10
+  check finetune.yaml "$" "" "reinit_layers is 99: the pre-trained model has 4 layers" --finetune-args "--reinit-layers 99"
+  shares="2 processes cannot share 1 micro-batches: set loop.max_batch_seconds to"
+  check finetune.yaml "$" "" "pre-training: $shares 15 or less" --ngpu 2
+  check finetune.yaml "$" "" "fine-tuning: $shares 6 or less" --ngpu 2 --stage 6
   check pretrain.yaml "$" "" "mask.prob is 2: it must be at least 0 and at most 1" --pretrain-args "--mask.prob 2"
   sed -i "s/layer: [0-9]*/layer: 99/" yesno/conf/pretrain.yaml
   run yesno/run.sh --stage 0
@@ -123,14 +128,14 @@ setup() {
 
 @test "a model from elsewhere takes the place of stages 3 to 5, and names the fine-tuned one" {
   mkdir -p hubert data/manifests
-  echo "model: {frontend: {type: fbank, dim: 16}, encoder: {layers: 1, dim: 16, ffn_dim: 16, heads: 1}}" >hubert/config.yaml
+  echo "model: {frontend: {type: fbank, dim: 16, kernels: [15], strides: [2]}, encoder: {layers: 2, dim: 16, ffn_dim: 16, heads: 1}}" >hubert/config.yaml
   echo "phones: dev.csv" >data/manifests/dev.yaml
   options=(--dry-run true --pretrained "$PWD/hubert" --exp-dir "$PWD/exp" --data-dir "$PWD/data")
   run "$root/egs/espeak/run.sh" "${options[@]}" --stage 2
   [ "$status" -eq 0 ]
   [[ $output != *mfcc* && $output != *"stage 5 (pretrain)"* ]]
   [[ $output == *"stage 8 (finetune): hubert_phone"*"'--pretrained' '$PWD/hubert'"* ]]
-  [[ $output == *"0.00 M and 0.02 M that are not trained"* ]]
+  [[ $output == *"0.01 M and 0.02 M that are not trained"* ]]
   [[ $output == *"stage 11 (report): probe.hubert"* && $output != *"stage 12 (export): pretrained"* ]] # it has no weights
   touch hubert/model.safetensors
   run "$root/egs/espeak/run.sh" "${options[@]}" --stage 11 --finetune-cuts tokens
