@@ -24,10 +24,9 @@
 # removed.
 
 : "${stage:?}" "${stop_stage:?}" "${data_dir:?}" "${exp_dir:?}"
-declare -A made_by=()
+declare -A made_by=() wall_time=() ran=() # the last two by the number of a stage, which may come in several parts
 stage_number='' stage_name='' stage_file='' steps_run=0 steps_skipped=0
-declare -A wall_time=() ran=() # by the number of a stage, which may come in several parts
-named=()                       # records of its steps whose time is not in there yet
+named=() # records of steps whose time is not in wall_time yet
 # By the process of each command that runs: when it began, and what copies its output into the log; the name and the
 # outputs of a step that runs beside others.
 declare -A begun=() tees=() beside=()
@@ -244,8 +243,10 @@ require() {
 
 # identity COMMAND...: all that must stay the same for the outputs to stay good
 identity() {
-  { if [ -n "$processes" ]; then without "$free_options" "command ${*@Q}"; else echo "command ${*@Q}"; fi; } &&
-    list_contents "${confs[@]}" && list_files in "${inputs[@]}"
+  local text="command ${*@Q}" free=$free_options
+  [[ $text == *" 'mt4ssl.bin.finetune' "* ]] || free+="|$saved_options"
+  [ -z "$processes" ] || text=$(without "$free" "$text")
+  echo "$text" && list_contents "${confs[@]}" && list_files in "${inputs[@]}"
 }
 
 # recorded_identity RECORD: what `identity` printed when that was written, without what has been noted since, and without
@@ -254,8 +255,9 @@ recorded_identity() { grep -v -e '^out ' -e '^seconds ' -e '^beside ' "${devs[@]
 
 # without OPTIONS TEXT: the quoted command in TEXT without these options of a training's loop, a pattern, and their values
 without() { sed -E "s/ '--loop\.($1)(=[^']*'|' '[^']*')//g" <<<"$2"; }
-free_options='workers|log.every|validate.every|save.every|save.minutes|max.skipped|keep' # no result depends on them
-open_options='updates|max.batch.seconds'                                                # a training goes on with others
+free_options='workers|log.every|validate.every|save.minutes|max.skipped' # no result depends on them
+saved_options='save.every|keep'          # nor on these, but that stage 9 averages what a fine-tuning saved
+open_options='updates|max.batch.seconds' # a training goes on with others
 
 # Whether nothing has changed but open options of a training, which says what of them it can go on with.
 goes_on() {

@@ -81,7 +81,10 @@ def check_kept(loop: LoopConfig, count: int) -> None:
     """Raise UserError unless a training keeps so many checkpoints."""
     kept = min(loop.keep, math.ceil(loop.updates / loop.save_every))
     if kept < count:
-        raise UserError(f"--avg is {count}: by loop.keep, updates and save_every, fine-tuning keeps {kept} checkpoints")
+        raise UserError(
+            f"--avg is {count}: by loop.keep, updates and save_every, fine-tuning keeps {kept} checkpoints: lower it, "
+            "or change them, with which stage 8 trains again"
+        )
 
 
 def check_kmeans(path: Path, layers: int) -> None:

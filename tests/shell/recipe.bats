@@ -92,7 +92,7 @@ setup() {
   check kmeans_iter2.yaml "layer: .*" "layer: 99" "conf/kmeans_iter2.yaml: layer is 99: the model has 4" --km-iter 2
   check finetune.yaml "$" "" "loop.updates is 0: it must be at least 1" --finetune-args "--loop.updates 0"
   check finetune.yaml "$" "" "optim.lr is -1: it must be above 0" --scratch-args "--optim.lr -1"
-  kept="by loop.keep, updates and save_every, fine-tuning keeps 5 checkpoints"
+  kept="by loop.keep, updates and save_every, fine-tuning keeps 5 checkpoints: lower it, or change them, with which stage 8 trains again"
   check finetune.yaml "$" "" "--avg is 6: $kept" --avg 6
   check finetune.yaml "$" "" "--avg is 6: $kept" --avg 6 --stage 8 --stop-stage 10
   check finetune.yaml "$" "" "reinit_layers is 99: the pre-trained model has 4 layers" --finetune-args "--reinit-layers 99"
