@@ -3,7 +3,7 @@
 # Usage: benchmarks/gpu.sh [--out FILE.json] [--limit SECONDS] [--tiny]
 # Where tools/setup.sh has not run, torch, numpy, PyYAML, tqdm, safetensors, jsonargparse of `python3` are enough.
 set -euo pipefail
-root=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+root=$(CDPATH='' cd -P "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 python=$root/.venv/bin/python
 if [ ! -x "$python" ]; then
   python=python3

@@ -2,7 +2,7 @@
 # Measures this library against its peers, one after the other on the same work, and writes benchmarks/RESULTS.md.
 # Usage: benchmarks/run.sh [BENCH...]          (all of them, or some: pretraining kmeans features …)
 set -euo pipefail
-cd -P "$(dirname "${BASH_SOURCE[0]}")/.."
+CDPATH='' cd -P "$(dirname "${BASH_SOURCE[0]}")/.."
 tools/setup.sh
 python=$PWD/.venv/bin/python
 benches=("$@")

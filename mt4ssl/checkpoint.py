@@ -75,7 +75,9 @@ def average_last(folder: Path, count: int) -> Path:
     """Return the file that holds the mean of the last `count` step checkpoints; UserError if there are fewer."""
     steps = step_checkpoints(folder)
     if len(steps) < count:
-        raise UserError(f"{folder} has {len(steps)} step checkpoints, not {count}: lower --avg or raise loop.keep")
+        raise UserError(
+            f"{folder} has {len(steps)} step checkpoints, not {count}: lower --avg, or raise loop.keep and train again"
+        )
     path = folder / f"averaged-{count}.pt"
     last = steps[-count:]
     names = [step.name for step in last]

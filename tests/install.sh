@@ -8,7 +8,7 @@ case ${1:-} in
   newest) resolution=highest ;;
   *) echo "error: say which versions: tests/install.sh oldest, or tests/install.sh newest" >&2 && exit 1 ;;
 esac
-root=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+root=$(CDPATH='' cd -P "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder"

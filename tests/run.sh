@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Sets up what is missing, then runs every check and test. Usage: tests/run.sh
 set -euo pipefail
-cd -P "$(dirname "${BASH_SOURCE[0]}")/.."
+CDPATH='' cd -P "$(dirname "${BASH_SOURCE[0]}")/.."
 tools/setup.sh
 python=$PWD/.venv/bin/python
 export OMP_NUM_THREADS=1

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Shows what is installed and what should be, which Python runs k2, and whether there is a GPU. Usage: tools/check_env.sh
 set -euo pipefail
-cd -P "$(dirname "${BASH_SOURCE[0]}")/.."
+CDPATH='' cd -P "$(dirname "${BASH_SOURCE[0]}")/.."
 if [ ! -x .venv/bin/python ]; then
   echo "error: there is no environment: run tools/setup.sh" >&2
   exit 1

@@ -5,7 +5,7 @@
 #   3. k2 1.23.4 from PyPI, in an environment of its own, .venv-k2 (Python 3.11, 3.10 or 3.9; torch 1.13.1)
 # Usage: tools/install_k2.sh          (called by tools/setup.sh)
 set -euo pipefail
-cd -P "$(dirname "${BASH_SOURCE[0]}")/.."
+CDPATH='' cd -P "$(dirname "${BASH_SOURCE[0]}")/.."
 . tools/venv.sh
 main_python=$PWD/.venv/bin/python
 venv=$PWD/.venv-k2

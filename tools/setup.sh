@@ -2,7 +2,7 @@
 # Makes the environment .venv and finds or installs k2; does nothing when both are as they should be.
 # Needs Python 3.10 or newer and PyPI. Usage: tools/setup.sh
 set -euo pipefail
-cd -P "$(dirname "${BASH_SOURCE[0]}")/.."
+CDPATH='' cd -P "$(dirname "${BASH_SOURCE[0]}")/.."
 . tools/venv.sh
 venv=$PWD/.venv
 inputs=(pyproject.toml tools/constraints.txt tools/setup.sh)

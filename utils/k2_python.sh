@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the Python that has k2, which tools/install_k2.sh found. Usage: k2_python.sh -m mt4ssl.bin.decode …
 set -euo pipefail
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+root=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 if ! [ -e "$root/.k2python" ]; then
   echo "error: no k2 here: run $root/tools/install_k2.sh" >&2
   exit 1

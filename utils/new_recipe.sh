@@ -30,7 +30,7 @@ while [ $# -gt 0 ]; do
   shift
 done
 [ -n "$dest" ] || usage
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+root=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 template=$root/utils/recipe
 corpus=$(basename "$dest")
 if [[ ! $size =~ ^(tiny|small|base)$ ]]; then

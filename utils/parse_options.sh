@@ -56,7 +56,7 @@ option_error() {
 
 # set_option NAME VALUE SHOWN: SHOWN is how the user wrote the name
 set_option() {
-  if ! list_options | cut -f 1 | grep -qx -- "$1"; then
+  if ! list_options | cut -f 1 | grep -qxF -- "$1"; then
     option_error "unknown option $3; did you mean --$(nearest_option "$1")? (--help lists all)"
   fi
   case ${!1} in

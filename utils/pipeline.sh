@@ -6,7 +6,7 @@
 : "${stage:?}" "${stop_stage:?}" "${nj:?}" "${ngpu:?}" "${dl_dir:?}" "${on_the_fly:?}" "${km_iter:?}"
 : "${pretrain_config:?}" "${finetune_config:?}" "${finetune_cuts:?}" "${scratch:?}" "${side_by_side:?}" "${avg:?}"
 : "${rescore:?}" "${unit:?}" "${bpe_size:?}" "${corpus:?}" "${train_sets:?}" "${labelled_set:?}" "${dev_set:?}"
-: "${test_sets:?}"
+: "${test_sets:?}" "${pretrain_args?}" "${finetune_args?}" "${scratch_args?}" "${decode_args?}"
 # Not every recipe has these: the subsets to fine-tune on, ARPA files of stage 0, what to say about the test sets,
 # arguments of local/data.sh, what stage 0 reads besides local/.
 : "${labelled_sets:=$labelled_set}" "${arpa:=false}" "${test_note:=}"
@@ -25,18 +25,24 @@ for number in "$nj" "$ngpu" "$km_iter" "$avg" "$bpe_size"; do
   [[ $number =~ ^[1-9][0-9]*$ ]] ||
     fail "--nj, --ngpu, --km-iter, --avg and --bpe-size take whole numbers from 1, not '$number'"
 done
-for folder in "$dl_dir" "${data_dir?}" "${exp_dir?}"; do # lists, patterns of files and Kaldi's scp files take these otherwise
+# Lists, patterns of files and Kaldi's scp files take these otherwise.
+for folder in "$dl_dir" "${data_dir?}" "${exp_dir?}" ${pretrained:+"$pretrained"}; do
   case $folder in
     '' | [-\|[:space:]]* | *[][*?\\[:cntrl:]]*)
       fail "${folder@Q} is no name for a folder: it begins with '-', '|' or a space, or has [ ] * ? \\ or a tab in it"
       ;;
   esac
 done
-if [[ " $labelled_sets " != *" $labelled_set "* ]]; then
-  fail "there is no labelled set $labelled_set: it is one of ${labelled_sets// /, }"
+for list in train_sets test_sets labelled_sets pretrain_args finetune_args scratch_args decode_args; do
+  read -rd '' -a "$list" <<<"${!list}" || true # to its end: words may stand on several lines
+done
+train_set=$(IFS=+ && echo "${train_sets[*]}") # of several, the union
+if [[ " ${labelled_sets[*]} " != *" $labelled_set "* ]]; then
+  names=${labelled_sets[*]}
+  fail "there is no labelled set $labelled_set: it is one of ${names// /, }"
 fi
-IFS=, read -ra pretrain_configs <<<"$pretrain_config"
-IFS=, read -ra finetune_configs <<<"$finetune_config"
+mapfile -td , pretrain_configs < <(printf %s "$pretrain_config")
+mapfile -td , finetune_configs < <(printf %s "$finetune_config")
 for path in "${pretrain_configs[@]}" "${finetune_configs[@]}" ${pretrained:+"$pretrained/config.yaml"}; do
   [ -f "$path" ] || fail "there is no file $path (paths are relative to $PWD)"
 done
@@ -48,15 +54,8 @@ elif [ ! -x "$MT4SSL_ROOT/.venv/bin/python" ]; then
 fi
 . "$MT4SSL_ROOT/utils/stage.sh"
 
-train_set=${train_sets// /+} # of several, the union
-read -ra train_sets <<<"$train_sets"
-read -ra test_sets <<<"$test_sets"
-read -ra labelled_sets <<<"$labelled_sets"
-read -ra pretrain_args <<<"$pretrain_args"
-read -ra finetune_args <<<"$finetune_args"
-read -ra scratch_args <<<"$scratch_args"
-read -ra decode_args <<<"$decode_args"
 pretrain_options=("${pretrain_configs[@]/#/--config=}" "${pretrain_args[@]}")
+finetune_options=("${finetune_configs[@]/#/--config=}" "${finetune_args[@]}")
 splits=("$train_set" "$dev_set" "${test_sets[@]}")
 export dl_dir MT4SSL_DASK=$dask # conf/corpus.yaml may name the first
 # Memory of a GPU does not fall to pieces while the lengths of batches differ; torch 2.9.1 and older do not heed it.
@@ -80,11 +79,9 @@ symbols=("$lang/tokens.txt" "$lang/words.txt" "$lang/lexicon.txt")
 if [ ${#labelled_sets[@]} -gt 1 ]; then variant+=_$labelled_set; fi
 finetuned=$(basename "${pretrained:-mt4ssl}")$variant baseline=scratch$variant # folders in exp/finetune
 models=("$finetuned")
-if [ "$scratch" = true ]; then
-  models+=("$baseline")
-  if [ "$finetuned" = "$baseline" ]; then
-    fail "--pretrained $pretrained: the model without pre-training has that name: rename it, or use --scratch false"
-  fi
+if [ "$scratch" = true ]; then models+=("$baseline"); fi
+if [ "${models[1]:-}" = "$finetuned" ]; then
+  fail "--pretrained $pretrained: the model without pre-training has that name: rename it, or use --scratch false"
 fi
 orders=(3) searches=(1best)
 if [ "$rescore" = true ]; then orders+=(4) searches+=(whole-lattice-rescoring); fi
@@ -109,16 +106,25 @@ plan() {
 }
 
 # Labels, and the MFCC that they are made of, are left out where no pre-training needs them, which its config says. To
-# read it takes seconds, so that is done only for the stages that depend on it, or come long before those that read configs.
-rounds=$km_iter needs_labels=true names='' kmeans_configs=(conf/kmeans.yaml)
+# read configs takes seconds: that is done for stages that depend on it, and before hours of training with wrong ones.
+encoder=${pretrained:-$(pretraining "$km_iter")} # what is fine-tuned and exported
+rounds=$km_iter needs_labels=true names=unknown checked=() kmeans_configs=(conf/kmeans.yaml)
 if [ "$km_iter" -gt 1 ]; then kmeans_configs+=(conf/kmeans_iter2.yaml); fi
-finetune_options=("${finetune_configs[@]/#/--config=}" "${finetune_args[@]}")
-checked=(--avg "$avg" --finetune "${finetune_options[*]@Q}" --finetune "${finetune_options[*]@Q} ${scratch_args[*]@Q}")
-[ -n "$pretrained" ] || checked+=(--pretrain "${pretrain_options[*]@Q}" --kmeans "${kmeans_configs[@]}")
-if runs_any 2 5 || runs_any 11 11; then names=$(python -m mt4ssl.bin.check_configs "${checked[@]}"); fi
+if runs_any 8 9; then
+  checked+=(--avg "$avg" --finetune "${finetune_options[*]@Q}")
+  [ "$scratch" = false ] || checked+=(--finetune "${finetune_options[*]@Q} --from-scratch true ${scratch_args[*]@Q}")
+fi
+if [ -z "$pretrained" ] && { runs_any 2 5 || runs_any 11 11; }; then
+  checked+=(--pretrain "${pretrain_options[*]@Q}" --kmeans "${kmeans_configs[@]}") names=''
+fi
+if [ ${#checked[@]} -gt 0 ]; then
+  if [ -n "$pretrained" ] || [ "$stage" -gt 5 ]; then checked+=(--pretrained "$encoder"); fi
+  if runs_any 2 8; then checked+=(--processes $((ngpu * ${SLURM_NNODES:-1}))); fi
+  names+=$(python -m mt4ssl.bin.check_configs "${checked[@]}")
+fi
 if [ -n "$pretrained" ]; then
   rounds=0 needs_labels=false
-elif [ -z "$names" ] && { runs_any 2 5 || runs_any 11 11; }; then
+elif [ -z "$names" ]; then
   needs_labels=false
   [ "$km_iter" -eq 1 ] || fail "--km-iter $km_iter: $pretrain_config needs no labels: use --km-iter 1"
   ! runs_any 3 4 || echo "stages 3 (kmeans) and 4 (labels) are left out: no target of $pretrain_config needs labels"
@@ -161,10 +167,9 @@ done
 manifests "$dev_set" --needs-text
 others=("$dev_set") apart=()
 for subset in "${labelled_sets[@]}"; do # of a training set, or apart from all of them
-  if [[ " ${train_sets[*]} " != *" $subset "* ]]; then
-    manifests "$subset" --needs-text
-    apart+=("$subset")
-  fi
+  [[ " ${train_sets[*]} " != *" $subset "* ]] || continue
+  manifests "$subset" --needs-text
+  apart+=("$subset")
 done
 others=("${train_sets[@]}" "$dev_set" "${apart[@]}")
 for split in "${test_sets[@]}"; do
@@ -178,27 +183,23 @@ if [ ${#train_sets[@]} -gt 1 ]; then
     python -m mt4ssl.bin.prepare_manifests --corpus "$corpus" --split "$train_set" --out "$manifests"
 fi
 
+# features TYPE SPLIT [CUTS]: a step of stage 2; of a part of what CUTS has, its features are those
+features() {
+  local arrays=("$data_dir/$1/feats_$2") option=(${3:+--stored "$3"})
+  if [ "$on_the_fly" = true ]; then arrays=() option=(--on-the-fly); fi
+  step "$1.$2" --nj "$nj" --in "$(recordings "$2")" "$(supervisions "$2")" "${@:3}" --out "$(cuts "$1" "$2")" \
+    "${arrays[@]}" -- python -m mt4ssl.bin.compute_features --type "$1" --corpus "$corpus" --split "$2" \
+    --manifests "$manifests" --out "$data_dir/$1" "${option[@]}"
+}
+
 stage 2 features
 types=(fbank)
 if [ "$needs_labels" = true ]; then types+=(mfcc); fi
 for type in "${types[@]}"; do
-  for split in "${splits[@]}"; do
-    arrays=("$data_dir/$type/feats_$split") option=()
-    if [ "$on_the_fly" = true ]; then arrays=() option=(--on-the-fly); fi
-    step "$type.$split" --nj "$nj" --in "$(recordings "$split")" "$(supervisions "$split")" \
-      --out "$(cuts "$type" "$split")" "${arrays[@]}" -- \
-      python -m mt4ssl.bin.compute_features --type "$type" --corpus "$corpus" --split "$split" \
-      --manifests "$manifests" --out "$data_dir/$type" "${option[@]}"
-  done
+  for split in "${splits[@]}"; do features "$type" "$split"; done
 done
-for subset in "${labelled_sets[@]}"; do # its features are those of the training set, where it is a part of that
-  [ "$subset" != "$train_set" ] || continue
-  arrays=("$data_dir/fbank/feats_$subset") option=(--stored "$(cuts fbank "$train_set")")
-  if [ "$on_the_fly" = true ]; then arrays=() option=(--on-the-fly); fi
-  step "fbank.$subset" --nj "$nj" --in "$(recordings "$subset")" "$(supervisions "$subset")" \
-    "$(cuts fbank "$train_set")" --out "$(cuts fbank "$subset")" "${arrays[@]}" -- \
-    python -m mt4ssl.bin.compute_features --type fbank --corpus "$corpus" --split "$subset" \
-    --manifests "$manifests" --out "$data_dir/fbank" "${option[@]}"
+for subset in "${labelled_sets[@]}"; do
+  [ "$subset" = "$train_set" ] || features fbank "$subset" "$(cuts fbank "$train_set")"
 done
 
 if [ "$dry_run" = true ] && selected; then
@@ -248,7 +249,6 @@ for iteration in $(seq "$rounds"); do
     python -m mt4ssl.bin.pretrain "${training[@]}"
   plan pretrain --corpus "$(supervisions "$train_set")" --kmeans "$kmeans_config" -- "${training[@]}"
 done
-encoder=${pretrained:-$(pretraining "$km_iter")} # what is fine-tuned and exported
 
 stage 6 lang
 text=$manifests/text.yaml sentences=$data_dir/lm_text.txt text_files=() words=spaces # what corpus.yaml says of text

@@ -24,8 +24,9 @@
 # removed.
 
 : "${stage:?}" "${stop_stage:?}" "${data_dir:?}" "${exp_dir:?}"
-declare -A made_by=()
+declare -A made_by=() wall_time=() ran=() # the last two by the number of a stage, which may come in several parts
 stage_number='' stage_name='' stage_file='' steps_run=0 steps_skipped=0
+named=() # records of steps whose time is not in wall_time yet
 # By the process of each command that runs: when it began, and what copies its output into the log; the name and the
 # outputs of a step that runs beside others.
 declare -A begun=() tees=() beside=()
@@ -41,24 +42,32 @@ stage() {
   printf -v stage_file '%02d_%s' "$1" "$2"
 }
 
-# Closes the last stage: says what was done, and notes the wall time of all its steps for the report.
+# Closes the last stage: says what was done, and notes for the report how long this run's steps of it took, now or before.
 end_stages() {
+  local durations=$exp_dir/log/durations.tsv
+  if [ $((steps_run + steps_skipped)) -eq 0 ]; then return; fi
+  add_seconds
   if [ "$steps_run" -gt 0 ]; then
-    local seconds durations=$exp_dir/log/durations.tsv
-    seconds=$(cat "$exp_dir/done/$stage_file".* | awk '
-      $1 == "seconds" { sum += $2 }
-      $1 == "beside" && $2 > longest { longest = $2 } # of steps at the same time
-      END { print sum + longest }')
-    touch "$durations"
-    {
-      awk -v number="$stage_number" '$1 != number' "$durations"
-      printf '%s\t%s\t%s\n' "$stage_number" "$stage_name" "$seconds"
-    } | sort -n >"$durations.tmp"
-    mv "$durations.tmp" "$durations"
-    say "done: $steps_run run, $steps_skipped up to date, $seconds s in all"
-  elif [ "$steps_skipped" -gt 0 ]; then
+    ran[$stage_number]=true
+    say "done: $steps_run run, $steps_skipped up to date, ${wall_time[$stage_number]} s in all"
+  else
     say "up to date"
   fi
+  [ -n "${ran[$stage_number]:-}" ] || return 0
+  { grep -svP "^$stage_number\t" "$durations" || true; } >"$durations.tmp"
+  printf '%s\t%s\t%s\n' "$stage_number" "$stage_name" "${wall_time[$stage_number]}" >>"$durations.tmp"
+  sort -n -o "$durations.tmp" "$durations.tmp" && mv "$durations.tmp" "$durations"
+}
+
+# Adds the time of the steps named since the last call to the stage's; of those beside each other, that of the longest.
+add_seconds() {
+  local seconds
+  seconds=$(cat /dev/null "${named[@]}" | awk '
+    $1 == "seconds" { sum += $2 }
+    $1 == "beside" && $2 > longest { longest = $2 }
+    END { print sum + longest }')
+  wall_time[$stage_number]=$((${wall_time[$stage_number]:-0} + seconds))
+  named=()
 }
 
 # step NAME [--conf PATH...] [--in PATH...] [--dev PATH...] [--out PATH...] [--nj N] [--ngpu N] [--beside N] -- COMMAND...
@@ -83,10 +92,8 @@ step() {
   done
   shift
   if ! selected; then return; fi
-  if [ "$dry_run" = true ]; then
-    show_step "$@"
-    return
-  fi
+  if [ "$dry_run" = true ]; then show_step "$@"; return; fi
+  named+=("$record")
 
   for path in "${confs[@]}" "${inputs[@]}" "${devs[@]}"; do require "$path"; done
   identity "$@" >"$now" || stage_error "$(not_noted)"
@@ -150,6 +157,7 @@ wait_for_steps() {
   beside=()
   [ "$status" -eq 0 ] || stage_error "not done: ${failed[*]}; see above" "$status"
   [ "$stop_status" -eq 0 ] || exit "$stop_status"
+  add_seconds
 }
 
 # Whether the stage at hand is one of those to run.
@@ -235,8 +243,10 @@ require() {
 
 # identity COMMAND...: all that must stay the same for the outputs to stay good
 identity() {
-  { if [ -n "$processes" ]; then without "$free_options" "command ${*@Q}"; else echo "command ${*@Q}"; fi; } &&
-    list_contents "${confs[@]}" && list_files in "${inputs[@]}"
+  local text="command ${*@Q}" free=$free_options
+  [[ $text == *" 'mt4ssl.bin.finetune' "* ]] || free+="|$saved_options"
+  [ -z "$processes" ] || text=$(without "$free" "$text")
+  echo "$text" && list_contents "${confs[@]}" && list_files in "${inputs[@]}"
 }
 
 # recorded_identity RECORD: what `identity` printed when that was written, without what has been noted since, and without
@@ -245,8 +255,9 @@ recorded_identity() { grep -v -e '^out ' -e '^seconds ' -e '^beside ' "${devs[@]
 
 # without OPTIONS TEXT: the quoted command in TEXT without these options of a training's loop, a pattern, and their values
 without() { sed -E "s/ '--loop\.($1)(=[^']*'|' '[^']*')//g" <<<"$2"; }
-free_options='workers|log.every|validate.every|save.every|save.minutes|max.skipped|keep' # no result depends on them
-open_options='updates|max.batch.seconds'                                                # a training goes on with others
+free_options='workers|log.every|validate.every|save.minutes|max.skipped' # no result depends on them
+saved_options='save.every|keep'          # nor on these, but that stage 9 averages what a fine-tuning saved
+open_options='updates|max.batch.seconds' # a training goes on with others
 
 # Whether nothing has changed but open options of a training, which says what of them it can go on with.
 goes_on() {
@@ -260,13 +271,8 @@ goes_on() {
 difference() {
   local -x LC_ALL=C
   local path
-  if cmp -s "$record.started" "$now"; then
-    echo "goes on where it was interrupted"
-    return
-  elif [ ! -f "$record" ]; then
-    echo "new"
-    return
-  fi
+  if cmp -s "$record.started" "$now"; then echo "goes on where it was interrupted" && return; fi
+  if [ ! -f "$record" ]; then echo "new" && return; fi
   {
     comm -3 <(recorded_identity "$record" | sort) <(sort "$now")
     for path in "${outputs[@]}"; do expand "$path" >/dev/null || echo "out 0 0 $path"; done
@@ -281,12 +287,9 @@ difference() {
 remove_outputs() {
   local path files
   for path in "${outputs[@]}"; do
-    case $path in
-      "$data_dir"/* | "$exp_dir"/*)
-        mapfile -t files < <(expand "$path")
-        rm -rf "${files[@]}"
-        ;;
-    esac
+    [[ $path == "$data_dir"/* || $path == "$exp_dir"/* ]] || continue
+    mapfile -t files < <(expand "$path")
+    rm -rf "${files[@]}"
   done
 }
 

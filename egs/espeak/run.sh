@@ -9,7 +9,7 @@
 # Stages: -1 environment, 0 data, 1 manifests, 2 features, 3 kmeans, 4 labels, 5 pretrain, 6 lang, 7 graph, 8 finetune,
 # 9 emit, 10 decode, 11 report, 12 export
 set -euo pipefail
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+here=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/path.sh"
 . "$MT4SSL_ROOT/utils/options.sh"
 

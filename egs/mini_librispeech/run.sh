@@ -9,7 +9,7 @@
 # Stages: -1 environment, 0 data, 1 manifests, 2 features, 3 kmeans, 4 labels, 5 pretrain, 6 lang, 7 graph, 8 finetune,
 # 9 emit, 10 decode, 11 report, 12 export
 set -euo pipefail
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+here=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/path.sh"
 . "$MT4SSL_ROOT/utils/options.sh"
 
@@ -36,7 +36,7 @@ dev_set=dev
 if [ -z "$test_sets" ]; then
   if [ -d "$dl_dir/LibriSpeech/test-clean" ]; then test_sets=test-clean-20spk; else test_sets=dev-clean-2; fi
 fi
-if [ -z "$test_note" ] && [[ " $test_sets " == *" test-clean-20spk "* ]]; then
+if [ -z "$test_note" ] && [[ $test_sets == *test-clean-20spk* ]]; then
   test_note="test-clean-20spk is half of test-clean (20 of its 40 speakers), of lossy audio (Ogg Opus, 31 kbit/s)."
 fi
 finetune_config=${finetune_config:-conf/finetune.yaml,conf/finetune_$labelled.yaml}

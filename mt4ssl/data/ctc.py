@@ -17,7 +17,7 @@ from mt4ssl.data.augmentation import AugmentConfig, perturb_speed, spec_augment
 from mt4ssl.data.batches import BatchPlan, micro_batches
 from mt4ssl.data.cuts import Cuts
 from mt4ssl.data.loading import Batch, Frontend, input_size, load_input
-from mt4ssl.data.signals import FBANK
+from mt4ssl.data.signals import FBANK, Signal
 from mt4ssl.errors import UserError
 
 STEP = 0.64
@@ -57,11 +57,21 @@ def fits(tokens: list[int], cut: Cut, frontend: Frontend, slots: int) -> bool:
     return alignable(tokens, frontend.frames(input_size(cut, frontend.reads)) * slots)
 
 
+def check_augment(augment: AugmentConfig, reads: Signal) -> None:
+    """Raise UserError if what is not fbank should get SpecAugment, or labels another speed."""
+    if augment.has_spec_augment and reads != FBANK:
+        raise UserError(
+            "augment: SpecAugment needs fbank, and this model reads no fbank: set time_warp_factor, "
+            "num_feature_masks and num_frame_masks to 0, and ctc.time_mask_prob and ctc.channel_mask_prob instead"
+        )
+    if reads.labels and set(augment.speeds) != {1.0}:
+        raise UserError("augment.speeds: stored labels have the speed that they have: set it to [1.0]")
+
+
 class CtcDataset:
     """Batch number -> whole utterances, padded, with tokens; `parts` batches make an update.
 
-    Batches by number are augmented, those of `epoch` are not. Raises UserError if what is not fbank should get
-    SpecAugment, or labels another speed.
+    Batches by number are augmented, those of `epoch` are not. Raises UserError as `check_augment` does.
     """
 
     def __init__(
@@ -77,13 +87,7 @@ class CtcDataset:
     ) -> None:
         self.cuts, self.frontend, self.encode, self.seed = cuts, frontend, encode, seed
         self.augment, self.slots = augment or AugmentConfig(), slots
-        if self.augment.has_spec_augment and frontend.reads != FBANK:
-            raise UserError(
-                "augment: SpecAugment needs fbank, and this model reads no fbank: set time_warp_factor, "
-                "num_feature_masks and num_frame_masks to 0, and ctc.time_mask_prob and ctc.channel_mask_prob instead"
-            )
-        if frontend.reads.labels and set(self.augment.speeds) != {1.0}:
-            raise UserError("augment.speeds: stored labels have the speed that they have: set it to [1.0]")
+        check_augment(self.augment, frontend.reads)
         self.parts, seconds = micro_batches(batch_seconds, max_batch_seconds)
         self.plan = BatchPlan(cuts.durations, seconds, seed)
 

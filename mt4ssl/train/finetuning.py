@@ -200,13 +200,18 @@ def load_pretrained(model: CtcModel, folder: Path, reinit_layers: int = 0) -> No
     """Copy a pre-trained student's encoder, but for its top `reinit_layers`, and mask embedding into a CTC model."""
     encoder, mask_embedding = student_weights(folder)
     layers = load_architecture(folder).encoder.layers
-    if not 0 <= reinit_layers <= layers:
-        raise UserError(f"reinit_layers is {reinit_layers}: {folder} has {layers} layers")
+    check_reinit(reinit_layers, layers)
     random = tuple(f"encoder.layers.{number}." for number in range(layers - reinit_layers, layers))
     encoder.update({name: w for name, w in model.encoder.state_dict().items() if name.startswith(random)})
     load_weights(model.encoder, encoder, folder)
     with torch.no_grad():
         model.mask_embedding.copy_(mask_embedding)
+
+
+def check_reinit(reinit_layers: int, layers: int) -> None:
+    """Raise UserError if a model has fewer layers than are to be re-initialised."""
+    if not 0 <= reinit_layers <= layers:
+        raise UserError(f"reinit_layers is {reinit_layers}: the pre-trained model has {layers} layers")
 
 
 def load_ctc(folder: Path, weights: Path) -> tuple[CtcModel, FinetuneConfig, ModelConfig]:

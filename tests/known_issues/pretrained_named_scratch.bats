@@ -9,7 +9,7 @@ setup() {
 
 @test "a model from elsewhere keeps its weights, whatever its name" {
   mkdir scratchpad
-  echo "model: {frontend: {type: fbank, dim: 16}, encoder: {layers: 1, dim: 16, ffn_dim: 16, heads: 1}}" >scratchpad/config.yaml
+  echo "model: {frontend: {type: fbank, dim: 16, kernels: [15], strides: [2]}, encoder: {layers: 2, dim: 16, ffn_dim: 16, heads: 1}}" >scratchpad/config.yaml
   run "$root/egs/espeak/run.sh" --dry-run true --stage 8 --stop-stage 8 --pretrained "$PWD/scratchpad" --scratch false \
     --exp-dir "$PWD/exp"
   [ "$status" -eq 0 ]

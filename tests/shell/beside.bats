@@ -57,3 +57,36 @@ END_OF_SCRIPT
   [[ "$output" == *"b (goes on where it was interrupted)"* ]]
   [[ "$output" != *"stage 1 (train): a ("* ]]
 }
+
+# Two groups of steps, one after the other, and another part of their stage; $1 is the model, whose steps take $2 seconds.
+groups() {
+  cat >recipe.sh <<'END_OF_SCRIPT'
+set -euo pipefail
+data_dir=data exp_dir=exp stage=1 stop_stage=1
+. "$UTILS/stage.sh"
+stage 1 emit
+for split in dev test; do
+  step "$1.$split" --out "exp/$1.$split" --beside 1 -- bash -c "sleep $2 && touch exp/$1.$split"
+  step "other.$1.$split" --out "exp/other.$1.$split" --beside 1 -- touch "exp/other.$1.$split"
+  wait_for_steps
+done
+stage 1 emit
+step "$1.score" --out "exp/$1.score" -- bash -c "sleep $2 && touch exp/$1.score"
+end_stages
+END_OF_SCRIPT
+  bash recipe.sh "$1" "$2"
+  noted=$(cut -f 3 exp/log/durations.tsv)
+}
+
+@test "groups add up, of a stage in parts too; steps of other runs do not" {
+  groups long 2
+  [ "$noted" -ge 6 ]
+  groups short 0.5
+  [ "$noted" -le 3 ]
+  rm exp/short.score
+  groups short 0.5
+  [ "$noted" -le 3 ]
+  rm exp/long.dev # what is up to date counts too
+  groups long 2
+  [ "$noted" -ge 6 ]
+}

@@ -80,7 +80,7 @@ END
   fails_with "unknown option --stop-satge; did you mean --stop-stage? (--help lists all)" --stop-satge 3
   fails_with "unknown option --trainargs; did you mean --train-args? (--help lists all)" --trainargs=3
   fails_with "unknown option -clean; did you mean --clean? (--help lists all)" -clean true
-  for option in --PATH --not-an-option; do
+  for option in --PATH --not-an-option --clea. "--.*"; do
     run bash "$script" "$option" x
     [ "$status" -eq 1 ]
     [[ $output == "error: demo.sh: unknown option $option; did you mean "* ]]

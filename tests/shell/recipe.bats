@@ -25,6 +25,21 @@ setup() {
   [[ $output == *"--decode-args "*"beams of stage 10"*"(default: --max-active-states 3000)"*"--train-minutes "* ]]
 }
 
+@test "a relative path to a script means the same with an exported CDPATH" {
+  cp -r "$root/utils" "$root/egs" "$root/tools" .
+  mkdir -p elsewhere/egs/espeak elsewhere/utils
+  ln -s "$root/.venv" .venv
+  export CDPATH=elsewhere:.
+  run egs/espeak/run.sh --dry-run true --stage 1 --stop-stage 1
+  [[ $status -eq 0 && $output == *"stage 1 (manifests): train_labelled"* ]]
+  utils/new_recipe.sh yesno
+  mkdir -p elsewhere/yesno
+  run yesno/run.sh --dry-run true --stage 1 --stop-stage 1
+  [[ $status -eq 0 && $output == *"stage 1 (manifests): test"* ]]
+  run grep -rnE "(^|\\$\\()cd [^#]*BASH_SOURCE" "$root/utils" "$root/egs" "$root/tools" "$root/tests" --include=*.sh
+  [ -z "$output" ]
+}
+
 @test "an unknown option, a wrong value, and an argument that is none are one line each" {
   run "$root/egs/espeak/run.sh" --stop-satge 3
   [ "$status" -eq 1 ]
@@ -38,7 +53,7 @@ setup() {
     [ "$output" = "error: --nj, --ngpu, --km-iter, --avg and --bpe-size take whole numbers from 1, not '0'" ]
   done
   for folder in -x "|touch x" " x" "a*" "[x]" 'a\b' $'a\nb'; do
-    for option in --dl-dir --data-dir --exp-dir; do
+    for option in --dl-dir --data-dir --exp-dir --pretrained; do
       run "$root/egs/espeak/run.sh" "$option" "$folder"
       [ "$status" -eq 1 ]
       [[ ${#lines[@]} -eq 1 && $output == "error: ${folder@Q} is no name for a folder: "* ]]
@@ -77,8 +92,13 @@ setup() {
   check kmeans_iter2.yaml "layer: .*" "layer: 99" "conf/kmeans_iter2.yaml: layer is 99: the model has 4" --km-iter 2
   check finetune.yaml "$" "" "loop.updates is 0: it must be at least 1" --finetune-args "--loop.updates 0"
   check finetune.yaml "$" "" "optim.lr is -1: it must be above 0" --scratch-args "--optim.lr -1"
-  kept="by loop.keep, updates and save_every, fine-tuning keeps 5 checkpoints"
+  kept="by loop.keep, updates and save_every, fine-tuning keeps 5 checkpoints: lower it, or change them, with which stage 8 trains again"
   check finetune.yaml "$" "" "--avg is 6: $kept" --avg 6
+  check finetune.yaml "$" "" "--avg is 6: $kept" --avg 6 --stage 8 --stop-stage 10
+  check finetune.yaml "$" "" "reinit_layers is 99: the pre-trained model has 4 layers" --finetune-args "--reinit-layers 99"
+  shares="2 processes cannot share 1 micro-batches: set loop.max_batch_seconds to"
+  check finetune.yaml "$" "" "pre-training: $shares 15 or less" --ngpu 2
+  check finetune.yaml "$" "" "fine-tuning: $shares 6 or less" --ngpu 2 --stage 6
   check pretrain.yaml "$" "" "mask.prob is 2: it must be at least 0 and at most 1" --pretrain-args "--mask.prob 2"
   sed -i "s/layer: [0-9]*/layer: 99/" yesno/conf/pretrain.yaml
   run yesno/run.sh --stage 0
@@ -108,14 +128,14 @@ setup() {
 
 @test "a model from elsewhere takes the place of stages 3 to 5, and names the fine-tuned one" {
   mkdir -p hubert data/manifests
-  echo "model: {frontend: {type: fbank, dim: 16}, encoder: {layers: 1, dim: 16, ffn_dim: 16, heads: 1}}" >hubert/config.yaml
+  echo "model: {frontend: {type: fbank, dim: 16, kernels: [15], strides: [2]}, encoder: {layers: 2, dim: 16, ffn_dim: 16, heads: 1}}" >hubert/config.yaml
   echo "phones: dev.csv" >data/manifests/dev.yaml
   options=(--dry-run true --pretrained "$PWD/hubert" --exp-dir "$PWD/exp" --data-dir "$PWD/data")
   run "$root/egs/espeak/run.sh" "${options[@]}" --stage 2
   [ "$status" -eq 0 ]
   [[ $output != *mfcc* && $output != *"stage 5 (pretrain)"* ]]
   [[ $output == *"stage 8 (finetune): hubert_phone"*"'--pretrained' '$PWD/hubert'"* ]]
-  [[ $output == *"0.00 M and 0.02 M that are not trained"* ]]
+  [[ $output == *"0.01 M and 0.02 M that are not trained"* ]]
   [[ $output == *"stage 11 (report): probe.hubert"* && $output != *"stage 12 (export): pretrained"* ]] # it has no weights
   touch hubert/model.safetensors
   run "$root/egs/espeak/run.sh" "${options[@]}" --stage 11 --finetune-cuts tokens
@@ -233,6 +253,18 @@ setup() {
     for kind in recordings supervisions; do union+=$'\n'"  input    ${start}_${kind}_$split.jsonl.gz"; done
   done
   [[ $output == *"$union"$'\n'"  output   ${start}_recordings_dev+train.jsonl.gz"* ]]
+}
+
+@test "splits and options may stand on several lines, with any spaces between them" {
+  "$root/utils/new_recipe.sh" yesno
+  sed -i 's/^train_sets=.*/train_sets=" dev  train "/; s/^labelled_set=.*/labelled_set=train/' yesno/run.sh
+  sed -i 's/^dev_set=.*/labelled_sets="train\n  dev"\ndev_set=test/; s/^test_sets=.*/test_sets="one\n  two"/' yesno/run.sh
+  run yesno/run.sh --dry-run true --stage 8 --stop-stage 10 --finetune-args $'--optim.lr 1\n --loop.seed 3' \
+    --decode-args $'--search-beam 9\n--output-beam 4'
+  [ "$status" -eq 0 ]
+  [[ $output == *"'--optim.lr' '1' '--loop.seed' '3'"*".two.score"*"'--search-beam' '9' '--output-beam' '4'"* ]]
+  run yesno/run.sh --dry-run true --stage 2 --stop-stage 2
+  [[ $status -eq 0 && $output == *"stage 2 (features): fbank.dev+train"$'\n'* ]]
 }
 
 @test "a part of a split that is not there is one line" {

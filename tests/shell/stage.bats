@@ -224,6 +224,18 @@ END
   [[ $output == *"what was in exp/train is now in exp/old/"* ]]
 }
 
+@test "what a fine-tuning saves is what stage 9 averages: with other options it is trained again" {
+  sed -i "s/-- bash both.sh/-- bash -c 'bash both.sh' mt4ssl.bin.finetune \$options/" recipe.sh
+  ngpu=1 options="--loop.workers 1" recipe
+  ngpu=1 options="--loop.workers 2" recipe
+  [ -z "$ran" ]
+  for option in --loop.keep --loop.save-every; do
+    ngpu=1 options="$option 10" recipe
+    [ "$ran" = "exp/train/a exp/train/b" ]
+    [[ $output == *"what was in exp/train is now in exp/old/"* ]]
+  done
+}
+
 @test "what a training validates on must be there, and may change" {
   echo dev >dev.txt
   sed -i "s/corpus.txt --out exp\/train/corpus.txt dev.txt --out exp\/train/" recipe.sh # as it was before there was --dev

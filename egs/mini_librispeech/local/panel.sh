@@ -17,7 +17,7 @@ experiment=panel  # folder in exp/
 times=1  # as much audio as takes the time of the recipe's pre-training
 batch_seconds=30  # of an update
 
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+here=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck source=../path.sh
 . "$here/path.sh"
 . "$MT4SSL_ROOT/utils/parse_options.sh"

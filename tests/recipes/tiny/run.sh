@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Minutes of speech, a tiny model, a few updates: shows that every stage runs, not that anything is learnt.
 set -euo pipefail
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+here=$(CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/path.sh"
 . "$MT4SSL_ROOT/utils/options.sh"
 
