@@ -251,7 +251,7 @@ for iteration in $(seq "$rounds"); do
 done
 
 stage 6 lang
-text=$manifests/text.yaml sentences=$data_dir/lm_text.txt text_files=() words=spaces # what corpus.yaml says of text
+text=$manifests/text.yaml sentences=$data_dir/lm_text.txt text_files=() words=spaces known=() # what corpus.yaml says of text
 if [ "$dry_run" = false ] && runs_any 6 10; then
   lines=$(python -m mt4ssl.bin.split_config --config conf/corpus.yaml --out "$text")
   mapfile -t text_files <<<"$lines"
@@ -267,7 +267,7 @@ step "$unit" --in "$sentences" "${texts[@]}" "$(supervisions "$dev_set")" "${uni
   --lm-text "$sentences" --words "$words" --unit "$kind" "${unit_args[@]}" --out "$lang"
 
 stage 7 graph
-if [ "$arpa" = true ]; then arpas=$dl_dir/$corpus; else arpas=$lm; fi
+if [ "$arpa" = true ]; then arpas=$dl_dir/$corpus; else arpas=$lm known=(--lm-text "$sentences"); fi
 ngrams=() gs=() rescoring=()
 if [ "$rescore" = true ]; then rescoring=("$lm/G_4_gram.pt"); fi
 for order in "${orders[@]}"; do
@@ -284,8 +284,8 @@ for order in "${orders[@]}"; do
 done
 held_out=()
 for split in "$dev_set" "${test_sets[@]}"; do held_out+=("$(supervisions "$split")"); done
-step "perplexity.$unit" --in "${ngrams[@]}" "${held_out[@]}" --out "$lm/perplexity.json" -- \
-  python -m mt4ssl.bin.perplexity --arpa "${ngrams[@]}" --corpus "$corpus" \
+step "perplexity.$unit" --in "${ngrams[@]}" "${held_out[@]}" "${known[@]:1}" --out "$lm/perplexity.json" -- \
+  python -m mt4ssl.bin.perplexity --arpa "${ngrams[@]}" --corpus "$corpus" "${known[@]}" \
   --manifests "$manifests" --splits "$dev_set" "${test_sets[@]}" --out "$lm/perplexity.json"
 step "hlg.$unit" --in "${symbols[@]}" "${gs[@]}" --out "$lang/L.pt" "$lang/L_disambig.pt" "$lang/HLG.pt" \
   "${rescoring[@]}" -- k2_python.sh -m mt4ssl.bin.compile_graph --lang "$lang" --lm "$lm"

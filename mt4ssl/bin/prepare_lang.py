@@ -27,9 +27,7 @@ def get_args() -> argparse.Namespace:
     parser.add_argument(
         "--supervisions", type=Path, nargs="+", required=True, help="Lhotse supervisions of the labelled speech"
     )
-    parser.add_argument(
-        "--held-out", type=Path, nargs="+", default=[], help="supervisions of dev and the test sets, to compare with"
-    )
+    parser.add_argument("--held-out", type=Path, nargs="+", default=[], help="supervisions of dev, to compare with")
     parser.add_argument(
         "--lm-text", type=Path, required=True, help="text for the language model, one sentence per line"
     )

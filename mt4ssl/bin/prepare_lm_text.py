@@ -23,9 +23,7 @@ def get_args() -> argparse.Namespace:
     parser.add_argument(
         "--supervisions", type=Path, nargs="+", required=True, help="Lhotse supervisions of the labelled speech"
     )
-    parser.add_argument(
-        "--held-out", type=Path, nargs="+", required=True, help="supervisions of dev and the test sets, to compare with"
-    )
+    parser.add_argument("--held-out", type=Path, nargs="+", required=True, help="supervisions of dev, to compare with")
     parser.add_argument("--out", type=Path, required=True, help="text file to write")
     return parser.parse_args()
 
@@ -59,7 +57,7 @@ def main() -> None:
     )
     if corpus.lm_text and text.held_out:
         print(
-            f"warning: {text.held_out} sentences of lm_text are sentences of dev or test too: error rates will be too "
+            f"warning: {text.held_out} sentences of lm_text are sentences of dev too: error rates will be too "
             "low unless you take them out",
             file=sys.stderr,
         )

@@ -92,6 +92,9 @@ def test_stages_0_to_2_and_6_to_7(dl_dir: Path) -> None:
     assert scores["dev"]["perplexity, 3gram"] == pytest.approx(scores["dev-clean-2"]["perplexity, 3gram"])
     assert scores["dev-clean-2"]["words"] == 15 and scores["dev"]["OOV %"] == pytest.approx(20)  # ON, AND, SAT
     assert 1 < scores["dev"]["perplexity, 3gram"] < 20
+    assert [scores[split]["sentences in the LM text, %"] for split in ("dev", "dev-clean-2")] == (
+        pytest.approx([200 / 3] * 2)  # two of three are transcripts of train
+    )
 
 
 def test_language_models_see_no_text_of_dev(dl_dir: Path) -> None:
