@@ -17,7 +17,7 @@ from mt4ssl.errors import UserError, run_main
 from mt4ssl.models.pretrained import load_architecture
 from mt4ssl.ranges import Count, number
 from mt4ssl.train.finetuning import FinetuneConfig, check_reinit
-from mt4ssl.train.pretraining import NO_DATA, PretrainConfig, make_model
+from mt4ssl.train.pretraining import NO_DATA, PretrainConfig, check_initial, make_model
 from mt4ssl.train.processes import check_shares
 from mt4ssl.train.task import LoopConfig
 
@@ -65,6 +65,7 @@ def check_pretraining(config: PretrainConfig, kmeans: list[Path]) -> None:
     """Raise UserError if the model cannot be built, or a config of the K-means that makes its labels is wrong."""
     with torch.device("meta"):  # weights of no size: what cannot be built says so
         make_model(config)
+    check_initial(config)
     for path in kmeans if config.labels() else []:
         check_kmeans(path, config.model.encoder.layers)
 

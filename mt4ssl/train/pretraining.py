@@ -138,6 +138,13 @@ def make_model(config: PretrainConfig) -> MT4SSL:
     return MT4SSL(config.model, config.targets, config.ema, config.decoder, config.mask.copies)
 
 
+def check_initial(config: PretrainConfig) -> None:
+    """Raise UserError if the model that a training starts from is not there, or of another architecture."""
+    if config.initial:
+        sections = ("frontend", "encoder") if config.initial_frontend else ("encoder",)
+        check_architecture(config.model, Path(config.initial), sections)
+
+
 def start_from(model: MT4SSL, folder: Path, with_frontend: bool) -> None:
     """Copy a pre-trained encoder, of the same architecture, and its mask embedding into the student and its teacher.
 
@@ -166,9 +173,8 @@ class PretrainTask(Task):
         self.config, self.device = config, device
         torch.manual_seed(config.loop.seed)
         self.model = make_model(config)
+        check_initial(config)
         if config.initial:
-            sections = ("frontend", "encoder") if config.initial_frontend else ("encoder",)
-            check_architecture(config.model, Path(config.initial), sections)
             start_from(self.model, Path(config.initial), config.initial_frontend)
         self.model.to(device)
         self.optimizer = make_optimizer([(self.model.parameters(), 1.0)], config.optim)

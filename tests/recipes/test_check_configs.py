@@ -40,6 +40,7 @@ def test_labels_are_named(names, labels, monkeypatch, capsys):
         ("pretrain", "--decoder.dim 64", "a decoder goes with layers that do not take frames for neighbours"),
         ("pretrain waveform bestrq", "", "target random_projection reads fbank"),
         ("pretrain distil", "", "mt4ssl_iter1/config.yaml is missing"),
+        ("pretrain", "--initial nowhere", "nowhere/config.yaml is missing"),
         ("pretrain", "--model.encoder.layers 3", "needs more layers than the encoder's 3"),
     ],
 )
