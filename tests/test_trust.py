@@ -29,6 +29,7 @@ ALLOWED = {
     ("utils/stage.sh", "sh -c"): "runs its arguments as they are; and functions of its own",
     ("utils/stage.sh", "script"): "takes a line only: each word of it is quoted",
     ("tests/shell/stage.bats", "sh -c"): "lines of the test itself",
+    ("tests/shell/beside.bats", "sh -c"): "lines of the test itself",
     ("tests/shell/stage.bats", "script"): "lines of the test itself",
     ("tests/shell/recipe.bats", "eval"): "a function that tests/warm_python.py prints",
 }

@@ -48,7 +48,7 @@ def test_files_of_any_kind_get_the_form_of_the_transcripts(corpus):
     assert done.returncode == 0, done.stderr
     lines = (corpus / "lm.txt").read_text(encoding="utf-8").split("\n")
     assert lines == ["THE CAT", "ÇA VA THE MAT", "THE CAT SAT", "THE DOG", ""]
-    assert done.stderr.startswith("warning: 1 sentences of lm_text are sentences of dev or test")
+    assert done.stderr.startswith("warning: 1 sentences of lm_text are sentences of dev too")
     assert "100.00 %" in done.stdout
     found = rows(done)
     assert (found["sentences"], found["words"], found["vocabulary"]) == ("4", "11", "7")

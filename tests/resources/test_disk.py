@@ -41,7 +41,7 @@ def features(corpus, tmp_path):
 @pytest.fixture
 def labels(corpus, tmp_path):
     """The verb of stage 4, its arguments, and a folder of files that are too large."""
-    save_kmeans(tmp_path / "kmeans", np.eye(3, 80), 1.0, 3, KMeansConfig(clusters=3))
+    save_kmeans(tmp_path / "kmeans", np.eye(3, 39), 1.0, 3, KMeansConfig(clusters=3))
     cuts = ["--features", corpus.cuts, "--cuts", corpus.cuts]
     return make_labels, ["--kmeans", tmp_path / "kmeans", *cuts, "--split", "dev"], "kmeans_dev"
 
