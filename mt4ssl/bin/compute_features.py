@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lhotse.cut import Cut
 
-from mt4ssl.data.cuts import Cuts, read_fields, read_lines, write_manifest
+from mt4ssl.data.cuts import Cuts, digest, read_fields, read_lines, write_manifest
 from mt4ssl.data.features import compute_features
 from mt4ssl.data.manifests import Utterances
 from mt4ssl.errors import run_main
@@ -60,7 +60,7 @@ def with_features(utterances: Utterances, stored: Path | None, kind: str, folder
         wanted, known = set(utterances.ids), Cuts.read(stored)
         places = {cut["id"]: place for place, cut in enumerate(read_fields(stored)) if cut["id"] in wanted}
     missing = [name for name in utterances.ids if name not in places]
-    origin = "\n".join([utterances.digest, *missing])
+    origin = "\n".join([digest(*utterances.manifests), *missing])
     others = (cut for cut in utterances if cut.id not in places)
     shards = compute_features(others, len(missing), origin, kind, folder, jobs)
     computed = chain.from_iterable(map(read_lines, shards))

@@ -11,7 +11,7 @@ from pathlib import Path
 from lhotse import RecordingSet, SupervisionSet, load_manifest_lazy
 from lhotse.cut import Cut
 
-from mt4ssl.data.cuts import Cuts, digest, read_fields
+from mt4ssl.data.cuts import Cuts, read_fields
 from mt4ssl.data.layouts import Part
 from mt4ssl.data.layouts.base import filled_lines
 from mt4ssl.errors import UserError
@@ -56,8 +56,7 @@ class Utterances:
     """The cuts of a split's utterances, each made from what stage 1 wrote when it is its turn."""
 
     def __init__(self, folder: Path, corpus: str, split: str) -> None:
-        self.recordings, supervisions = written(folder, corpus, split)
-        self.digest = digest(self.recordings, supervisions)
+        self.manifests = self.recordings, supervisions = written(folder, corpus, split)
         self.supervisions = Cuts.read(supervisions)
         self.places: dict[str, list[int]] = {}  # of the supervisions of a recording
         names = []
